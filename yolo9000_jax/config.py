@@ -1,0 +1,204 @@
+"""Experiment configurations: every key with its default, loading, overriding, checking."""
+
+import ast
+import difflib
+import importlib.util
+import json
+from pathlib import Path
+
+import ml_collections
+
+from yolo9000_jax.errors import UserError
+
+# Keys that may change between a run and its continuation: they do not alter what is learnt at a given step.
+FREE_ON_RESUME = ("log_every", "evaluate_every", "checkpoint_every", "evaluation.batch_size")
+
+
+def detection() -> ml_collections.ConfigDict:
+    """Every key of a detection experiment, with the paper's recipe as the default."""
+    c = ml_collections.ConfigDict()
+    c.seed = 0
+    c.steps = 1000  # updates in all
+    c.batch_size = 64  # images an update, over all devices and hosts
+    c.image_size = 416  # side of the network's input, a multiple of 32
+    c.multi_scale = ()  # sizes to draw from, e.g. (320, 352, …, 608); empty: always image_size
+    c.multi_scale_every = 10  # steps between two draws
+    c.log_every = 20
+    c.evaluate_every = 0  # steps; 0: only at the end
+    c.checkpoint_every = 500
+    c.init_from = ""  # workdir whose weights to start from, matched by name and shape
+
+    c.model = ml_collections.ConfigDict()
+    c.model.width = 1.0  # multiplies the filters of every layer
+    c.model.passthrough = True
+    c.model.anchors_cells = ()  # priors (w, h) in cells of 32 pixels; empty: k-means on the training boxes
+    c.model.num_anchors = 5  # how many, where k-means chooses them
+    c.model.batch_norm_momentum = 0.99
+    c.model.sync_batch_norm = False  # share batch statistics over all devices
+    c.model.compute_dtype = "float32"  # or "bfloat16"
+
+    c.data = ml_collections.ConfigDict()
+    c.data.source = ""  # voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml, emoji
+    c.data.split = "train"
+    c.data.classes = ()  # class names in order; empty: the source's own
+    c.data.include_difficult = False  # train on boxes marked difficult (Darknet does not)
+    c.data.max_boxes = 0  # boxes an image in a batch; 0: as many as the fullest picture has
+
+    c.augment = ml_collections.ConfigDict()
+    c.augment.geometry = "crop"  # "crop" (paper), "place" on grey (Darknet, SPEC 9), "none"
+    c.augment.jitter = 0.2  # share of the picture's sides that crop or place may move
+    c.augment.flip = 0.5  # probability of mirroring left and right
+    c.augment.flip_vertical = 0.0  # probability of mirroring up and down, for pictures without an up
+    c.augment.hue = 0.1
+    c.augment.saturation = 1.5
+    c.augment.exposure = 1.5
+
+    c.optimizer = ml_collections.ConfigDict()
+    c.optimizer.learning_rate = 1e-3
+    c.optimizer.momentum = 0.9
+    c.optimizer.weight_decay = 5e-4
+    c.optimizer.schedule = "steps"  # "steps", "polynomial", "cosine", "constant"
+    c.optimizer.boundaries = (0.375, 0.5625)  # of "steps": shares of the run (epochs 60 and 90 of 160)
+    c.optimizer.factors = (0.1, 0.1)
+    c.optimizer.power = 4.0  # of "polynomial"
+    c.optimizer.burn_in = 0  # steps over which the rate rises to learning_rate
+    c.optimizer.burn_in_power = 4.0
+    c.optimizer.average_decay = 0.0  # moving average of the weights for evaluation; 0: none
+
+    c.loss = ml_collections.ConfigDict()
+    c.loss.coord_scale = 1.0
+    c.loss.object_scale = 5.0
+    c.loss.noobject_scale = 1.0
+    c.loss.class_scale = 1.0
+    c.loss.ignore_threshold = 0.6  # a box overlapping a truth by more is not pushed to "no object"
+    c.loss.warmup_images = 12800  # images during which all boxes are pulled to their priors
+    c.loss.rescore = True  # objectness learns the IoU rather than 1
+    c.loss.bias_match = True  # the responsible prior is chosen by the priors' shapes, not the predictions'
+
+    c.evaluation = ml_collections.ConfigDict()
+    c.evaluation.source = ""  # empty: as data.source
+    c.evaluation.split = "val"
+    c.evaluation.image_size = 0  # 0: as image_size
+    c.evaluation.resize = "stretch"  # or "letterbox"
+    c.evaluation.batch_size = 8
+    c.evaluation.score_threshold = 0.005
+    c.evaluation.nms_threshold = 0.45
+    return c.lock()
+
+
+def load(path: str, overrides: dict[str, str] | None = None) -> ml_collections.ConfigDict:
+    """The config that `FILE[:ROW]` describes, with `{"a.b": "value"}` overrides, checked.
+
+    FILE is Python and holds `get_config(row=None)`. Raises UserError for a missing file, an unknown row or key, a value
+    of the wrong type.
+    """
+    file, _, row = str(path).partition(".py:")
+    file = file if file.endswith(".py") else file + ".py"
+    if not Path(file).is_file():
+        raise UserError(f"{file}: no such config file; see experiments/ for examples")
+    spec = importlib.util.spec_from_file_location("experiment", file)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config(row) if row else module.get_config()
+    except (AttributeError, KeyError, TypeError, SyntaxError, NameError, ImportError) as error:
+        raise UserError(f"{file}: {_one_line(error)}") from error
+    return override(complete(config, file), overrides or {}, file)
+
+
+def complete(config, where: str = "config") -> ml_collections.ConfigDict:
+    """`config` with every key it leaves out at its default. Raises UserError naming any key that does not exist."""
+    full = detection()
+    _merge(full, config.to_dict() if hasattr(config, "to_dict") else config, where, "")
+    return full
+
+
+def override(config, overrides: dict[str, str], where: str = "--config"):
+    """A copy of `config` with `{"a.b": "text"}` applied, each text read as the type that the key has."""
+    config = config.copy_and_resolve_references()
+    nested: dict = {}
+    for key, text in overrides.items():
+        node = nested
+        *parents, last = key.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = _parse(text)
+    _merge(config, nested, where, "")
+    return config
+
+
+def _parse(text: str):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _merge(full, given: dict, where: str, prefix: str) -> None:
+    for key, value in given.items():
+        if key not in full:
+            near = difflib.get_close_matches(key, list(full), 1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; the keys are {', '.join(full)}"
+            raise UserError(f"{where}: there is no config key {prefix}{key}{hint}")
+        default = full[key]
+        if isinstance(default, ml_collections.ConfigDict):
+            if not isinstance(value, dict):
+                raise UserError(f"{where}: {prefix}{key} is a group of keys ({', '.join(default)}), not {value!r}")
+            _merge(default, value, where, f"{prefix}{key}.")
+        else:
+            full[key] = _convert(value, default, f"{where}: {prefix}{key}")
+
+
+def _convert(value, default, where: str):
+    if isinstance(default, tuple):
+        if isinstance(value, (list, tuple)):
+            return tuple(tuple(item) if isinstance(item, list) else item for item in value)
+    elif isinstance(default, bool):
+        if isinstance(value, bool):
+            return value
+    elif isinstance(default, float):
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+    elif isinstance(default, int):
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    elif isinstance(default, str):
+        return str(value)
+    raise UserError(f"{where} is {value!r}; it must be a {type(default).__name__}, such as {default!r}")
+
+
+def save(config, path: Path) -> None:
+    """Writes the config as JSON."""
+    path.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+
+
+def read(path: Path) -> ml_collections.ConfigDict:
+    """The config of a workdir, as `save` wrote it."""
+    try:
+        return complete(json.loads(path.read_text()), str(path))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a config that training wrote ({_one_line(error)})") from error
+
+
+def difference(old, new) -> list[str]:
+    """Keys, as 'a.b: old -> new', in which a continuation's config differs from the run's where it must not."""
+    before, after = _flat(old), _flat(new)
+    return [
+        f"{key}: {before.get(key)!r} -> {after[key]!r}"
+        for key in after
+        if key not in FREE_ON_RESUME and before.get(key) != after[key]
+    ]
+
+
+def _flat(config, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,121 @@
+"""What is in a data set, and whether every picture of it can be decoded: `yolo9000 check --dataset SOURCE`."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.errors import UserError
+
+NAMES_SHOWN = 40
+QUARTILES = ("smallest", "25 %", "median", "75 %", "largest")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Counts over one split of a data set; `str(report)` is what a person reads.
+
+    `boxes_per_class` and `pictures_per_class` map every class name to its number of boxes and of pictures with such a
+    label (a set for classification has labels but no boxes). `area_quartiles` are box areas as fractions of their
+    picture: smallest, three quartiles, largest; None without boxes. `broken` has a line for each picture that does not
+    decode; None: not tried.
+    """
+
+    spec: str
+    split: str
+    pictures: int
+    boxes: int
+    boxes_per_class: dict[str, int]
+    pictures_per_class: dict[str, int]
+    area_quartiles: tuple[float, ...] | None
+    pictures_without_label: int
+    notes: tuple[str, ...]
+    broken: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def check(dataset: Dataset) -> Report:
+    """Counts what is in a data set and decodes every picture of it, in threads; `broken` names those that fail."""
+    return replace(count(dataset), broken=tuple(_broken(dataset)))
+
+
+def summary(dataset: Dataset) -> str:
+    """The counts as text, without decoding the pictures."""
+    return str(count(dataset))
+
+
+def count(dataset: Dataset) -> Report:
+    """Counts what is in a data set, without decoding the pictures."""
+    boxes, pictures = np.zeros(len(dataset.classes), int), np.zeros(len(dataset.classes), int)
+    areas, unlabelled = [], 0
+    for record in dataset:
+        unlabelled += not len(record.labels)
+        pictures[np.unique(record.labels)] += 1
+        if len(record.boxes_xyxy):
+            boxes += np.bincount(record.labels, minlength=len(boxes))
+            width, height = (record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]).T.astype(float)
+            areas.append(width * height / (record.width * record.height))
+    quartiles = np.quantile(np.concatenate(areas), [0, 0.25, 0.5, 0.75, 1]) if areas else None
+    return Report(
+        spec=dataset.spec,
+        split=dataset.split,
+        pictures=len(dataset),
+        boxes=int(boxes.sum()),
+        boxes_per_class=dict(zip(dataset.classes, boxes.tolist(), strict=True)),
+        pictures_per_class=dict(zip(dataset.classes, pictures.tolist(), strict=True)),
+        area_quartiles=None if quartiles is None else tuple(quartiles.tolist()),
+        pictures_without_label=unlabelled,
+        notes=dataset.notes,
+    )
+
+
+def _broken(dataset: Dataset) -> Iterator[str]:
+    with ThreadPoolExecutor() as pool:
+        yield from filter(None, pool.map(_fault, dataset))
+
+
+def _fault(record: Record) -> str | None:
+    try:
+        shape = record.read().shape
+    except UserError as error:
+        return str(error)
+    if shape != (record.height, record.width, 3):
+        return f"{record.name}: decodes to {shape[1]}x{shape[0]}, not {record.width}x{record.height}"
+    return None
+
+
+def _lines(report: Report) -> Iterator[str]:
+    classes = len(report.pictures_per_class)
+    where = f"{report.spec} {report.split}".rstrip()
+    yield f"{where}: {report.pictures} pictures, {report.boxes} boxes, {classes} classes"
+    yield ""
+    yield from _table(report)
+    yield ""
+    if report.area_quartiles:
+        values = zip(QUARTILES, report.area_quartiles, strict=True)
+        yield "box area, fraction of its picture: " + ", ".join(f"{name} {value:.4f}" for name, value in values)
+    yield f"pictures without {'boxes' if report.boxes else 'label'}: {report.pictures_without_label}"
+    absent = [name for name, number in report.pictures_per_class.items() if not number]
+    if absent:
+        yield f"classes that no picture has ({len(absent)}): {_some(absent)}"
+    yield from (f"note: {note}" for note in report.notes)
+    if report.broken is not None:
+        yield f"pictures that do not decode: {len(report.broken)}"
+        yield from report.broken
+
+
+def _table(report: Report) -> Iterator[str]:
+    present = [name for name, number in report.pictures_per_class.items() if number]
+    width = max(map(len, ("class", *present)))
+    yield f"{'class':{width}}  {'boxes':>8}  {'pictures':>8}"
+    for name in present:
+        yield f"{name:{width}}  {report.boxes_per_class[name]:8}  {report.pictures_per_class[name]:8}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more

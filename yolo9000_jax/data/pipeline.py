@@ -1,0 +1,122 @@
+"""The training input: batches as a pure function of (seed, step)."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from yolo9000_jax.data import augment  # noqa: E402
+from yolo9000_jax.data.records import Dataset  # noqa: E402
+
+tf.config.set_visible_devices([], "GPU")  # the accelerators belong to JAX
+
+
+def detection_batches(
+    dataset: Dataset, config, start_step: int, max_boxes: int, process_index: int = 0, process_count: int = 1
+):
+    """Yields the batch of each step from `start_step` on, the same for the same (seed, step) whenever it is asked.
+
+    Every epoch is a permutation of the records seeded by (seed, epoch); all random numbers of an example are seeded by
+    (seed, its place in the run). A process reads only its own share of each batch.
+
+    Yields dicts of arrays, b = batch_size / process_count, T = max_boxes, S the step's size:
+        images uint8 [b, S, S, 3]; colour float32 [b, 3] for `colour.distort`; boxes_cxcywh float32 [b, T, 4] fractions
+        of the input; labels int32 [b, T]; mask bool [b, T].
+    """
+    share = config.batch_size // process_count
+    first = process_index * share
+    sizes = tf.constant(config.multi_scale or (config.image_size,), tf.int32)
+    load = _rendered(dataset) if dataset.rendered else _from_files(dataset, config.data.include_difficult)
+    seed = tf.constant(config.seed, tf.int64)
+
+    def step_examples(step):
+        draw = tf.random.stateless_uniform(
+            [], tf.stack([seed, -1 - step // config.multi_scale_every]), maxval=len(sizes), dtype=tf.int32
+        )
+        places = step * config.batch_size + tf.range(first, first + share, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices((places, tf.repeat(sizes[draw], share)))
+
+    def example(place, size):
+        epoch, position = place // len(dataset), place % len(dataset)
+        index = tf.random.experimental.index_shuffle(position, tf.stack([seed, epoch]), tf.constant(len(dataset) - 1, tf.int64))
+        uniform = tf.random.stateless_uniform([augment.DRAWS], tf.stack([seed, place]))
+        image, boxes_xyxy, labels = load(index)
+        height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
+        window = augment.sample_window(uniform, config.augment, width, height)
+        boxes, keep = augment.move_boxes(boxes_xyxy, window)
+        boxes, labels = tf.boolean_mask(boxes, keep)[:max_boxes], tf.boolean_mask(labels, keep)[:max_boxes]
+        count, side = tf.shape(boxes)[0], boxes[:, 2:] - boxes[:, :2]
+        cxcywh = tf.concat([boxes[:, :2] + side / 2, side], 1)
+        return {
+            "images": augment.resample(image, window, size),
+            "colour": augment.sample_colour(uniform, config.augment),
+            "boxes_cxcywh": tf.ensure_shape(tf.pad(cxcywh, [[0, max_boxes - count], [0, 0]]), [max_boxes, 4]),
+            "labels": tf.ensure_shape(tf.pad(labels, [[0, max_boxes - count]]), [max_boxes]),
+            "mask": tf.range(max_boxes) < count,
+        }
+
+    batches = (
+        tf.data.Dataset.range(start_step, config.steps)
+        .flat_map(step_examples)
+        .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(share, drop_remainder=True)
+        .prefetch(2)
+    )
+    return batches.as_numpy_iterator()
+
+
+def batch_records(dataset: Dataset, config, step: int) -> list[int]:
+    """Indexes of the records in the batch of `step`: who is to blame when it cannot be read."""
+    places = range(step * config.batch_size, (step + 1) * config.batch_size)
+    shuffle = tf.random.experimental.index_shuffle
+    return [
+        int(shuffle(tf.constant(p % len(dataset), tf.int64), tf.constant([config.seed, p // len(dataset)], tf.int64), tf.constant(len(dataset) - 1, tf.int64)))
+        for p in places
+    ]
+
+
+def fullest(dataset: Dataset, sample: int = 1000) -> int:
+    """Boxes of the fullest of the first `sample` records if the set is rendered, else of all records; at least 1."""
+    count = min(sample, len(dataset)) if dataset.rendered else len(dataset)
+    return max(1, *(len(dataset[index].labels) for index in range(count)))
+
+
+def _from_files(dataset: Dataset, include_difficult: bool):
+    """index -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N]), from tables in memory."""
+    keep = [np.ones_like(record.difficult) if include_difficult else ~record.difficult for record in dataset]
+    boxes = [
+        record.boxes_xyxy[kept] / np.float32([record.width, record.height] * 2)
+        for record, kept in zip(dataset, keep, strict=True)
+    ]
+    ends = tf.constant(np.cumsum([0, *map(len, boxes)]), tf.int64)
+    boxes = tf.constant(np.concatenate(boxes).astype(np.float32).reshape(-1, 4))
+    labels = tf.constant(np.concatenate([r.labels[k] for r, k in zip(dataset, keep, strict=True)]), tf.int32)
+    paths = tf.constant([record.image for record in dataset])
+
+    def load(index):
+        mine = slice(ends[index], ends[index + 1])
+        image = tf.io.decode_image(tf.io.read_file(paths[index]), channels=3, expand_animations=False)
+        return tf.ensure_shape(image, [None, None, 3]), boxes[mine], labels[mine]
+
+    return load
+
+
+def _rendered(dataset: Dataset):
+    """The same for records that are drawn as they are read."""
+
+    def draw(index):
+        record = dataset[int(index)]
+        boxes = record.boxes_xyxy / np.float32([record.width, record.height] * 2)
+        return record.read(), boxes.astype(np.float32), record.labels.astype(np.int32)
+
+    def load(index):
+        image, boxes, labels = tf.numpy_function(draw, [index], [tf.uint8, tf.float32, tf.int32], stateful=False)
+        return (
+            tf.ensure_shape(image, [None, None, 3]),
+            tf.ensure_shape(boxes, [None, 4]),
+            tf.ensure_shape(labels, [None]),
+        )
+
+    return load

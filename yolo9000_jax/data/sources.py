@@ -1,0 +1,122 @@
+"""Opens a data set by its name: `open_source("voc:VOCdevkit/VOC2007", "trainval[:80%]")`.
+
+    voc:DIR                          Pascal VOC layout, or XML files beside the pictures (voc.py)
+    coco:ANNOTATIONS.json,IMAGES_DIR COCO instances (coco.py)
+    yolo:data.yaml                   one text file a picture (yolo.py)
+    folders:DIR                      classification: one folder a class (folders.py)
+    emoji                            the embedded set, rendered as it is read (emoji.py)
+
+Sources with the same classes are joined with `+`: `voc:A/VOC2007+voc:A/VOC2012`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from yolo9000_jax.data.coco import open_coco
+from yolo9000_jax.data.folders import open_folders
+from yolo9000_jax.data.records import Dataset, Record, nearest, quote
+from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.voc import open_voc
+from yolo9000_jax.data.yolo import open_yolo
+from yolo9000_jax.errors import UserError
+
+__all__ = ["SCHEMES", "Dataset", "Record", "open_source"]
+
+
+def _open_emoji(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
+    from yolo9000_jax.data.emoji import open_emoji
+
+    if location:
+        raise UserError(f"emoji:{location}: the embedded set takes no place; write emoji")
+    dataset = open_emoji(split.name, classes)
+    places = split.places(len(dataset))  # in their own order: a rendered set is random already
+    return dataset.take(places)
+
+
+# A new source is one file and one line here: (location, split, classes or None) -> Dataset.
+SCHEMES: dict[str, Callable[[str, Split, tuple[str, ...] | None], Dataset]] = {
+    "voc": open_voc,
+    "coco": open_coco,
+    "yolo": open_yolo,
+    "folders": open_folders,
+    "emoji": _open_emoji,
+}
+
+
+def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = None) -> Dataset:
+    """Opens a data set and checks it: every label is parsed and every picture looked at before this returns.
+
+    Args:
+        spec: `SCHEME:LOCATION`, see the module; several joined with `+`.
+        split: name of a split, perhaps with a slice; "" or "all" for everything (see `Split`).
+        classes: fixes the class names and their order; None takes the source's own.
+
+    Returns:
+        The records, with the class names and with notes for the user on what was clipped, dropped or assumed.
+
+    Raises:
+        UserError: anything wrong, in one line that names the file and the record.
+    """
+    wanted = Split.parse(split)
+    classes = _checked_classes(classes)
+    parts = re.split(r"\+(?=[A-Za-z]\w+:|emoji(?:\+|$))", spec)
+    if len(parts) > 1 and wanted.counts_pictures:
+        raise UserError(f"split {quote(split)}: of joined sources take a slice in percent, such as {wanted.name}[:10%]")
+    datasets = [_open_one(part, wanted, classes) for part in parts]
+    for part, dataset in zip(parts, datasets, strict=True):
+        if not len(dataset):
+            raise UserError(f"{part}: split {quote(split)} has no pictures")
+    if len(parts) == 1:
+        only = datasets[0]
+        return Dataset(spec, split, only.classes, only, only.synsets, only.notes, only.rendered)
+    return _join(spec, split, parts, datasets)
+
+
+def _open_one(spec: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
+    scheme, _, location = spec.partition(":")
+    if scheme not in SCHEMES:
+        known = f"{nearest(scheme, SCHEMES)}; known are {', '.join(SCHEMES)} (SCHEME:LOCATION)"
+        raise UserError(f"{spec}: there is no data source {quote(scheme)}{known}")
+    if not location and scheme != "emoji":
+        raise UserError(f"{spec}: say where the data are, {scheme}:LOCATION")
+    return SCHEMES[scheme](location, split, classes)
+
+
+def _checked_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
+    if classes is None:
+        return None
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise UserError(f"class list: {quote(twice[0])} stands there twice; name each class once")
+    return tuple(classes)
+
+
+def _join(spec: str, split: str, parts: list[str], datasets: list[Dataset]) -> Dataset:
+    first = datasets[0]
+    for part, other in zip(parts, datasets, strict=True):
+        if other.classes != first.classes:
+            odd = sorted(set(first.classes) ^ set(other.classes))
+            difference = f"{quote(odd[0])} is in one only" if odd else "their order differs"
+            raise UserError(f"{part} has not the classes of {parts[0]} ({difference}): give the class list yourself")
+    notes = [f"{part}: {note}" for part, dataset in zip(parts, datasets, strict=True) for note in dataset.notes]
+    rendered = any(dataset.rendered for dataset in datasets)
+    return Dataset(spec, split, first.classes, _Joined(datasets), first.synsets, notes, rendered)
+
+
+class _Joined(Sequence):
+    """Several sequences one after the other; nothing is fetched before it is asked for."""
+
+    def __init__(self, parts: Sequence[Sequence]):
+        self._parts = parts
+
+    def __len__(self):
+        return sum(map(len, self._parts))
+
+    def __getitem__(self, index):
+        place = range(len(self))[index]
+        for part in self._parts:
+            if place < len(part):
+                return part[place]
+            place -= len(part)
+        raise IndexError(index)

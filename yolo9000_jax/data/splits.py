@@ -1,0 +1,77 @@
+"""Which pictures of a source are meant: `train`, `train[:80%]`, `all[10:20]`."""
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeVar
+
+from yolo9000_jax.data.records import quote
+from yolo9000_jax.errors import UserError
+
+NO_SPLITS = "the folder has no splits: {} is all of it (take slices, such as all[:80%] and all[80%:])"
+
+Item = TypeVar("Item")
+_BOUND = r"(-?\d+(?:\.\d+)?%|-?\d+)?"
+_SPLIT = re.compile(rf"([^\[\]]*)(?:\[{_BOUND}:{_BOUND}\])?")
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split as the user types it: a name and perhaps a slice, `train[:80%]`, `train[80%:]`, `train[10:20]`.
+
+    The slice is taken from a fixed pseudo-random order of the pictures, so it is a fair sample, the same on every
+    machine, and complementary slices share no picture. The name "" or "all" is all there is.
+    """
+
+    text: str
+    name: str
+    start: str | None = None
+    stop: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Split":
+        """Raises `UserError` for what is neither NAME nor NAME[start:stop]."""
+        match = _SPLIT.fullmatch(text)
+        if match is None:
+            raise UserError(f"split {quote(text)}: write NAME or a slice such as NAME[:80%], NAME[80%:], NAME[10:20]")
+        split = cls(text, *match.groups())
+        for bound in (split.start, split.stop):
+            if bound and bound.endswith("%") and abs(float(bound[:-1])) > 100:
+                raise UserError(f"split {quote(text)}: {bound} is outside -100% to 100%")
+        return split
+
+    @property
+    def is_all(self) -> bool:
+        return self.name in ("", "all")
+
+    @property
+    def is_slice(self) -> bool:
+        return self.start is not None or self.stop is not None
+
+    @property
+    def counts_pictures(self) -> bool:
+        """Whether a bound is a number of pictures, not a percentage."""
+        return any(bound is not None and not bound.endswith("%") for bound in (self.start, self.stop))
+
+    def places(self, length: int) -> range:
+        """The places of the slice in a sequence of `length`, as Python's own slices count."""
+        return range(length)[slice(_place(self.start, length), _place(self.stop, length))]
+
+    def pick(self, items: Sequence[Item], key: Callable[[Item], str]) -> list[Item]:
+        """The slice of `items` in the order of a hash of `key(item)`; all of them in their own order if unsliced."""
+        if not self.is_slice:
+            return list(items)
+        shuffled = sorted(items, key=lambda item: hashlib.sha256(key(item).encode("utf-8", "replace")).digest())
+        return [shuffled[place] for place in self.places(len(shuffled))]
+
+
+def _place(bound: str | None, length: int) -> int | None:
+    if bound is None:
+        return None
+    if not bound.endswith("%"):
+        return int(bound)
+    percent = Fraction(bound[:-1])  # exact, so that [:80%] and [-20%:] meet
+    return math.floor(length * (100 + percent if bound.startswith("-") else percent) / 100)

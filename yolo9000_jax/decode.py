@@ -1,0 +1,154 @@
+"""From a region network's raw grid to boxes, scores and detections (SPEC 5.1, 5.2, 7), and back to the picture."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from yolo9000_jax.boxes import cxcywh_to_xyxy
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.images import letterboxed_size
+from yolo9000_jax.nms import nms_by_objectness, nms_per_class
+
+
+class Decoded(NamedTuple):
+    """What a grid says about its N = rows * columns * A boxes, in the order row, column, anchor.
+
+    boxes_cxcywh float32 [B, N, 4] fractions of the network input, objectness float32 [B, N],
+    class_probabilities float32 [B, N, C], given that there is an object.
+    """
+
+    boxes_cxcywh: jax.Array
+    objectness: jax.Array
+    class_probabilities: jax.Array
+
+
+def decode_boxes(raw, anchors_cells):
+    """Boxes from a raw grid: the direct location prediction of the paper's section 2 (SPEC 5.2).
+
+    The centre lies in its cell, at the sigmoid of (x, y); the size is the anchor times exp(w, h).
+
+    Args:
+        raw: [B, rows, columns, A, 4 or more], last axis x, y, w, h, ... before activation.
+        anchors_cells: [A, 2] widths and heights in grid cells.
+
+    Returns:
+        boxes_cxcywh float32 [B, rows * columns * A, 4], fractions of the network input, N in the order row,
+        column, anchor.
+    """
+    batch, rows, columns = raw.shape[:3]
+    raw = raw[..., :4].astype(jnp.float32)
+    corner_of_cell = jnp.stack(jnp.meshgrid(jnp.arange(columns), jnp.arange(rows)), axis=-1)[:, :, None]
+    cells = jnp.array([columns, rows], jnp.float32)
+    centre = (corner_of_cell + jax.nn.sigmoid(raw[..., :2])) / cells
+    size = jnp.exp(raw[..., 2:]) * jnp.asarray(anchors_cells, jnp.float32) / cells
+    return jnp.concatenate([centre, size], axis=-1).reshape(batch, -1, 4)
+
+
+def decode(raw, anchors_cells, class_activation="softmax", background=False):
+    """Boxes, objectness and class probabilities from a raw grid (SPEC 5.1).
+
+    Args:
+        raw: [B, rows, columns, A, 5 + C], last axis x, y, w, h, objectness, classes, before activation.
+        anchors_cells: [A, 2] widths and heights in grid cells.
+        class_activation: "softmax" for one class a box, "logistic" for classes that do not exclude each other.
+        background: the fifth entry is one more class, "nothing here", in the softmax; the objectness is then 1.
+
+    Returns:
+        Decoded.
+
+    Raises:
+        UserError: class_activation is unknown, or background goes with a class_activation other than "softmax".
+    """
+    entries = raw[..., 4:].astype(jnp.float32).reshape(raw.shape[0], -1, raw.shape[-1] - 4)
+    boxes_cxcywh = decode_boxes(raw, anchors_cells)
+    if background and class_activation != "softmax":
+        raise UserError("background=True needs class_activation='softmax'")
+    if background:
+        return Decoded(boxes_cxcywh, jnp.ones(entries.shape[:2]), jax.nn.softmax(entries)[..., 1:])
+    if class_activation not in _CLASS_ACTIVATIONS:
+        raise UserError(f"unknown class_activation {class_activation!r}; choose 'softmax' or 'logistic'")
+    classes = _CLASS_ACTIVATIONS[class_activation](entries[..., 1:])
+    return Decoded(boxes_cxcywh, jax.nn.sigmoid(entries[..., 0]), classes)
+
+
+_CLASS_ACTIVATIONS = {"softmax": jax.nn.softmax, "logistic": jax.nn.sigmoid}
+
+
+@partial(jax.jit, static_argnames=("max_detections", "candidates", "class_activation", "background", "suppression"))
+def detect(
+    raw,
+    anchors_cells,
+    score_threshold,
+    iou_threshold,
+    max_detections=100,
+    *,
+    candidates=1000,
+    class_activation="softmax",
+    background=False,
+    suppression="class",
+):
+    """Detections from a raw grid, by Darknet's rules (SPEC 7.1, 7.2, 7.6).
+
+    A box's score for a class is objectness * class probability; only scores (and objectness) above score_threshold
+    count, and one box can be detected as several classes. Compiled once for each shape of raw, not for each threshold.
+
+    Args:
+        raw, anchors_cells, class_activation, background: as for decode.
+        score_threshold: Darknet uses .5 to look at pictures, .005 to evaluate.
+        iou_threshold: Darknet uses .45.
+        max_detections: rows of the result.
+        candidates: how many pairs (box, class) enter the suppression; see nms.nms_per_class.
+        suppression: "class" (within each class) or "objectness" (across classes, in the order of objectness).
+
+    Returns:
+        Detections of K = max_detections rows.
+
+    Raises:
+        UserError: an unknown class_activation or suppression.
+    """
+    boxes_cxcywh, objectness, class_probabilities = decode(raw, anchors_cells, class_activation, background)
+    objectness, scores = threshold_scores(objectness, class_probabilities, score_threshold)
+    limits = {"max_detections": max_detections, "candidates": candidates}
+    if suppression == "class":
+        return nms_per_class(boxes_cxcywh, scores, iou_threshold, **limits)
+    if suppression == "objectness":
+        return nms_by_objectness(boxes_cxcywh, objectness, scores, iou_threshold, **limits)
+    raise UserError(f"unknown suppression {suppression!r}; choose 'class' or 'objectness'")
+
+
+def threshold_scores(objectness, class_probabilities, score_threshold):
+    """Objectness [B, N] and scores [B, N, C], each 0 unless above the threshold (SPEC 7.1, 7.2: strictly)."""
+    objectness = jnp.where(objectness > score_threshold, objectness, 0)
+    scores = objectness[..., None] * class_probabilities
+    return objectness, jnp.where(scores > score_threshold, scores, 0)
+
+
+def unletterbox(boxes_cxcywh, image_wh, net_wh, *, clip=False):
+    """Boxes in a letterboxed network input to pixels of the original picture (SPEC 7.4).
+
+    As in Darknet the borders are taken as exact halves; the picture itself was pasted at whole pixels.
+
+    Args:
+        boxes_cxcywh: [..., 4] fractions of the network input, NumPy or JAX.
+        image_wh: (width, height) of the picture in pixels, integers.
+        net_wh: (width, height) of the network input in pixels, integers.
+        clip: cut the boxes at the picture's border.
+
+    Returns:
+        boxes_xyxy [..., 4] in pixels of the picture, the same kind of array.
+    """
+    net = np.array(net_wh, np.float64)
+    inner = np.array(letterboxed_size(*image_wh, *net_wh), np.float64)
+    scale = np.tile(net / inner, 2).astype(boxes_cxcywh.dtype)
+    border = np.append((net - inner) / 2 / inner, [0, 0]).astype(boxes_cxcywh.dtype)
+    return unstretch(boxes_cxcywh * scale - border, image_wh, clip=clip)
+
+
+def unstretch(boxes_cxcywh, image_wh, *, clip=False):
+    """Boxes as fractions of the whole picture [..., 4] to its pixels; arguments and result as for unletterbox."""
+    image = np.tile(image_wh, 2).astype(boxes_cxcywh.dtype)
+    boxes_xyxy = cxcywh_to_xyxy(boxes_cxcywh) * image
+    return boxes_xyxy.clip(0, image) if clip else boxes_xyxy

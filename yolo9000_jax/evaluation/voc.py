@@ -1,0 +1,245 @@
+"""Average precision as PASCAL VOC measures it (SPEC section 13), in NumPy.
+
+Detections go down by score over all images. Each is compared with the truth of its class in its image that it overlaps
+most: it is right if that IoU reaches the threshold and the truth was not taken by a better detection; it does not count
+at all if that truth is marked difficult; else it is wrong. Equal scores keep the order of the images, and inside an
+image the order given.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from yolo9000_jax.boxes import iou_xyxy
+from yolo9000_jax.errors import UserError
+
+RIGHT, WRONG, IGNORED = 1, 0, -1
+ELEVEN_RECALLS = np.linspace(0, 1, 11)
+
+
+class Detections(NamedTuple):
+    """What a detector found in one image: boxes_xyxy [N, 4] pixels, scores [N], labels [N] int."""
+
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+
+class Truth(NamedTuple):
+    """What is in one image: boxes_xyxy [M, 4] pixels, labels [M] int, difficult [M] bool."""
+
+    boxes_xyxy: np.ndarray
+    labels: np.ndarray
+    difficult: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """One class over all images.
+
+    ap, ap07: average precision by area and by 11 points, 0..1; None if the class has no truth that counts.
+    recall, precision, scores: [D], after each of the class's D detections, best score first; recall is NaN without
+        truths, precision is 0 before the first detection that counts.
+    truths: how many truths count (not the difficult ones). detections: D.
+    """
+
+    ap: float | None
+    ap07: float | None
+    recall: np.ndarray
+    precision: np.ndarray
+    scores: np.ndarray
+    truths: int
+    detections: int
+
+
+@dataclass(frozen=True)
+class VocResult:
+    """The evaluation of one data set.
+
+    voc_ap50, voc07_ap50: means of `ap` and `ap07` over the classes that have a truth that counts; None if none has.
+    recall50: share of the truths that count that any detection of any class overlaps enough; None without truths.
+    All at `iou_threshold`, which the names take to be .5.
+    """
+
+    per_class: tuple[ClassResult, ...]
+    voc_ap50: float | None
+    voc07_ap50: float | None
+    recall50: float | None
+    images: int
+    iou_threshold: float = 0.5
+
+    def metrics(self, class_names) -> dict:
+        """The numbers as a dict for JSON; a missing number is None. Names end in the IoU threshold in percent.
+
+        Args:
+            class_names: one name a class; where two classes share a name, their ids are added.
+        Raises:
+            UserError: as many names as classes are wanted.
+        """
+        if len(class_names) != len(self.per_class):
+            raise UserError(f"{len(class_names)} class names for {len(self.per_class)} classes: give one name a class")
+        percent = round(100 * self.iou_threshold)
+        area, eleven = f"voc_ap{percent}", f"voc07_ap{percent}"
+        uses = Counter(class_names)
+        per_class = {
+            name if uses[name] == 1 else f"{name} ({class_id})": {
+                area: result.ap,
+                eleven: result.ap07,
+                "truths": result.truths,
+                "detections": result.detections,
+            }
+            for class_id, (name, result) in enumerate(zip(class_names, self.per_class, strict=True))
+        }
+        means = {area: self.voc_ap50, eleven: self.voc07_ap50, f"recall{percent}": self.recall50}
+        return {**means, "images": self.images, "per_class": per_class}
+
+
+def interpolated_precision(recall, precision, at) -> np.ndarray:
+    """The best precision at any recall >= each of `at` [K]; 0 where no detection gets there.
+
+    Args:
+        recall, precision: [D], after each detection, best score first (so recall never falls).
+    """
+    best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
+    return np.append(best_from_here, 0.0)[np.searchsorted(recall, at)]
+
+
+def average_precision(recall, precision, method="area") -> float:
+    """Average precision of one curve, 0..1.
+
+    Args:
+        recall, precision: [D], after each detection, best score first; D may be 0.
+        method: "area", the area under the interpolated curve (VOC from 2010 on), or "11point", the mean of the
+            interpolated precision at recall 0, .1, …, 1 (VOC 2007). The eleven thresholds are the floating-point steps
+            of the reference (its 0.3 is 3 × 0.1, a little above 3/10, so a recall of exactly 3/10 falls short of it).
+    """
+    recall, precision = np.asarray(recall, float), np.asarray(precision, float)
+    if method == "area":
+        return float(np.sum(np.diff(recall, prepend=0.0) * interpolated_precision(recall, precision, recall)))
+    if method == "11point":
+        return float(np.mean(interpolated_precision(recall, precision, ELEVEN_RECALLS)))
+    raise UserError(f"average precision by {method!r} is unknown: choose 'area' or '11point'")
+
+
+def match_detections(detections, truth, iou_threshold=0.5, inclusive=False) -> tuple[np.ndarray, np.ndarray]:
+    """Judges the detections of one image.
+
+    Args as in `evaluate_detections`, for one image.
+    Returns:
+        verdicts [N] int8: RIGHT (1), WRONG (0) or IGNORED (-1, on a difficult truth); and the truth that each matches
+        [N] int, -1 for none. A detection may be WRONG and match: then a better one had that truth.
+    """
+    return _match(detections, truth, _pairwise_iou(detections, truth, inclusive), iou_threshold)
+
+
+def evaluate_detections(detections, truths, num_classes, iou_threshold=0.5, inclusive=False) -> VocResult:
+    """Average precision of every class and the means.
+
+    Args:
+        detections: one `Detections` an image (or anything with its three attributes).
+        truths: one `Truth` an image, in the same order (a data set's records will do).
+        num_classes: how many classes there are; labels are 0 … num_classes - 1.
+        iou_threshold: the IoU that makes a match, itself included.
+        inclusive: False for continuous boxes; True for the devkit's whole pixels, whose width is x1 - x0 + 1.
+    Raises:
+        UserError: the arrays do not fit together, or a label or a score is impossible.
+    """
+    if len(detections) != len(truths):
+        raise UserError(f"detections of {len(detections)} images, truth of {len(truths)}: give one of each an image")
+    pairs = zip(detections, truths, strict=True)
+    checked = [_check(index, found, truth, num_classes) for index, (found, truth) in enumerate(pairs)]
+    labels, scores, verdicts, truth_labels, covered = [], [], [], [], []
+    for found, truth in checked:
+        iou = _pairwise_iou(found, truth, inclusive)
+        labels.append(found.labels)
+        scores.append(found.scores)
+        verdicts.append(_match(found, truth, iou, iou_threshold)[0])
+        truth_labels.append(truth.labels[~truth.difficult])
+        covered.append((iou >= iou_threshold).any(axis=0)[~truth.difficult])
+    labels, truth_labels = _join(labels, int), _join(truth_labels, int)
+    scores, verdicts, covered = _join(scores, float), _join(verdicts, np.int8), _join(covered, bool)
+
+    order = np.lexsort((-scores, labels))
+    starts = np.searchsorted(labels[order], np.arange(num_classes + 1))
+    counts = np.bincount(truth_labels, minlength=num_classes)
+    per_class = []
+    for class_id in range(num_classes):
+        own = order[starts[class_id] : starts[class_id + 1]]
+        per_class.append(_class_result(scores[own], verdicts[own], int(counts[class_id])))
+    return VocResult(
+        per_class=tuple(per_class),
+        voc_ap50=_mean(result.ap for result in per_class),
+        voc07_ap50=_mean(result.ap07 for result in per_class),
+        recall50=_mean(covered),
+        images=len(checked),
+        iou_threshold=iou_threshold,
+    )
+
+
+def _pairwise_iou(detections, truth, inclusive) -> np.ndarray:
+    """IoU of every detection with every truth, whatever the class: [N, M]."""
+    far_edge = np.array([0, 0, 1, 1]) if inclusive else 0
+    found = np.asarray(detections.boxes_xyxy, float).reshape(-1, 4) + far_edge
+    true = np.asarray(truth.boxes_xyxy, float).reshape(-1, 4) + far_edge
+    return iou_xyxy(found[:, None], true[None])
+
+
+def _match(detections, truth, iou, iou_threshold) -> tuple[np.ndarray, np.ndarray]:
+    verdicts = np.full(len(iou), WRONG, np.int8)
+    if iou.size == 0:
+        return verdicts, np.full(len(iou), -1)
+    iou = np.where(np.asarray(detections.labels)[:, None] == np.asarray(truth.labels)[None], iou, -1)
+    matched = np.where(iou.max(axis=1) >= iou_threshold, iou.argmax(axis=1), -1)
+    best_first = np.argsort(-np.asarray(detections.scores), kind="stable")
+    _, first = np.unique(matched[best_first], return_index=True)
+    verdicts[best_first[first]] = RIGHT
+    verdicts[matched < 0] = WRONG
+    verdicts[(matched >= 0) & np.asarray(truth.difficult, bool)[matched]] = IGNORED
+    return verdicts, matched
+
+
+def _class_result(scores, verdicts, truths) -> ClassResult:
+    right, wrong = np.cumsum(verdicts == RIGHT), np.cumsum(verdicts == WRONG)
+    precision = right / np.maximum(right + wrong, 1)
+    recall = right / truths if truths else np.full(len(right), np.nan)
+    ap, ap07 = (average_precision(recall, precision, way) if truths else None for way in ("area", "11point"))
+    return ClassResult(ap, ap07, recall, precision, scores, truths, len(scores))
+
+
+def _check(index, detections, truth, num_classes) -> tuple[Detections, Truth]:
+    """Both as arrays of the right kind; `index` is the image's, for the message."""
+    found = Detections(
+        np.asarray(detections.boxes_xyxy, float).reshape(-1, 4),
+        np.asarray(detections.scores, float).reshape(-1),
+        np.asarray(detections.labels, int).reshape(-1),
+    )
+    true = Truth(
+        np.asarray(truth.boxes_xyxy, float).reshape(-1, 4),
+        np.asarray(truth.labels, int).reshape(-1),
+        np.asarray(truth.difficult, bool).reshape(-1),
+    )
+    for what, arrays in (("detections", found), ("truth", true)):
+        lengths = [len(array) for array in arrays]
+        if len(set(lengths)) > 1:
+            parts = ", ".join(f"{n} {name}" for n, name in zip(lengths, arrays._fields, strict=True))
+            raise UserError(f"image {index}: {what} with {parts}: they must be equally many")
+        outside = arrays.labels[(arrays.labels < 0) | (arrays.labels >= num_classes)]
+        if len(outside):
+            raise UserError(
+                f"image {index}: {what} with label {outside[0]}, but there are {num_classes} classes "
+                f"(0 to {num_classes - 1}): evaluate on the classes the detector was made for"
+            )
+    if np.isnan(found.scores).any():
+        raise UserError(f"image {index}: a detection's score is NaN: has the training diverged?")
+    return found, true
+
+
+def _join(arrays, dtype) -> np.ndarray:
+    return np.concatenate([np.zeros(0, dtype), *arrays]).astype(dtype)
+
+
+def _mean(values) -> float | None:
+    values = [value for value in values if value is not None]
+    return float(np.mean(values)) if values else None

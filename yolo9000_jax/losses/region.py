@@ -1,0 +1,277 @@
+"""The loss of YOLOv2's region layer (paper, section 2; Darknet's behaviour: SPEC sections 5.5 and 5.7)."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from yolo9000_jax.boxes import iou_cxcywh, shape_iou
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.wordtree.softmax import path_cross_entropies, path_loss
+
+WARMUP_SCALE = 0.01
+ASSUMED_IOU = 0.3
+
+
+class RegionLoss(NamedTuple):
+    """What `region_loss` returns: scalars. Losses are summed over the boxes and averaged over the images."""
+
+    total: jax.Array  # xy + wh + objectness + classes: the one to differentiate
+    xy: jax.Array
+    wh: jax.Array
+    objectness: jax.Array
+    classes: jax.Array
+    avg_iou: jax.Array  # of the responsible boxes with their truths, over the truths; 0 where there are none
+    recall50: jax.Array  # fraction of the truths whose responsible box has IoU > .5
+    responsible_objectness: jax.Array  # mean over the truths
+    mean_objectness: jax.Array  # over all boxes of the batch, those of classification images counted as 0
+    class_probability: jax.Array  # of the true class at its box, over the truths and the classification images
+    count: jax.Array  # number of truths in the batch
+
+
+class _Assignment(NamedTuple):
+    """Which box each truth trains; arrays [B,T,...], constants in the gradient."""
+
+    index: jax.Array  # of the box, in row, column, anchor order
+    anchor: jax.Array  # the prior that the truth chose
+    cell_xy: jax.Array  # column and row of the cell of the centre
+    inside: jax.Array  # a real truth with a box in the grid
+    same_box: jax.Array  # [B,T,T]: both truths have this box
+    owns: jax.Array  # inside, and no later truth has the same box
+    class_only: jax.Array  # the row stands for a classification image, its box chosen by `_choose_box`
+
+
+def region_loss(
+    raw,
+    boxes_cxcywh,
+    labels,
+    mask,
+    anchors_cells,
+    *,
+    seen,
+    coord_scale=1.0,
+    object_scale=5.0,
+    noobject_scale=1.0,
+    class_scale=1.0,
+    ignore_threshold=0.6,
+    warmup_images=12800,
+    rescore=True,
+    bias_match=True,
+    background=False,
+    class_activation="softmax",
+    tree=None,
+    image_labels=None,
+    class_box="darknet",
+    class_objectness="darknet",
+) -> RegionLoss:
+    """Loss of a batch of detection images and, with a `tree`, of classification images among them.
+
+    Every truth trains one responsible box: of the priors in the cell of its centre, the one whose shape overlaps
+    most. Where two truths claim one box, the later wins. All other boxes learn objectness 0, unless one overlaps
+    some truth by more than `ignore_threshold`. For the first `warmup_images` images all boxes without a truth are
+    also pulled to their priors. A classification image trains the classes of one box, the best for its label, and
+    no coordinates (paper, section 4; SPEC 5.6).
+
+    Args:
+        raw: [B,H,W,A,5+C] network output before any activation: x, y, w, h, objectness, classes.
+        boxes_cxcywh: [B,T,4] truths as fractions of the network input, sizes > 0 where `mask`; T > 0.
+        labels: [B,T] int, classes of the truths; nodes of the tree, if there is one.
+        mask: [B,T] bool, which rows are real.
+        anchors_cells: [A,2] width and height of the priors in grid cells.
+        seen: int scalar, images seen in training, this batch included.
+        coord_scale, object_scale, noobject_scale, class_scale: weights of the terms.
+        rescore: responsible boxes learn their IoU as objectness (paper: Pr(object) * IOU) instead of 1.
+        bias_match: choose the anchor by the prior's shape; False: by the predicted shape.
+        background: objectness is the first entry of a softmax over background and classes, as Darknet has it.
+        class_activation: "softmax" or "logistic"; the latter lets a box have several labels. Unused with a tree.
+        tree: a WordTree of C nodes: one softmax per group of siblings, trained along the path of the label.
+        image_labels: [B] int, a classification image's node, -1 for a detection image; None: all are detection images.
+        class_box: the box that a classification image trains is the one with the highest objectness * P(label)
+            ("darknet") or P(label) ("paper").
+        class_objectness: in a classification image, "darknet" leaves the trained box's objectness alone and pushes all
+            others to 0; "paper" assumes that the trained box overlaps the object by .3, so pulls a lower objectness up
+            to that, and leaves all others alone.
+
+    Returns:
+        A RegionLoss. The gradient of its total times -B is Darknet's delta with respect to `raw`.
+
+    Raises:
+        UserError: unknown or conflicting options.
+    """
+    _check_options(class_activation, background, tree, image_labels, class_box, class_objectness)
+    batch, height, width, anchors, entries = raw.shape
+    anchors_cells, grid_wh = jnp.asarray(anchors_cells, raw.dtype), jnp.asarray([width, height], raw.dtype)
+    rows = raw.reshape(batch, -1, entries)
+    class_only = jnp.zeros(batch, bool) if image_labels is None else image_labels >= 0
+    mask = mask & ~class_only[:, None]
+    boxes_cxcywh = jnp.where(mask[..., None], boxes_cxcywh, 0.5)
+    predicted = jax.lax.stop_gradient(_all_boxes(raw, anchors_cells))  # [B,N,4]
+    truth = _assign(predicted, boxes_cxcywh, mask, anchors_cells, (height, width), bias_match)
+    if image_labels is not None:
+        chosen = _choose_box(jax.lax.stop_gradient(rows), image_labels, anchors, tree, class_box)
+        truth, labels = _add_classification_images(truth, labels, image_labels, chosen)
+
+    owner = jnp.take_along_axis(rows, truth.index[..., None], axis=1)  # [B,T,5+C]
+    owned = _any_at(truth.index, truth.owns | truth.class_only, rows.shape[1])  # [B,N]
+    prior_wh = anchors_cells[truth.anchor]
+    iou = iou_cxcywh(jax.lax.stop_gradient(_decode(owner, truth.cell_xy, prior_wh, grid_wh)), boxes_cxcywh)
+
+    pulled = ~owned & ~class_only[:, None] & (seen < warmup_images)
+    xy, wh = _coordinate_losses(rows, jnp.where(pulled, WARMUP_SCALE, 0), 0.5, 0.0)
+    weight = jnp.where(truth.owns, coord_scale * (2 - boxes_cxcywh[..., 2] * boxes_cxcywh[..., 3]), 0)
+    target_xy = boxes_cxcywh[..., :2] * grid_wh - truth.cell_xy
+    target_wh = jnp.log(boxes_cxcywh[..., 2:] * grid_wh / prior_wh)
+    xy, wh = (a + b for a, b in zip((xy, wh), _coordinate_losses(owner, weight, target_xy, target_wh), strict=True))
+
+    empty = ~owned & (_best_iou(predicted, boxes_cxcywh, mask) <= ignore_threshold)
+    weight = jnp.where(truth.owns, object_scale, 0)
+    target, empty_target = iou if rescore else 1.0, 0.0
+    if background:
+        target, empty_target = 0.0, 1.0  # the entry says "nothing here"
+    if class_objectness == "paper":
+        empty &= ~class_only[:, None]
+        low = truth.class_only & (_objectness(owner, background) < ASSUMED_IOU)
+        weight, target = jnp.where(low, object_scale, weight), jnp.where(low, ASSUMED_IOU, target)
+    objectness = _objectness_loss(rows, jnp.where(empty, noobject_scale, 0), empty_target, background)
+    objectness += _objectness_loss(owner, weight, target, background)
+
+    if tree is not None:
+        classes, probability = _tree_classes(owner, labels, truth, tree)
+    else:
+        classes, probability = _flat_classes(owner, labels, truth, class_activation, background)
+    classes = class_scale * jnp.sum(classes)
+
+    losses = (value / batch for value in (xy + wh + objectness + classes, xy, wh, objectness, classes))
+    return RegionLoss(
+        *losses,
+        avg_iou=_mean(iou, truth.inside),
+        recall50=_mean(iou > 0.5, truth.inside),
+        responsible_objectness=_mean(_objectness(owner, background), truth.inside),
+        mean_objectness=jnp.mean(jnp.where(class_only[:, None], 0, _objectness(rows, background))),
+        class_probability=_mean(probability, truth.inside | truth.class_only),
+        count=jnp.sum(truth.inside),
+    )
+
+
+def _check_options(class_activation, background, tree, image_labels, class_box, class_objectness):
+    options = {
+        "class_activation": (class_activation, ("softmax", "logistic")),
+        "class_box": (class_box, ("darknet", "paper")),
+        "class_objectness": (class_objectness, ("darknet", "paper")),
+    }
+    for name, (value, choices) in options.items():
+        if value not in choices:
+            raise UserError(f"{name} is {value!r}; choose '{choices[0]}' or '{choices[1]}'")
+    if background and (tree is not None or class_activation != "softmax"):
+        raise UserError("background=True needs class_activation='softmax' and no tree")
+    if image_labels is not None and tree is None:
+        raise UserError("image_labels need a tree: classification images are trained on its paths")
+
+
+def _decode(rows, cell_xy, prior_wh, grid_wh):
+    """Boxes, fractions of the network input, from raw x, y, w, h, ... [...,4+] (SPEC 5.2; paper, section 2)."""
+    centre = (cell_xy + jax.nn.sigmoid(rows[..., :2])) / grid_wh
+    return jnp.concatenate([centre, prior_wh * jnp.exp(rows[..., 2:4]) / grid_wh], axis=-1)
+
+
+def _all_boxes(raw, anchors_cells):
+    batch, height, width = raw.shape[:3]
+    cell_xy = jnp.stack(jnp.meshgrid(jnp.arange(width), jnp.arange(height)), axis=-1)[:, :, None]
+    return _decode(raw, cell_xy, anchors_cells, jnp.asarray([width, height], raw.dtype)).reshape(batch, -1, 4)
+
+
+def _assign(predicted, boxes_cxcywh, mask, anchors_cells, grid, bias_match) -> _Assignment:
+    """Each truth's responsible box. `predicted`: [B,N,4]."""
+    (height, width), anchors = grid, len(anchors_cells)
+    cell_xy = jnp.trunc(boxes_cxcywh[..., :2] * jnp.asarray([width, height], boxes_cxcywh.dtype)).astype(jnp.int32)
+    cell = cell_xy[..., 1] * width + cell_xy[..., 0]
+    if bias_match:
+        shapes_wh = anchors_cells / jnp.asarray([width, height], anchors_cells.dtype)
+    else:
+        boxes = cell[..., None] * anchors + jnp.arange(anchors)  # [B,T,A]
+        shapes_wh = jax.vmap(lambda image, index: image[index, 2:])(predicted, boxes)
+    anchor = jnp.argmax(shape_iou(shapes_wh, boxes_cxcywh[..., None, 2:]), axis=-1)
+    # Darknet's memory order is anchor, row, column, unchecked: a centre at x >= 1 falls into column 0 of the next row.
+    place = anchor * (height * width) + cell
+    inside = mask & (place >= 0) & (place < anchors * height * width)
+    index = jnp.where(inside, place % (height * width) * anchors + place // (height * width), 0)
+    same_box = (index[:, :, None] == index[:, None, :]) & inside[:, :, None] & inside[:, None, :]
+    owns = inside & ~jnp.any(jnp.triu(same_box, 1), axis=-1)
+    return _Assignment(index, anchor, cell_xy, inside, same_box, owns, jnp.zeros_like(owns))
+
+
+def _choose_box(rows, image_labels, anchors, tree, class_box):
+    """The box that a classification image trains, by index in row, column, anchor order: [B]."""
+    score = -path_loss(rows[..., 5:], jnp.maximum(image_labels, 0)[:, None], tree)  # log P(label), [B,N]
+    if class_box == "darknet":
+        score += jax.nn.log_sigmoid(rows[..., 4])
+    batch, cells = len(score), score.shape[1] // anchors
+    place = jnp.argmax(score.reshape(batch, cells, anchors).swapaxes(1, 2).reshape(batch, -1), axis=1)
+    return place % cells * anchors + place // cells  # the first of equals in Darknet's order: anchor, row, column
+
+
+def _add_classification_images(truth, labels, image_labels, chosen):
+    """Let the first row of a classification image, which has no truths, stand for the image's label."""
+    class_only = (image_labels >= 0)[:, None] & (jnp.arange(labels.shape[1]) == 0)
+    index = jnp.where(class_only, chosen[:, None], truth.index)
+    return truth._replace(index=index, class_only=class_only), jnp.where(class_only, image_labels[:, None], labels)
+
+
+def _any_at(index, flags, size):
+    """[B,size] bool: which places some flagged index [B,T] names."""
+    return jnp.any((index[:, None, :] == jnp.arange(size)[:, None]) & flags[:, None, :], axis=-1)
+
+
+def _best_iou(predicted, boxes_cxcywh, mask):
+    """Highest IoU of each predicted box [B,N,4] with a real truth [B,T,4]: [B,N]."""
+    iou = iou_cxcywh(predicted[:, :, None], boxes_cxcywh[:, None])
+    return jnp.max(jnp.where(mask[:, None], iou, 0), axis=-1)
+
+
+def _coordinate_losses(rows, weight, target_xy, target_wh):
+    """Half the weighted squares of the errors in (sigmoid x, sigmoid y) and in (w, h)."""
+    errors = target_xy - jax.nn.sigmoid(rows[..., :2]), target_wh - rows[..., 2:4]
+    return tuple(jnp.sum(weight[..., None] * jnp.square(error)) / 2 for error in errors)
+
+
+def _objectness(rows, background):
+    return jax.nn.softmax(rows[..., 4:])[..., 0] if background else jax.nn.sigmoid(rows[..., 4])
+
+
+def _objectness_loss(rows, weight, target, background):
+    """Half the weighted squares of the errors of entry 4; with a background class, its cross-entropy."""
+    if not background:
+        return jnp.sum(weight * jnp.square(target - jax.nn.sigmoid(rows[..., 4]))) / 2
+    # The class logits are constants here, as in Darknet's delta.
+    logit = rows[..., 4] - jax.lax.stop_gradient(jax.nn.logsumexp(rows[..., 5:], axis=-1))
+    return jnp.sum(weight * (jax.nn.softplus(logit) - target * logit))
+
+
+def _flat_classes(owner, labels, truth, class_activation, background):
+    """Class loss of each truth's box and the probability of the true class there, both [B,T]; `owner`: [B,T,5+C]."""
+    logits = owner[..., 5:]
+    if class_activation == "softmax":
+        if background:
+            logits = jnp.concatenate([jax.lax.stop_gradient(owner[..., 4:5]), logits], axis=-1)
+            labels = labels + 1
+        log_probability = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[..., None], axis=-1)[..., 0]
+        return jnp.where(truth.owns, -log_probability, 0), jnp.exp(log_probability)
+    onehot = labels[..., None] == jnp.arange(logits.shape[-1])
+    targets = jnp.any(truth.same_box[..., None] & onehot[:, None], axis=2)  # the labels of all truths of the box
+    losses = jnp.sum(jax.nn.softplus(logits) - targets * logits, axis=-1)
+    return jnp.where(truth.owns, losses, 0), jnp.sum(onehot * jax.nn.sigmoid(logits), axis=-1)
+
+
+def _tree_classes(owner, labels, truth, tree):
+    """As `_flat_classes`, along the labels' paths. Of a box's truths, the last on whose path a group lies trains it."""
+    terms = path_cross_entropies(owner[..., 5:], labels, tree)  # [B,T,levels]
+    path = jnp.asarray(tree.paths)[labels]
+    groups = jnp.where(path >= 0, jnp.asarray(tree.groups)[path], -1)
+    later = jnp.triu(truth.same_box, 1)[..., None]
+    replaced = jnp.any(later & (groups[:, :, None] == groups[:, None]), axis=2)
+    used = (truth.inside | truth.class_only)[..., None] & ~replaced
+    return jnp.where(used, terms, 0), jnp.exp(-jnp.sum(terms, axis=-1))
+
+
+def _mean(values, mask):
+    return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1)

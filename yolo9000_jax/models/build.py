@@ -1,0 +1,38 @@
+"""From a config to the model and the detector it describes."""
+
+from functools import partial
+
+import jax.numpy as jnp
+
+from yolo9000_jax.detector import Detector
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.models.layers import BatchNorm
+from yolo9000_jax.models.yolo_v2 import YoloV2
+
+
+def build_model(config, axis_name: str | None = None) -> YoloV2:
+    """The network of a detection config whose classes and priors are settled.
+
+    `axis_name` is the mapped axis of a training step, over which batch norm is shared if the config says so.
+    """
+    dtypes = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+    if config.model.compute_dtype not in dtypes:
+        raise UserError(f"model.compute_dtype is {config.model.compute_dtype!r}; it can be float32 or bfloat16")
+    shared = axis_name if config.model.sync_batch_norm else None
+    return YoloV2(
+        num_classes=len(config.data.classes),
+        anchors_cells=tuple(map(tuple, config.model.anchors_cells)),
+        width=config.model.width,
+        passthrough=config.model.passthrough,
+        norm=partial(BatchNorm, momentum=config.model.batch_norm_momentum, axis_name=shared),
+        dtype=dtypes[config.model.compute_dtype],
+    )
+
+
+def build_detector(config, variables, model=None) -> Detector:
+    """The detector of a config, at its evaluation size."""
+    size = config.evaluation.image_size or config.image_size
+    model = model or build_model(config)
+    return Detector(
+        model, variables, config.data.classes, config.model.anchors_cells, (size, size), config.evaluation.resize
+    )

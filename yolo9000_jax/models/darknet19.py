@@ -1,0 +1,68 @@
+"""Darknet-19, the paper's classification network (section 3, table 6)."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from yolo9000_jax.models.layers import BatchNorm, Conv, max_pool, scaled
+
+# (filters, kernel size) of each convolution; a max pool stands between the stages.
+STAGES = (
+    ((32, 3),),
+    ((64, 3),),
+    ((128, 3), (64, 1), (128, 3)),
+    ((256, 3), (128, 1), (256, 3)),
+    ((512, 3), (256, 1), (512, 3), (256, 1), (512, 3)),
+    ((1024, 3), (512, 1), (1024, 3), (512, 1), (1024, 3)),
+)
+
+
+class Darknet19Trunk(nn.Module):
+    """The 18 convolutions before the classifier's last one, shared by classifier and detector.
+
+    Attributes: `width` multiplies every layer's filters; `norm` makes the batch-norm modules.
+    """
+
+    width: float = 1.0
+    norm: Callable[..., nn.Module] | None = BatchNorm
+    dtype: Any = jnp.float32
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        """images [B, H, W, 3] -> (fine [B, H/16, W/16, 512 width], coarse [B, H/32, W/32, 1024 width])."""
+        conv = partial(Conv, norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
+        x = images.astype(self.dtype)
+        number = 0
+        for stage, layers in enumerate(STAGES):
+            if stage:
+                fine = x
+                x = max_pool(x)
+            for filters, size in layers:
+                number += 1
+                x = conv(scaled(filters, self.width), size, name=f"conv{number}")(x, train)
+        return fine, x
+
+
+class Darknet19(nn.Module):
+    """Darknet-19 with its classifier head: a 1x1 convolution to the classes, then the mean over the picture.
+
+    Attributes: as `Darknet19Trunk`, and `num_classes`.
+    """
+
+    num_classes: int = 1000
+    width: float = 1.0
+    norm: Callable[..., nn.Module] | None = BatchNorm
+    dtype: Any = jnp.float32
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        """images [B, H, W, 3] in 0..1 -> logits [B, num_classes] in float32."""
+        options = dict(norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
+        _, x = Darknet19Trunk(self.width, name="trunk", **options)(images, train)
+        x = Conv(self.num_classes, 1, activation=None, name="logits", **options | {"norm": None})(x, train)
+        return x.astype(self.param_dtype).mean((1, 2))

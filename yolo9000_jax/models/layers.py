@@ -1,0 +1,176 @@
+"""The layers that Darknet's networks are made of. Layout is NHWC everywhere."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from yolo9000_jax.errors import UserError
+
+
+def leaky_relu(x):
+    """x where positive, else 0.1 x (SPEC 4.1)."""
+    return jnp.where(x > 0, x, 0.1 * x)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all axes but the last, with Darknet's choices as options (SPEC 4.2).
+
+    The defaults normalise by the biased variance with epsilon inside the root (as cuDNN does, and as automatic
+    differentiation expects) and keep Darknet's unbiased variance as the running value.
+
+    Attributes:
+      momentum: share of the running statistics kept at each step.
+      epsilon: added to the variance, or to the standard deviation if `epsilon_outside_root`.
+      epsilon_outside_root: divide by sqrt(var) + epsilon, as Darknet on a CPU does with epsilon 1e-6.
+      unbiased: normalise by the unbiased batch variance when training, as Darknet's own kernels do.
+      axis_name: mapped axis over which devices share their statistics; None keeps them per device.
+    """
+
+    momentum: float = 0.99
+    epsilon: float = 1e-5
+    epsilon_outside_root: bool = False
+    unbiased: bool = False
+    axis_name: str | None = None
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, train: bool = False):
+        """Normalises x [..., C]; with `train` by the batch's statistics, which update `batch_stats`."""
+        shape = x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape, self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros, shape, self.param_dtype)
+        mean_var = self.variable("batch_stats", "mean", jnp.zeros, shape, self.param_dtype)
+        var_var = self.variable("batch_stats", "var", jnp.ones, shape, self.param_dtype)
+        if train:
+            mean, var = self._batch_statistics(x, mean_var, var_var)
+        else:
+            mean, var = mean_var.value, var_var.value
+        if self.epsilon_outside_root:
+            inverse = 1 / (jnp.sqrt(var) + self.epsilon)
+        else:
+            inverse = lax.rsqrt(var + self.epsilon)
+        factor = inverse * scale
+        return x * factor.astype(x.dtype) + (bias - mean * factor).astype(x.dtype)
+
+    def _batch_statistics(self, x, mean_var, var_var):
+        axes = tuple(range(x.ndim - 1))
+        count = x.size // x.shape[-1]
+        wide = x.astype(self.param_dtype)
+        moments = jnp.stack([wide.mean(axes), jnp.square(wide).mean(axes)])
+        if self.axis_name is not None and not self.is_initializing():
+            moments = lax.pmean(moments, self.axis_name)
+            count *= lax.axis_size(self.axis_name)
+        mean = moments[0]
+        biased = jnp.maximum(moments[1] - jnp.square(mean), 0)
+        unbiased = biased * (count / max(count - 1, 1))
+        if not self.is_initializing():
+            mean_var.value = self.momentum * mean_var.value + (1 - self.momentum) * mean
+            var_var.value = self.momentum * var_var.value + (1 - self.momentum) * unbiased
+        return mean, unbiased if self.unbiased else biased
+
+
+class Conv(nn.Module):
+    """Convolution, then batch norm or a bias, then an activation: Darknet's [convolutional] section (SPEC 4.1).
+
+    Attributes:
+      filters: output channels.
+      size: side of the square kernel.
+      stride: step between windows.
+      padding: zeros on every side; None means size // 2.
+      activation: function applied at the end; None for a linear layer.
+      norm: makes the batch-norm module; None means a bias instead.
+      dtype: type of the computation; parameters have `param_dtype`.
+    """
+
+    filters: int
+    size: int = 3
+    stride: int = 1
+    padding: int | None = None
+    activation: Callable | None = leaky_relu
+    norm: Callable[..., nn.Module] | None = BatchNorm
+    dtype: Any = jnp.float32
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, train: bool = False):
+        """[B, H, W, C] -> [B, H', W', filters], H' = (H + 2 padding - size) // stride + 1."""
+        padding = self.size // 2 if self.padding is None else self.padding
+        shape = (self.size, self.size, x.shape[-1], self.filters)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape, self.param_dtype)
+        x = lax.conv_general_dilated(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            window_strides=(self.stride, self.stride),
+            padding=[(padding, padding)] * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        if self.norm is None:
+            bias = self.param("bias", nn.initializers.zeros, (self.filters,), self.param_dtype)
+            x = x + bias.astype(self.dtype)
+        else:
+            x = self.norm(param_dtype=self.param_dtype, name="norm")(x, train)
+        return x if self.activation is None else self.activation(x)
+
+
+@jax.custom_vjp
+def _max_pool_2x2(x):
+    return jnp.maximum(
+        jnp.maximum(x[:, ::2, ::2], x[:, ::2, 1::2]), jnp.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2])
+    )
+
+
+def _max_pool_2x2_forward(x):
+    y = _max_pool_2x2(x)
+    return y, (x, y)
+
+
+def _max_pool_2x2_backward(residuals, gradient):
+    x, y = residuals
+    height, width = y.shape[1:3]
+    hit = x.reshape(x.shape[0], height, 2, width, 2, x.shape[3]) == y[:, :, None, :, None]
+    a, b, c = hit[:, :, 0, :, 0], hit[:, :, 0, :, 1], hit[:, :, 1, :, 0]
+    first = jnp.stack([jnp.stack([a, b & ~a], 3), jnp.stack([c & ~a & ~b, ~(a | b | c)], 3)], 2)
+    return (jnp.where(first, gradient[:, :, None, :, None], 0).reshape(x.shape),)
+
+
+_max_pool_2x2.defvjp(_max_pool_2x2_forward, _max_pool_2x2_backward)
+
+
+def max_pool(x, size: int = 2, stride: int = 2, padding: int | None = None):
+    """Darknet's max pooling (SPEC 4.3): [B, H, W, C] -> [B, H', W', C], H' = (H + padding - size) // stride + 1.
+
+    `padding` is the total over both sides (None: size - 1); positions outside never win. The usual 2x2 case has its own
+    gradient, several times faster on a CPU than that of `nn.max_pool`; both give it to the first maximum of a window.
+    """
+    height, width = x.shape[1:3]
+    if (size, stride) == (2, 2) and padding in (None, 0, 1) and height % 2 == 0 and width % 2 == 0:
+        return _max_pool_2x2(x)
+    total = size - 1 if padding is None else padding
+    before = total // 2
+    sides = []
+    for length in (height, width):
+        outputs = (length + total - size) // stride + 1
+        sides.append((before, max((outputs - 1) * stride + size - before - length, 0)))
+    return nn.max_pool(x, window_shape=(size, size), strides=(stride, stride), padding=sides)
+
+
+def reorg(x, stride: int = 2):
+    """Darknet's reorg (SPEC 4.5): [B, H, W, C] -> [B, H/stride, W/stride, C stride²].
+
+    Published weights need this permutation, which is not the space-to-depth that the paper describes.
+    """
+    batch, height, width, channels = x.shape
+    if channels % stride**2 or height % stride or width % stride:
+        raise UserError(f"reorg with stride {stride} cannot divide a {height}x{width}x{channels} input evenly")
+    flat = x.transpose(0, 3, 1, 2).reshape(batch, channels // stride**2, height, stride, width, stride)
+    planes = flat.transpose(0, 3, 5, 1, 2, 4).reshape(batch, channels * stride**2, height // stride, width // stride)
+    return planes.transpose(0, 2, 3, 1)
+
+
+def scaled(filters: int, width: float) -> int:
+    """Filters of a layer at the given width multiplier: a multiple of 4, at least 4."""
+    return max(4, round(filters * width / 4) * 4)

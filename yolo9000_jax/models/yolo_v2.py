@@ -1,0 +1,66 @@
+"""YOLOv2, the paper's detector (section 2)."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.models.darknet19 import Darknet19Trunk
+from yolo9000_jax.models.layers import BatchNorm, Conv, reorg, scaled
+
+STRIDE = 32
+# Priors of Darknet's yolov2-voc.cfg (w, h in cells of 32 pixels), SPEC 14 item 12.
+VOC_ANCHORS_CELLS = (
+    (1.3221, 1.73145),
+    (3.19275, 4.00944),
+    (5.05587, 8.09892),
+    (9.47112, 4.84053),
+    (11.2364, 10.0071),
+)
+
+
+class YoloV2(nn.Module):
+    """Darknet-19's trunk, three 3x3 convolutions with the passthrough between them, and a 1x1 convolution to the boxes.
+
+    Attributes:
+      num_classes: classes of each box.
+      anchors_cells: A priors (w, h) in cells of 32 pixels.
+      width: multiplies every layer's filters.
+      passthrough: bring the fine 1/16 features to the head (paper, "Fine-Grained Features"; SPEC 4.5).
+      norm: makes the batch-norm modules.
+    """
+
+    num_classes: int = 20
+    anchors_cells: Sequence[tuple[float, float]] = VOC_ANCHORS_CELLS
+    width: float = 1.0
+    passthrough: bool = True
+    norm: Callable[..., nn.Module] | None = BatchNorm
+    dtype: Any = jnp.float32
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        """images [B, H, W, 3] in 0..1 -> raw grid [B, H/32, W/32, A, 5 + num_classes] in float32.
+
+        The last axis holds x, y, w, h, objectness and the classes, all before activation. Raises UserError where a
+        side of the images is not a multiple of 32.
+        """
+        height, width = images.shape[1:3]
+        if height % STRIDE or width % STRIDE or not height or not width:
+            raise UserError(f"images of {height}x{width}: both sides must be multiples of {STRIDE}; resize them first")
+        options = dict(norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
+        conv = partial(Conv, **options)
+        wide = scaled(1024, self.width)
+        fine, x = Darknet19Trunk(self.width, name="trunk", **options)(images, train)
+        x = conv(wide, name="conv19")(x, train)
+        x = conv(wide, name="conv20")(x, train)
+        if self.passthrough:
+            side = conv(scaled(64, self.width), 1, name="passthrough")(fine, train)
+            x = jnp.concatenate([reorg(side), x], axis=-1)
+        x = conv(wide, name="conv21")(x, train)
+        anchors, entries = len(self.anchors_cells), 5 + self.num_classes
+        x = Conv(anchors * entries, 1, activation=None, name="boxes", **options | {"norm": None})(x, train)
+        return x.reshape(*x.shape[:3], anchors, entries).astype(self.param_dtype)

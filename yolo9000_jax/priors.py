@@ -1,0 +1,184 @@
+"""Dimension priors: shapes a detector starts from, found by k-means over the boxes of a data set (paper, section 2).
+
+Shapes are (width, height). As fractions of the picture, the boxes of pictures of any size can be clustered together:
+what a detector that stretches its input sees. One that letterboxes sees smaller boxes: then give fractions of the
+canvas (a box's pixels over the picture's longer side, for a square network).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from yolo9000_jax.errors import UserError
+
+CHUNK = 1 << 12  # boxes handled at once, so that the temporaries stay in the processor's cache
+STILL = 1e-5  # a restart ends when no side of an anchor changes by more than this fraction of itself
+
+
+class Priors(NamedTuple):
+    """Shapes `anchors` float64 [k, 2], smallest area first, and the mean IoU of the boxes with their best shape."""
+
+    anchors: np.ndarray
+    average_iou: float
+
+
+def kmeans_priors(boxes_wh, k, *, distance="iou", seed=0, restarts=5, iterations=300):
+    """Cluster box shapes into k priors.
+
+    A centroid is the mean of its members for both distances (for "iou" a heuristic, but the usual one). Each restart
+    begins with k-means++ under the same distance and ends when the priors stand still; the restart with the least mean
+    distance wins. A cluster that loses all its boxes stays where it is. The order of the boxes does not matter.
+
+    Args:
+        boxes_wh: [N, 2] widths and heights, any one unit, all positive.
+        k: number of priors.
+        distance: "iou" for 1 - IoU of the shapes (the paper's), "sse" for squared Euclidean distance (Table 1, row 1).
+        seed: of all random choices.
+        restarts: number of starts, at least 1.
+        iterations: most steps of one restart.
+
+    Returns:
+        Priors, in the unit of boxes_wh.
+
+    Raises:
+        UserError: k < 1, a box without area, or fewer distinct boxes than k.
+    """
+    if distance not in _DISTANCES:
+        raise UserError(f"priors: unknown distance {distance!r}; choose one of {', '.join(_DISTANCES)}")
+    if restarts < 1:
+        raise UserError(f"priors: {restarts} restarts cannot cluster anything; ask for at least 1")
+    boxes_wh = _sorted_boxes(boxes_wh, k)
+    generator = np.random.default_rng(seed)
+    results = []
+    for _ in range(restarts):
+        start = _spread_start(boxes_wh, k, distance, generator)
+        results.append(_lloyd(boxes_wh, start, distance, iterations))
+    _, anchors = min(results, key=lambda result: result[0])
+    anchors = _by_area(anchors)
+    return Priors(anchors, average_iou(boxes_wh, anchors))
+
+
+def average_iou(boxes_wh, anchors):
+    """Mean over the boxes [N, 2] of the IoU with the best of the shapes [k, 2], same unit: the paper's Table 1."""
+    anchors = np.asarray(anchors, np.float64)
+    _, distances = _assign(np.asarray(boxes_wh, np.float64), anchors, "iou")
+    return float(1 - distances.mean())
+
+
+def hand_picked_anchors(sizes, ratios):
+    """Every size with every ratio, as for the paper's "Anchor Boxes" row (3 sizes with 3 ratios give its 9).
+
+    Args:
+        sizes: square roots of the areas, any unit.
+        ratios: width over height.
+
+    Returns:
+        float64 [len(sizes) * len(ratios), 2] in the unit of sizes, smallest area first.
+
+    Raises:
+        UserError: no size, no ratio, or one that is not positive.
+    """
+    sizes, ratios = np.asarray(sizes, np.float64), np.asarray(ratios, np.float64)
+    if not (sizes.size and ratios.size and (sizes > 0).all() and (ratios > 0).all()):
+        raise UserError("anchors: sizes and ratios must be lists of positive numbers; give at least one of each")
+    stretch = np.sqrt(ratios)
+    return _by_area(np.stack([np.outer(sizes, stretch), np.outer(sizes, 1 / stretch)], axis=-1).reshape(-1, 2))
+
+
+def to_cells(anchors_fraction, input_size, stride=32):
+    """Shapes [k, 2] from fractions of the network's input to grid cells, the unit of models and losses.
+
+    Args:
+        anchors_fraction: [k, 2].
+        input_size: pixels of the network's input, one number or (width, height).
+        stride: pixels of one grid cell.
+
+    Returns:
+        float64 [k, 2].
+    """
+    return np.asarray(anchors_fraction, np.float64) * (np.asarray(input_size, np.float64) / stride)
+
+
+def _sorted_boxes(boxes_wh, k):
+    """The boxes in a fixed order as float64, after checking that k clusters can be made of them."""
+    boxes_wh = np.asarray(boxes_wh, np.float64)
+    if boxes_wh.ndim != 2 or boxes_wh.shape[1] != 2:
+        raise UserError(f"priors: boxes must be rows of (width, height), got an array of shape {boxes_wh.shape}")
+    if k < 1:
+        raise UserError(f"priors: k = {k}; ask for at least one prior")
+    if not len(boxes_wh):
+        raise UserError("priors: there are no boxes to cluster; choose a data set or split that has some")
+    without_area = np.flatnonzero(~((boxes_wh > 0) & np.isfinite(boxes_wh)).all(-1))
+    if without_area.size:
+        width, height = boxes_wh[without_area[0]]
+        raise UserError(
+            f"priors: {without_area.size} boxes have no area, the first is box {without_area[0]} "
+            f"({width:g} x {height:g}); remove them"
+        )
+    return boxes_wh[np.lexsort(boxes_wh.T)]
+
+
+def _spread_start(boxes_wh, k, distance, generator):
+    """k-means++: boxes drawn one after the other, the farther from those drawn the likelier."""
+    anchors = boxes_wh[generator.integers(len(boxes_wh))][None]
+    _, nearest = _assign(boxes_wh, anchors, distance)
+    while len(anchors) < k:
+        if not nearest.any():
+            raise UserError(f"priors: k = {k}, but there are only {len(anchors)} distinct boxes; ask for fewer priors")
+        drawn = generator.choice(len(boxes_wh), p=nearest / nearest.sum())
+        anchors = np.concatenate([anchors, boxes_wh[drawn][None]])
+        nearest = np.minimum(nearest, _assign(boxes_wh, anchors[-1:], distance)[1])
+    return anchors
+
+
+def _lloyd(boxes_wh, anchors, distance, iterations):
+    """Alternate between assigning boxes and averaging them; returns (mean distance, anchors)."""
+    for _ in range(iterations):
+        before = anchors
+        clusters, _ = _assign(boxes_wh, before, distance)
+        anchors = _means(boxes_wh, clusters, before)
+        if np.allclose(anchors, before, rtol=STILL, atol=0):
+            break
+    return _assign(boxes_wh, anchors, distance)[1].mean(), anchors
+
+
+def _assign(boxes_wh, anchors, distance):
+    """The nearest anchor of each box, the first of equals, and the distance to it: int [N], float64 [N]."""
+    clusters = np.empty(len(boxes_wh), np.intp)
+    nearest = np.empty(len(boxes_wh))
+    for begin in range(0, len(boxes_wh), CHUNK):
+        chunk = slice(begin, begin + CHUNK)
+        distances = _DISTANCES[distance](boxes_wh[chunk], anchors)
+        clusters[chunk] = distances.argmin(0)
+        nearest[chunk] = distances.min(0)
+    return clusters, nearest
+
+
+def _iou_distances(boxes_wh, anchors):
+    """1 - IoU of shapes, [k, N]. boxes.shape_iou gives the same numbers, eight times slower for a million boxes."""
+    width, height = boxes_wh.T.copy()
+    anchor_width, anchor_height = anchors.T[..., None]
+    distances = np.minimum(width, anchor_width)
+    distances *= np.minimum(height, anchor_height)
+    distances /= width * height + anchor_width * anchor_height - distances
+    return np.subtract(1, distances, out=distances)
+
+
+def _squared_distances(boxes_wh, anchors):
+    """Squared Euclidean distances, [k, N]."""
+    width, height = boxes_wh.T.copy()
+    anchor_width, anchor_height = anchors.T[..., None]
+    return (width - anchor_width) ** 2 + (height - anchor_height) ** 2
+
+
+_DISTANCES = {"iou": _iou_distances, "sse": _squared_distances}
+
+
+def _means(boxes_wh, clusters, anchors):
+    counts = np.bincount(clusters, minlength=len(anchors))
+    sums = [np.bincount(clusters, weights=side, minlength=len(anchors)) for side in boxes_wh.T]
+    return np.where(counts[:, None] > 0, np.stack(sums, axis=-1) / np.maximum(counts, 1)[:, None], anchors)
+
+
+def _by_area(anchors):
+    return anchors[np.argsort(anchors.prod(-1), kind="stable")]

@@ -1,0 +1,192 @@
+"""The one training loop."""
+
+import math
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from PIL import Image
+
+from yolo9000_jax import config as configs
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.tasks import Detection
+from yolo9000_jax.training import parallel, schedule, state, step
+from yolo9000_jax.training.checkpoint import Checkpoints, load_variables
+from yolo9000_jax.training.logging import Log, say
+
+
+def train(config, workdir: str | Path) -> state.TrainState:
+    """Trains what the config describes, or carries on where a run in `workdir` stopped.
+
+    Leaves in `workdir`: config.json, checkpoints/ (latest and best), metrics.jsonl, tensorboard/, first_batch.png, and
+    report/ with the evaluation of the last state and the curves.
+
+    Returns the last state. Raises UserError for wrong configs or data, for a workdir of another experiment, and when the
+    loss is no longer finite.
+    """
+    workdir = Path(workdir)
+    config = _continue_config(configs.complete(config), workdir)
+    parallel.check_batch_size(config.batch_size)
+    task = Detection(config, say)
+    config = task.config
+    workdir.mkdir(parents=True, exist_ok=True)
+    configs.save(config, workdir / "config.json")
+
+    optimizer = schedule.optimizer(config.optimizer, config.steps)
+    rate = schedule.learning_rate(config.optimizer, config.steps)
+    variables = task.init(config.seed)
+    if config.init_from:
+        variables = _start_from(variables, load_variables(Path(config.init_from)), config.init_from)
+    current = state.create(variables, optimizer, average=config.optimizer.average_decay > 0)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(current.params))
+    say(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
+
+    checkpoints = Checkpoints(workdir, task.metric)
+    try:
+        if checkpoints.latest_step is not None:
+            current = checkpoints.restore(current)
+            say(f"continuing {workdir} from step {int(current.step)}")
+        update = parallel.map_step(step.make_step(task.loss, optimizer, rate, config.optimizer.average_decay))
+        return _run(task, current, update, checkpoints, workdir)
+    finally:
+        checkpoints.close()
+
+
+def seconds_per_step(config, steps: int = 12) -> float:
+    """Measured seconds of one training step of this config on this machine, its input included."""
+    task = Detection(configs.complete(config), lambda line: None)
+    optimizer = schedule.optimizer(config.optimizer, config.steps)
+    rate = schedule.learning_rate(config.optimizer, config.steps)
+    update = parallel.map_step(step.make_step(task.loss, optimizer, rate, config.optimizer.average_decay))
+    average = config.optimizer.average_decay > 0
+    current = parallel.replicate(state.create(task.init(config.seed), optimizer, average))
+    batches = task.batches(0)
+    for number in range(steps + 3):
+        if number == 3:
+            jax.block_until_ready(current)
+            started = time.perf_counter()
+        current, _ = update(current, parallel.shard(next(batches)))
+    jax.block_until_ready(current)
+    return (time.perf_counter() - started) / steps
+
+
+def _run(task, current, update, checkpoints, workdir):
+    config, start = task.config, int(current.step)
+    log = Log(workdir, config.steps, config.batch_size, start)
+    replicated = parallel.replicate(current)
+    if start < config.steps and len(task.sizes()) > 1:
+        _compile(task, update, replicated)
+    batches, pending = task.batches(start), []
+    log.restart_clock(start)
+    try:
+        for number in range(start + 1, config.steps + 1):
+            batch = _next(batches, task, number - 1)
+            if number == 1:
+                Image.fromarray(task.draw_batch(batch)).save(workdir / "first_batch.png")
+            replicated, metrics = update(replicated, parallel.shard(batch))
+            pending.append(metrics)
+            last = number == config.steps
+            evaluate = last or bool(config.evaluate_every) and number % config.evaluate_every == 0
+            save = evaluate or number % config.checkpoint_every == 0
+            if save or number % config.log_every == 0 or number == start + 1:
+                log.train(number, _average(pending, number, checkpoints.latest_step, workdir))
+                pending.clear()
+            if save:
+                current = parallel.unreplicate(replicated)
+                report = _evaluate(task, current, log, workdir if last else None) if evaluate else None
+                checkpoints.save(current, report)
+                log.restart_clock(number)
+    except KeyboardInterrupt:
+        current = parallel.unreplicate(replicated)
+        checkpoints.save(current)
+        raise UserError(f"stopped at step {int(current.step)}; the same command carries on from there") from None
+    finally:
+        log.close()
+    return current
+
+
+def _evaluate(task, current, log, workdir: Path | None) -> dict[str, float]:
+    """Evaluates, logs, and at the end of the run writes the report. Returns the metrics that are single numbers."""
+    number = int(current.step)
+    metrics = task.evaluate(current.variables, workdir / "report" if workdir else None)
+    scalars = {key: float(value) for key, value in metrics.items() if isinstance(value, (int, float)) and key != "images"}
+    log.write(number, scalars)
+    say(f"step {number}  " + "  ".join(f"{key} {value:.3f}" for key, value in scalars.items()))
+    if workdir:
+        from yolo9000_jax.report.plots import plot_curves
+
+        plot_curves(workdir / "metrics.jsonl", workdir / "report" / "curves.png")
+        say(f"report in {workdir / 'report'}")
+    return scalars
+
+
+def _compile(task, update, replicated) -> None:
+    """Compiles the step for every size, the largest first, so that too large a batch shows at once."""
+    for size in task.sizes():
+        say(f"compiling for {size}x{size}")
+        copy = jax.tree.map(lambda x: x.copy(), replicated)
+        jax.block_until_ready(update(copy, parallel.shard(task.blank_batch(size))))
+
+
+def _next(batches, task, number: int):
+    try:
+        return next(batches)
+    except Exception as error:
+        complaint = task.blame(number)
+        if complaint is None:
+            raise
+        raise UserError(f"step {number}: {complaint}") from error
+
+
+def _average(pending, number: int, saved_step: int | None, workdir: Path) -> dict[str, float]:
+    """Mean of the metrics of the last steps. Raises UserError naming the first step whose loss is not finite."""
+    rows = [{key: float(np.asarray(value).reshape(-1)[0]) for key, value in row.items()} for row in jax.device_get(pending)]
+    for offset, row in enumerate(rows):
+        if not math.isfinite(row["loss"]):
+            good = f"the last good checkpoint is step {saved_step} in {workdir}" if saved_step else "no checkpoint yet"
+            raise UserError(
+                f"loss is {row['loss']} at step {number - len(rows) + 1 + offset}; {good}; lower "
+                "optimizer.learning_rate or lengthen optimizer.burn_in"
+            )
+    mean = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
+    return mean | {"learning_rate": rows[-1]["learning_rate"]}
+
+
+def _continue_config(config, workdir: Path):
+    """The config to run: that of the workdir where a run began there, if it is the same experiment."""
+    path = workdir / "config.json"
+    if not path.is_file():
+        return config
+    before = configs.read(path)
+    # What a run settles by itself it keeps.
+    for group, key in (("data", "classes"), ("data", "max_boxes"), ("model", "anchors_cells")):
+        if not config[group][key]:
+            config[group][key] = before[group][key]
+    if changed := configs.difference(before, config):
+        raise UserError(
+            f"{workdir} holds another experiment ({'; '.join(changed[:3])}): choose another workdir, or the same config"
+        )
+    return config
+
+
+def _start_from(variables, loaded, where: str):
+    """`variables` with every loaded array of the same name and shape. Raises UserError where nothing fits."""
+    flat = dict(jax.tree_util.tree_flatten_with_path(loaded)[0])
+    taken = 0
+
+    def choose(path, fresh):
+        nonlocal taken
+        other = flat.get(path)
+        if other is None or other.shape != fresh.shape:
+            return fresh
+        taken += 1
+        return other
+
+    chosen = jax.tree_util.tree_map_with_path(choose, variables)
+    total = len(jax.tree.leaves(variables))
+    if not taken:
+        raise UserError(f"init_from {where}: none of its arrays fits this model; check model.width")
+    say(f"starting from {where}: {taken} of {total} arrays")
+    return chosen
+

@@ -1,0 +1,68 @@
+"""What a run reports: a progress line, `metrics.jsonl`, TensorBoard."""
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+
+class Log:
+    """Writes metrics of a run; only the first process of a pod should make one.
+
+    Args:
+        workdir: where metrics.jsonl and tensorboard/ go.
+        steps: the run's length, for the time to go.
+        batch_size: images a step, for images/s.
+    """
+
+    def __init__(self, workdir: Path, steps: int, batch_size: int, first_step: int = 0):
+        from tensorboard.summary import Writer
+
+        self._file = (workdir / "metrics.jsonl").open("a")
+        self._board = Writer(str(workdir / "tensorboard"))
+        self._steps, self._batch_size = steps, batch_size
+        self._last = (first_step, time.perf_counter())
+
+    def train(self, step: int, metrics: dict[str, float]) -> None:
+        """Metrics averaged since the last call; prints the progress line."""
+        (last_step, last_time), now = self._last, time.perf_counter()
+        self._last = (step, now)
+        rate = (step - last_step) * self._batch_size / max(now - last_time, 1e-9)
+        self.write(step, metrics | {"images_per_s": rate})
+        left = (self._steps - step) * self._batch_size / max(rate, 1e-9)
+        print(
+            f"step {step}/{self._steps}  loss {metrics['loss']:.3f}  {rate:.1f} images/s  ETA {duration(left)}",
+            flush=True,
+        )
+
+    def restart_clock(self, step: int) -> None:
+        """Leaves the time since the last report, such as an evaluation's, out of the next images/s."""
+        self._last = (step, time.perf_counter())
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """One line of metrics.jsonl and one point of each TensorBoard curve."""
+        self._file.write(json.dumps({"step": step} | {key: _number(value) for key, value in metrics.items()}) + "\n")
+        self._file.flush()
+        for key, value in metrics.items():
+            self._board.add_scalar(key, float(value), step)
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()
+
+
+def say(text: str) -> None:
+    """A line for the person watching."""
+    print(text, file=sys.stdout, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """95 -> "1m35s"."""
+    seconds = round(seconds) if math.isfinite(seconds) else 0
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds % 60:02d}s"
+
+
+def _number(value) -> float:
+    return float(f"{float(value):.6g}")

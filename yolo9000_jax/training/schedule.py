@@ -1,0 +1,51 @@
+"""Learning-rate schedules and the optimiser (paper, section 2 "Training for detection"; SPEC 8)."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from yolo9000_jax.errors import UserError
+
+
+def learning_rate(options, steps: int):
+    """The rate as a function of the step, counted from 0; `options` is config.optimizer, `steps` the run's length.
+
+    "steps" multiplies the rate by factors[i] from share boundaries[i] of the run on; "polynomial" is
+    (1 - step/steps)^power; "cosine" falls to 0 along half a cosine. During burn_in steps the rate rises as
+    (step/burn_in)^burn_in_power instead (SPEC 8, where an update's number starts at 1).
+    """
+    if options.schedule not in ("steps", "polynomial", "cosine", "constant"):
+        raise UserError(f"optimizer.schedule is {options.schedule!r}; it can be steps, polynomial, cosine or constant")
+    if len(options.boundaries) != len(options.factors):
+        raise UserError("optimizer.boundaries and optimizer.factors must have the same length")
+
+    def rate(step):
+        number = jnp.asarray(step, jnp.float32) + 1
+        share = number / steps
+        if options.schedule == "steps":
+            factor = 1.0
+            for boundary, by in zip(options.boundaries, options.factors, strict=True):
+                factor = factor * jnp.where(share >= boundary, by, 1.0)
+        elif options.schedule == "polynomial":
+            factor = jnp.maximum(1 - share, 0) ** options.power
+        elif options.schedule == "cosine":
+            factor = 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(share, 1)))
+        else:
+            factor = 1.0
+        burning = (number / max(options.burn_in, 1)) ** options.burn_in_power
+        return options.learning_rate * jnp.where(number < options.burn_in, burning, factor)
+
+    return rate
+
+
+def optimizer(options, steps: int) -> optax.GradientTransformation:
+    """SGD with momentum, and decay on convolution kernels only: not on biases or batch norm (SPEC 8)."""
+    return optax.chain(
+        optax.add_decayed_weights(options.weight_decay, mask=is_kernel),
+        optax.sgd(learning_rate(options, steps), momentum=options.momentum),
+    )
+
+
+def is_kernel(params):
+    """Tree of flags: which parameters are kernels."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)

@@ -1,0 +1,46 @@
+"""Video files, frame by frame, through PyAV."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+
+from yolo9000_jax.errors import UserError
+
+
+def read_frames(path: Path) -> Iterator[np.ndarray]:
+    """The frames of a video, uint8 [H, W, 3]. Raises UserError for what is not a video."""
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, IndexError) as error:
+        raise UserError(f"{path}: not a video that can be decoded ({' '.join(str(error).split())})") from error
+
+
+def frames_per_second(path: Path) -> float:
+    """The average frame rate of a video; 25 where the file does not say."""
+    with av.open(str(path)) as container:
+        return float(container.streams.video[0].average_rate or 25)
+
+
+class VideoWriter:
+    """Writes frames of one size to an MP4 file."""
+
+    def __init__(self, path: Path, rate: float, shape: tuple[int, ...]):
+        self._container = av.open(str(path), "w")
+        self._stream = self._container.add_stream("mpeg4", rate=round(max(rate, 1)))
+        # The encoder wants even sides: an odd last row or column is left out.
+        self._stream.height, self._stream.width = shape[0] // 2 * 2, shape[1] // 2 * 2
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.bit_rate = 4_000_000
+
+    def write(self, image: np.ndarray) -> None:
+        """Adds a frame uint8 [H, W, 3]."""
+        cut = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
+        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(cut, format="rgb24")))
+
+    def close(self) -> None:
+        self._container.mux(self._stream.encode())
+        self._container.close()

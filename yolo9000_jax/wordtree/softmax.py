@@ -1,0 +1,166 @@
+"""Probabilities on a WordTree: one softmax per group of siblings (paper, section 4; SPEC sections 6, 7.3 and 11).
+
+All functions take any leading axes and a `WordTree` that is constant under `jax.jit`.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from yolo9000_jax.wordtree.tree import WordTree
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def group_log_softmax(logits, tree: WordTree):
+    """Log of each node's probability given its parent: log-softmax within each group of siblings.
+
+    Args:
+        logits: [..., n].
+        tree: with n nodes.
+
+    Returns:
+        [..., n], same dtype; exactly 0 for an only child.
+    """
+    return logits - _reduce_groups(logits, tree, jax.nn.logsumexp)[..., tree.groups]
+
+
+def _group_log_softmax_forward(logits, tree):
+    log_probabilities = group_log_softmax(logits, tree)
+    return log_probabilities, log_probabilities
+
+
+def _group_log_softmax_backward(tree, log_probabilities, cotangent):
+    # Written out because the transpose of a gather is a scatter-add, slow on CPU and TPU alike.
+    sums = _reduce_groups(cotangent, tree, jnp.sum)[..., tree.groups]
+    return (cotangent - jnp.exp(log_probabilities) * sums,)
+
+
+group_log_softmax.defvjp(_group_log_softmax_forward, _group_log_softmax_backward)
+
+
+def absolute_log_probabilities(conditional_log_probabilities, tree: WordTree):
+    """Log of each node's probability: the sum of the conditional ones from the root down, [..., n] -> [..., n].
+
+    Pointer doubling: after k steps each node has the sum over 2**k nodes of its path, so a few gathers do.
+    """
+    n = len(tree)
+    above = np.append(np.where(tree.parents < 0, n, tree.parents), n)  # node n: a virtual root of probability 1
+    widths = [(0, 0)] * (conditional_log_probabilities.ndim - 1) + [(0, 1)]
+    total = jnp.pad(conditional_log_probabilities, widths)
+    while np.any(above < n):
+        total, above = total + total[..., above.astype(np.int32)], above[above]
+    return total[..., :n]
+
+
+def path_cross_entropies(logits, labels, tree: WordTree):
+    """Cross-entropy of each group on the labels' paths.
+
+    Only the groups on the path are read, at most 769 of the 9418 logits in YOLO9000's tree, so that their gradient is
+    p - onehot and all other logits have none.
+
+    Args:
+        logits: [..., n].
+        labels: [...] int, nodes (leaves or inner ones alike); axes of length 1 serve all logits along them.
+
+    Returns:
+        [..., levels]: minus the log of the conditional probability of the path's node on each level, 0 below the label.
+    """
+    starts, level, within = _path_layout(tree)
+    path = jnp.asarray(tree.paths)[labels]  # [..., levels]
+    on_path = path >= 0
+    groups = jnp.asarray(tree.groups)[path]
+    first, size = jnp.asarray(tree.group_offsets)[groups], jnp.asarray(tree.group_sizes)[groups]
+    # A level without a node keeps one harmless logit, so that no -inf - -inf comes up.
+    size = jnp.where(on_path, size, 1)
+    index = jnp.minimum(first[..., level] + within, len(tree) - 1)
+    members = jnp.take_along_axis(logits, index, axis=-1)
+    members = jnp.where(within < size[..., level], members, -jnp.inf)
+    bounds = zip(starts[:-1], starts[1:], strict=True)
+    normalisers = [jax.nn.logsumexp(members[..., start:stop], axis=-1) for start, stop in bounds]
+    chosen = jnp.take_along_axis(logits, jnp.maximum(path, 0), axis=-1)
+    return jnp.where(on_path, jnp.stack(normalisers, axis=-1) - chosen, 0)
+
+
+def path_loss(logits, labels, tree: WordTree):
+    """The tree softmax loss: the sum of the cross-entropies on the labels' paths, [..., n] and [...] -> [...].
+
+    It is also minus the log of the label's absolute probability.
+    """
+    return jnp.sum(path_cross_entropies(logits, labels, tree), axis=-1)
+
+
+def predict_top_down(probabilities, tree: WordTree, threshold, rule="conditional"):
+    """Walk down from the root level to the most probable child while the walk's confidence stays above `threshold`.
+
+    Args:
+        probabilities: [..., n] conditional probabilities.
+        tree: with n nodes.
+        threshold: scalar; Darknet's default is .5.
+        rule: what the confidence is. "conditional": the node's absolute probability, the product of the conditional
+            ones (the paper). "darknet": the product of the absolute probabilities on the path, which stops earlier
+            (SPEC 7.3).
+
+    Returns:
+        (nodes, absolute): int32 [...], the deepest node above the threshold, or the best root if none is; and its
+        absolute probability [...].
+    """
+    if rule not in ("conditional", "darknet"):
+        raise ValueError(f"rule is {rule!r}; it must be 'conditional' or 'darknet'")
+    offsets, sizes = jnp.asarray(tree.group_offsets), jnp.asarray(tree.group_sizes)
+    within = np.arange(tree.group_sizes.max(), dtype=np.int32)
+
+    def best_member(group):
+        index = jnp.minimum(offsets[group][..., None] + within, len(tree) - 1)
+        members = jnp.take_along_axis(probabilities, index, axis=-1)
+        members = jnp.where(within < sizes[group][..., None], members, -1)
+        return offsets[group] + jnp.argmax(members, axis=-1), jnp.max(members, axis=-1)
+
+    node, absolute = best_member(jnp.zeros(probabilities.shape[:-1], jnp.int32))
+    confidence = absolute
+    going = confidence > threshold
+    for _ in range(tree.paths.shape[1] - 1):
+        group = jnp.asarray(tree.child_groups)[node]
+        child, conditional = best_member(jnp.maximum(group, 0))
+        child_absolute = absolute * conditional
+        child_confidence = confidence * (child_absolute if rule == "darknet" else conditional)
+        going &= (group >= 0) & (child_confidence > threshold)
+        node = jnp.where(going, child, node)
+        absolute = jnp.where(going, child_absolute, absolute)
+        confidence = jnp.where(going, child_confidence, confidence)
+    return node, absolute
+
+
+def _reduce_groups(values, tree, reduce):
+    """[..., n] -> [..., g]: `reduce` of each group's members, groups of like size together in one padded gather."""
+    buckets, order = _buckets(tree)
+    results = [reduce(values[..., index], axis=-1, where=valid) for index, valid in buckets]
+    return jnp.concatenate(results, axis=-1)[..., order]
+
+
+@functools.lru_cache(maxsize=8)
+def _buckets(tree):
+    """Padded members of the groups, [(index [k,w], valid [k,w])] by size, and each group's place in that order."""
+    widths = [1, 2, 3]
+    while widths[-1] < tree.group_sizes.max():
+        widths.append(widths[-2] * 2)
+    bucket = np.searchsorted(widths, tree.group_sizes)
+    buckets = []
+    for number in np.unique(bucket):
+        groups = np.flatnonzero(bucket == number)
+        within = np.arange(tree.group_sizes[groups].max())
+        index = np.minimum(tree.group_offsets[groups, None] + within, len(tree) - 1)
+        buckets.append((index.astype(np.int32), within < tree.group_sizes[groups, None]))
+    return buckets, np.argsort(np.argsort(bucket, kind="stable")).astype(np.int32)
+
+
+@functools.lru_cache(maxsize=8)
+def _path_layout(tree):
+    """A row with room for any group of each level: bounds [levels + 1], each place's level and place in its group."""
+    levels = tree.depths[tree.group_offsets]
+    widths = [int(tree.group_sizes[levels == level].max()) for level in range(levels.max() + 1)]
+    starts = np.concatenate([[0], np.cumsum(widths)])
+    level = np.repeat(np.arange(len(widths)), widths)
+    within = np.arange(starts[-1]) - starts[level]
+    return starts.tolist(), level.astype(np.int32), within.astype(np.int32)
