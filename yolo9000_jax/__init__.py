@@ -23,7 +23,7 @@ _HOMES = {
     "config": "config",
     "UserError": "errors",
 }
-_MODULES = ("decode", "nms", "priors", "config")
+_MODULES = ("decode", "nms", "priors", "config", "train")
 __all__ = sorted(_HOMES)
 __version__ = "0.1.0"
 

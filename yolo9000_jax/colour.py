@@ -10,7 +10,9 @@ def rgb_to_hsv(images):
     chroma = value - images.min(-1)
     safe = jnp.where(chroma > 0, chroma, 1)
     sector = jnp.where(
-        value == red, (green - blue) / safe, jnp.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe)
+        value == red,
+        (green - blue) / safe,
+        jnp.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
     hue = jnp.where(chroma > 0, jnp.mod(sector / 6, 1), 0)
     saturation = jnp.where(value > 0, chroma / jnp.where(value > 0, value, 1), 0)
@@ -31,6 +33,5 @@ def distort(images, hue, saturation, exposure):
     """
     hsv = rgb_to_hsv(images)
     hue, saturation, exposure = (amount[:, None, None] for amount in (hue, saturation, exposure))
-    return jnp.clip(
-        hsv_to_rgb(jnp.stack([jnp.mod(hsv[..., 0] + hue, 1), hsv[..., 1] * saturation, hsv[..., 2] * exposure], -1)), 0, 1
-    )
+    changed = [jnp.mod(hsv[..., 0] + hue, 1), hsv[..., 1] * saturation, hsv[..., 2] * exposure]
+    return jnp.clip(hsv_to_rgb(jnp.stack(changed, -1)), 0, 1)

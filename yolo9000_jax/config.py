@@ -13,6 +13,16 @@ from yolo9000_jax.errors import UserError
 # Keys that may change between a run and its continuation: they do not alter what is learnt at a given step.
 FREE_ON_RESUME = ("log_every", "evaluate_every", "checkpoint_every", "evaluation.batch_size")
 
+CHOICES = {
+    "model.compute_dtype": ("float32", "bfloat16"),
+    "augment.geometry": ("crop", "place", "none"),
+    "optimizer.schedule": ("steps", "polynomial", "cosine", "constant"),
+    "evaluation.resize": ("stretch", "letterbox"),
+}
+POSITIVE = ("steps", "batch_size", "multi_scale_every", "log_every", "checkpoint_every", "evaluation.batch_size")
+# What belongs into the tuples that are empty by default.
+EXAMPLES = {"multi_scale": (320, 352), "model.anchors_cells": ((1.5, 2.0),), "data.classes": ("cat", "dog")}
+
 
 def detection() -> ml_collections.ConfigDict:
     """Every key of a detection experiment, with the paper's recipe as the default."""
@@ -101,29 +111,31 @@ def load(path: str, overrides: dict[str, str] | None = None) -> ml_collections.C
     try:
         spec.loader.exec_module(module)
         config = module.get_config(row) if row else module.get_config()
-    except (AttributeError, KeyError, TypeError, SyntaxError, NameError, ImportError) as error:
-        raise UserError(f"{file}: {_one_line(error)}") from error
-    return override(complete(config, file), overrides or {}, file)
+    except UserError:
+        raise
+    except Exception as error:  # it is the user's program
+        raise UserError(f"{path}: {type(error).__name__}: {_one_line(error)}") from error
+    return override(complete(config, file), overrides or {})
 
 
 def complete(config, where: str = "config") -> ml_collections.ConfigDict:
     """`config` with every key it leaves out at its default. Raises UserError naming any key that does not exist."""
+    given = config.to_dict() if hasattr(config, "to_dict") else config
+    if not isinstance(given, dict):
+        raise UserError(f"{where}: a config is a ConfigDict of keys, not {_one_line(repr(given))}")
     full = detection()
-    _merge(full, config.to_dict() if hasattr(config, "to_dict") else config, where, "")
+    _merge(full, given, where, "")
     return full
 
 
 def override(config, overrides: dict[str, str], where: str = "--config"):
     """A copy of `config` with `{"a.b": "text"}` applied, each text read as the type that the key has."""
     config = config.copy_and_resolve_references()
-    nested: dict = {}
     for key, text in overrides.items():
-        node = nested
-        *parents, last = key.split(".")
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = _parse(text)
-    _merge(config, nested, where, "")
+        nested = _parse(text)
+        for name in reversed(key.split(".")):
+            nested = {name: nested}
+        _merge(config, nested, where, "")
     return config
 
 
@@ -146,13 +158,22 @@ def _merge(full, given: dict, where: str, prefix: str) -> None:
                 raise UserError(f"{where}: {prefix}{key} is a group of keys ({', '.join(default)}), not {value!r}")
             _merge(default, value, where, f"{prefix}{key}.")
         else:
-            full[key] = _convert(value, default, f"{where}: {prefix}{key}")
+            name = prefix + key
+            full[key] = _convert(value, EXAMPLES.get(name, default), f"{where}: {name}")
+            _check(full[key], name, where)
+
+
+def _check(value, name: str, where: str) -> None:
+    if name in CHOICES and value not in CHOICES[name]:
+        raise UserError(f"{where}: {name} is {value!r}; it can be {', '.join(CHOICES[name])}")
+    if name in POSITIVE and value < 1:
+        raise UserError(f"{where}: {name} is {value}; it must be 1 or more")
 
 
 def _convert(value, default, where: str):
     if isinstance(default, tuple):
         if isinstance(value, (list, tuple)):
-            return tuple(tuple(item) if isinstance(item, list) else item for item in value)
+            return tuple(_convert(item, default[0], f"{where}[{place}]") for place, item in enumerate(value))
     elif isinstance(default, bool):
         if isinstance(value, bool):
             return value
@@ -200,5 +221,5 @@ def _flat(config, prefix: str = "") -> dict:
     return flat
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: Exception | str) -> str:
     return " ".join(str(error).split())

@@ -112,7 +112,7 @@ class Detector:
         if isinstance(picture, (str, Path)):
             return images.read_image(picture)
         pixels = np.asarray(picture)
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             raise UserError(f"a picture is a path or uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}")
         return pixels
 

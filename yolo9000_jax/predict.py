@@ -42,6 +42,8 @@ def predict(
     folder = _make_folder(output)
     options = {"threshold": threshold, "nms": nms}
     items, taken = [], set()
+    if folder:  # which may be the pictures' own: they are not overwritten
+        taken = {path.name for path in paths if path.parent.resolve() == folder.resolve()}
     for path in paths:
         target = folder and folder / _free_name(path, taken)
         if path.suffix.lower() in VIDEOS:

@@ -30,23 +30,24 @@ def train(config, workdir: str | Path) -> state.TrainState:
     parallel.check_batch_size(config.batch_size)
     task = Detection(config, say)
     config = task.config
-    workdir.mkdir(parents=True, exist_ok=True)
-    configs.save(config, workdir / "config.json")
 
     optimizer = schedule.optimizer(config.optimizer, config.steps)
     rate = schedule.learning_rate(config.optimizer, config.steps)
     variables = task.init(config.seed)
-    if config.init_from:
-        variables = _start_from(variables, load_variables(Path(config.init_from)), config.init_from)
-    current = state.create(variables, optimizer, average=config.optimizer.average_decay > 0)
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(current.params))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     say(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
 
+    _make_workdir(workdir)
     checkpoints = Checkpoints(workdir, task.metric)
     try:
-        if checkpoints.latest_step is not None:
+        begun = checkpoints.latest_step is not None
+        if config.init_from and not begun:
+            variables = _start_from(variables, load_variables(Path(config.init_from)), config.init_from)
+        current = state.create(variables, optimizer, average=config.optimizer.average_decay > 0)
+        if begun:
             current = checkpoints.restore(current)
             say(f"continuing {workdir} from step {int(current.step)}")
+        configs.save(config, workdir / "config.json")
         update = parallel.map_step(step.make_step(task.loss, optimizer, rate, config.optimizer.average_decay))
         return _run(task, current, update, checkpoints, workdir)
     finally:
@@ -93,12 +94,12 @@ def _run(task, current, update, checkpoints, workdir):
                 log.train(number, _average(pending, number, checkpoints.latest_step, workdir))
                 pending.clear()
             if save:
-                current = parallel.unreplicate(replicated)
+                current = _finite(parallel.unreplicate(replicated), checkpoints.latest_step, workdir)
                 report = _evaluate(task, current, log, workdir if last else None) if evaluate else None
                 checkpoints.save(current, report)
                 log.restart_clock(number)
     except KeyboardInterrupt:
-        current = parallel.unreplicate(replicated)
+        current = _finite(parallel.unreplicate(replicated), checkpoints.latest_step, workdir)
         checkpoints.save(current)
         raise UserError(f"stopped at step {int(current.step)}; the same command carries on from there") from None
     finally:
@@ -142,15 +143,32 @@ def _next(batches, task, number: int):
 def _average(pending, number: int, saved_step: int | None, workdir: Path) -> dict[str, float]:
     """Mean of the metrics of the last steps. Raises UserError naming the first step whose loss is not finite."""
     rows = [{key: float(np.asarray(value).reshape(-1)[0]) for key, value in row.items()} for row in jax.device_get(pending)]
-    for offset, row in enumerate(rows):
+    for step_number, row in enumerate(rows, number - len(rows) + 1):
         if not math.isfinite(row["loss"]):
-            good = f"the last good checkpoint is step {saved_step} in {workdir}" if saved_step else "no checkpoint yet"
-            raise UserError(
-                f"loss is {row['loss']} at step {number - len(rows) + 1 + offset}; {good}; lower "
-                "optimizer.learning_rate or lengthen optimizer.burn_in"
-            )
+            raise _diverged(f"loss is {row['loss']}", step_number, saved_step, workdir)
     mean = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
     return mean | {"learning_rate": rows[-1]["learning_rate"]}
+
+
+def _finite(current, saved_step: int | None, workdir: Path):
+    """The state itself. Raises UserError if an array of it is not finite, so that such a state is never saved."""
+    arrays = jax.device_get(jax.tree.leaves((current.params, current.batch_stats)))
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise _diverged("the weights are not finite", int(current.step), saved_step, workdir)
+    return current
+
+
+def _diverged(what: str, number: int, saved_step: int | None, workdir: Path) -> UserError:
+    kept = "no checkpoint yet" if saved_step is None else f"the last good checkpoint is step {saved_step} in {workdir}"
+    advice = "lower optimizer.learning_rate or lengthen optimizer.burn_in, in another workdir"
+    return UserError(f"{what} at step {number}; {kept}; {advice}")
+
+
+def _make_workdir(workdir: Path) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{workdir}: cannot make this folder ({error.strerror}); choose another workdir") from error
 
 
 def _continue_config(config, workdir: Path):

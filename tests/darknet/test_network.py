@@ -20,6 +20,8 @@ from yolo9000_jax.errors import UserError
 # Where Darknet's own cfg files are, for the full-size networks; the default is that of Debian's package.
 DARKNET_CFG = Path(os.environ.get("YOLO9000_DARKNET_CFG", "/usr/share/darknet/cfg"))
 TOLERANCE = 1e-4  # of a layer's standard deviation
+# For the worst of a whole output's numbers: Darknet's own float32 is 1.2e-4 from float64 in the full-size YOLOv2.
+TOLERANCE_WHOLE = 2e-4
 
 
 def _nets() -> dict[str, dict]:
@@ -69,7 +71,7 @@ def _softmax(x, axis, tree):
 
 def _as_darknet(layer, x: np.ndarray) -> np.ndarray:
     """A captured output [1, H, W, C] as Darknet's flat C, H, W, with the activation of the last layers."""
-    x = np.asarray(x, np.float64).transpose(0, 3, 1, 2)[0]
+    x = np.array(x, np.float64).transpose(0, 3, 1, 2)[0]
     if layer.type == "region":
         x = x.reshape(layer.num, -1, *x.shape[1:])
         sigmoid = [0, 1, 4] + ([] if layer.softmax or layer.tree else list(range(5, x.shape[1])))
@@ -108,12 +110,12 @@ def test_every_layer_is_darknets(name, tmp_path):
         samples = x[golden["sample_index"][layer.index]]
         assert np.abs(samples - golden["sample_value"][layer.index]).max() < limit, where
         if f"layer{layer.index}" in golden:
-            assert np.abs(x - golden[f"layer{layer.index}"].ravel()).max() < limit, where
+            assert np.abs(x - golden[f"layer{layer.index}"].ravel()).max() < TOLERANCE_WHOLE * stats[1], where
     head = next(layer for layer in cfg.layers if layer.index == net["output_layer"])
     final = _as_darknet(head, outputs[head.index])
     index = slice(None) if golden["final"].size else golden["final_index"]
     expected = golden["final"] if golden["final"].size else golden["final_value"]
-    assert np.abs(final[index] - expected).max() < TOLERANCE * expected.std()
+    assert np.abs(final[index] - expected).max() < TOLERANCE_WHOLE * expected.std()
     _check_result(head, result, outputs[head.index])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import golden_dir, golden_root
+from yolo9000_jax.errors import UserError
 from yolo9000_jax.losses.region import region_loss
 from yolo9000_jax.wordtree.tree import WordTree, load_map
 
@@ -48,7 +49,7 @@ def _switches(region):
 
 
 @functools.cache
-def _tree(path):
+def _load_tree(path):
     return WordTree.load(path)
 
 
@@ -75,24 +76,21 @@ def _slopes(output, background):
     return slopes
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", _cases("r") + _cases("t"))
-def test_golden(name, dtype):
+def test_golden(name):
     """Gradient, Darknet's delta and cost, and the statistics line."""
     case = json.loads((golden_dir() / "loss/loss.json").read_text())[name]
     region, arrays = case["region"], np.load(golden_dir() / f"loss/{name}.npz")
-    anchors = np.asarray(case["anchors"], dtype).reshape(-1, 2)
+    anchors = np.asarray(case["anchors"], np.float32).reshape(-1, 2)
     grid = {key: _to_grid(arrays[key], len(anchors)) for key in ("x", "output", "delta", "neg_grad")}
     boxes, labels, mask = _truths(arrays["truth"])
     tree = image_labels = None
     if "tree" in region:
-        tree, image_labels = _tree(golden_dir() / region["tree"]), _image_labels(arrays["truth"])
+        tree, image_labels = _load_tree(golden_dir() / region["tree"]), _image_labels(arrays["truth"])
     if "map" in region:
         labels = load_map(golden_dir() / region["map"], tree)[np.where(mask & (image_labels < 0)[:, None], labels, 0)]
-    arguments = grid["x"].astype(dtype), (boxes, labels, mask), anchors, case["seen"], _scales(region), image_labels
-    with jax.enable_x64(dtype == np.float64):
-        result, neg_grad = jax.device_get(_loss_and_gradient(*arguments, switches=_switches(region), tree=tree))
-    assert neg_grad.dtype == dtype
+    arguments = grid["x"], (boxes, labels, mask), anchors, case["seen"], _scales(region), image_labels
+    result, neg_grad = jax.device_get(_loss_and_gradient(*arguments, switches=_switches(region), tree=tree))
     _assert_close(neg_grad, grid["neg_grad"])
     delta = neg_grad / _slopes(grid["output"].astype(np.float64), region.get("background"))
     _assert_close(delta, grid["delta"])
@@ -118,3 +116,118 @@ def _assert_statistics(result, expected):
             np.testing.assert_allclose(names[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
     parts = result.xy + result.wh + result.objectness + result.classes
     np.testing.assert_allclose(result.total, parts, rtol=1e-6)
+
+
+# A detection image with three truths (two on one box), a classification image, 2 x 3 cells, 2 priors, 6 classes.
+ANCHORS = np.array([[0.5, 0.5], [1.5, 1.0]], np.float32)
+SCALES = {"coord_scale": 1.0, "object_scale": 5.0, "noobject_scale": 1.0, "class_scale": 1.0, "ignore_threshold": 0.6}
+TREE = WordTree(tuple("abcdef"), np.array([-1, -1, 0, 0, 2, 2]))
+IMAGE_LABELS = np.array([-1, 5], np.int32)
+
+
+@pytest.fixture
+def raw():
+    return np.random.default_rng(0).normal(size=(2, 2, 3, 2, 11)).astype(np.float32)
+
+
+@pytest.fixture
+def truths():
+    boxes = np.zeros((2, 5, 4), np.float32)
+    boxes[0, :3] = [[0.2, 0.3, 0.5, 0.5], [0.2, 0.3, 0.5, 0.4], [0.8, 0.7, 0.1, 0.2]]
+    labels = np.array([[3, 4, 1, 0, 0], [0, 0, 0, 0, 0]], np.int32)
+    return boxes, labels, np.array([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0]], bool)
+
+
+def _run(raw, truths, *, seen=20000, **switches):
+    tree = switches.pop("tree", TREE)
+    image_labels = IMAGE_LABELS if tree else None
+    switches = tuple(switches.items())
+    arguments = raw, truths, ANCHORS, seen, SCALES, image_labels
+    return jax.device_get(_loss_and_gradient(*arguments, switches=switches, tree=tree))
+
+
+def test_float64_throughout(raw, truths):
+    result, neg_grad = _run(raw, truths)
+    with jax.enable_x64(True):
+        result64, neg_grad64 = _run(raw.astype(np.float64), truths)
+    assert neg_grad64.dtype == result64.total.dtype == np.float64
+    assert neg_grad.dtype == result.total.dtype == np.float32
+    np.testing.assert_allclose(neg_grad, neg_grad64, atol=1e-5)
+
+
+@pytest.mark.parametrize("tree", [TREE, None])
+def test_padding_is_not_read(raw, truths, tree):
+    boxes, labels, mask = truths
+    expected = _run(raw, truths, tree=tree)
+    garbage = np.where(mask[..., None], boxes, np.nan), np.where(mask, labels, 99), mask
+    for actual, wanted in zip(jax.tree.leaves(_run(raw, garbage, tree=tree)), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+
+
+def test_losses_are_means_over_images(raw, truths):
+    result, _ = _run(raw[:1], tuple(array[:1] for array in truths), tree=None)
+    twice, _ = _run(
+        np.repeat(raw[:1], 2, axis=0), tuple(np.repeat(array[:1], 2, axis=0) for array in truths), tree=None
+    )
+    np.testing.assert_allclose(twice[:10], result[:10], rtol=1e-6)
+    assert twice.count == 2 * result.count == 6
+
+
+def test_warm_up_pulls_boxes_of_detection_images_only(raw, truths):
+    _, early = _run(raw, truths, seen=12799)
+    _, late = _run(raw, truths, seen=12800)
+    assert np.count_nonzero(np.any(late[0, ..., :4] != 0, axis=-1)) == 2
+    assert np.all(early[0, ..., :4] != 0)
+    assert np.all(early[1, ..., :4] == 0)
+
+
+def _chosen_boxes(neg_grad):
+    return np.flatnonzero(np.any(neg_grad[1, ..., 5:] != 0, axis=-1).reshape(-1)).tolist()
+
+
+def test_class_box(raw, truths):
+    """Darknet weighs P(label) by objectness; the paper does not."""
+    raw[1, ..., 5:] = 0
+    raw[1, 1, 2, 0, [5, 7, 10]] = 4.0  # the path of node 5: box 10 is the surest of it, but has no objectness
+    raw[1, 1, 2, 0, 4] = -9.0
+    raw[1, 0, 1, 1, [5, 7, 10]] = 3.0
+    assert _chosen_boxes(_run(raw, truths, class_box="paper")[1]) == [10]
+    assert _chosen_boxes(_run(raw, truths, class_box="darknet")[1]) == [3]
+
+
+def test_equal_boxes_are_chosen_in_darknets_order(raw, truths):
+    """Anchor, then row, then column."""
+    raw[1] = 0
+    assert _chosen_boxes(_run(raw, truths)[1]) == [0]
+    raw[1, 1, 2, 0, 4] = raw[1, 0, 0, 1, 4] = 2.0
+    assert _chosen_boxes(_run(raw, truths)[1]) == [10]
+
+
+@pytest.mark.parametrize("logit", [-2.0, 2.0])
+def test_class_objectness(raw, truths, logit):
+    raw[1] = 0
+    raw[1, 0, 0, 0, 4] = logit
+    objectness = 1 / (1 + np.exp(-raw[1, ..., 4].reshape(-1)))
+    slope = objectness * (1 - objectness)
+    is_chosen = np.arange(12) == 0
+    for class_objectness, expected in {
+        "darknet": np.where(is_chosen, 0, -objectness * slope),
+        "paper": np.where(is_chosen & (objectness < 0.3), 5 * (0.3 - objectness) * slope, 0),
+    }.items():
+        _, neg_grad = _run(raw, truths, class_objectness=class_objectness, class_box="paper")
+        np.testing.assert_allclose(neg_grad[1, ..., 4].reshape(-1), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"class_activation": "sigmoid"},
+        {"class_box": "best"},
+        {"class_objectness": "none"},
+        {"background": True, "tree": TREE},
+        {"image_labels": IMAGE_LABELS},
+    ],
+)
+def test_wrong_options_are_refused(raw, truths, options):
+    with pytest.raises(UserError, match=next(iter(options))):
+        region_loss(raw, *truths, ANCHORS, seen=0, **options)

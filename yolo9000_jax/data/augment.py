@@ -45,7 +45,7 @@ def sample_colour(uniform, options):
 
 
 def resample(image, window, size):
-    """The window (fractions of the picture) of image uint8 [H, W, 3] as uint8 [size, size, 3]: one bilinear resample."""
+    """The window (fractions of the picture) of uint8 [H, W, 3] as uint8 [size, size, 3]: one bilinear resample."""
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
     x0, y0, x1, y1 = tf.unstack(window)
     step_x, step_y = (x1 - x0) * width / tf.cast(size, tf.float32), (y1 - y0) * height / tf.cast(size, tf.float32)

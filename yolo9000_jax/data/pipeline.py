@@ -28,7 +28,7 @@ def detection_batches(
     share = config.batch_size // process_count
     first = process_index * share
     sizes = tf.constant(config.multi_scale or (config.image_size,), tf.int32)
-    load = _rendered(dataset) if dataset.rendered else _from_files(dataset, config.data.include_difficult)
+    load = (_rendered if dataset.rendered else _from_files)(dataset, config.data.include_difficult)
     seed = tf.constant(config.seed, tf.int64)
 
     def step_examples(step):
@@ -39,8 +39,7 @@ def detection_batches(
         return tf.data.Dataset.from_tensor_slices((places, tf.repeat(sizes[draw], share)))
 
     def example(place, size):
-        epoch, position = place // len(dataset), place % len(dataset)
-        index = tf.random.experimental.index_shuffle(position, tf.stack([seed, epoch]), tf.constant(len(dataset) - 1, tf.int64))
+        index = _record_at(place, seed, len(dataset))
         uniform = tf.random.stateless_uniform([augment.DRAWS], tf.stack([seed, place]))
         image, boxes_xyxy, labels = load(index)
         height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
@@ -69,23 +68,26 @@ def detection_batches(
 
 def batch_records(dataset: Dataset, config, step: int) -> list[int]:
     """Indexes of the records in the batch of `step`: who is to blame when it cannot be read."""
-    places = range(step * config.batch_size, (step + 1) * config.batch_size)
-    shuffle = tf.random.experimental.index_shuffle
-    return [
-        int(shuffle(tf.constant(p % len(dataset), tf.int64), tf.constant([config.seed, p // len(dataset)], tf.int64), tf.constant(len(dataset) - 1, tf.int64)))
-        for p in places
-    ]
+    places = tf.range(step * config.batch_size, (step + 1) * config.batch_size, dtype=tf.int64)
+    seed = tf.constant(config.seed, tf.int64)
+    return [int(_record_at(place, seed, len(dataset))) for place in places]
+
+
+def _record_at(place, seed, count: int):
+    """Index of the record (int64) at this place of the run: each epoch is a permutation of the `count` records."""
+    epoch, position = place // count, place % count
+    return tf.random.experimental.index_shuffle(position, tf.stack([seed, epoch]), tf.constant(count - 1, tf.int64))
 
 
 def fullest(dataset: Dataset, sample: int = 1000) -> int:
     """Boxes of the fullest of the first `sample` records if the set is rendered, else of all records; at least 1."""
     count = min(sample, len(dataset)) if dataset.rendered else len(dataset)
-    return max(1, *(len(dataset[index].labels) for index in range(count)))
+    return max((len(dataset[index].labels) for index in range(count)), default=1) or 1
 
 
 def _from_files(dataset: Dataset, include_difficult: bool):
-    """index -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N]), from tables in memory."""
-    keep = [np.ones_like(record.difficult) if include_difficult else ~record.difficult for record in dataset]
+    """index -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N]), by tables in memory."""
+    keep = [~record.difficult | include_difficult for record in dataset]
     boxes = [
         record.boxes_xyxy[kept] / np.float32([record.width, record.height] * 2)
         for record, kept in zip(dataset, keep, strict=True)
@@ -97,19 +99,26 @@ def _from_files(dataset: Dataset, include_difficult: bool):
 
     def load(index):
         mine = slice(ends[index], ends[index + 1])
-        image = tf.io.decode_image(tf.io.read_file(paths[index]), channels=3, expand_animations=False)
+        data = tf.io.read_file(paths[index])
+        # TensorFlow reads no TIFF, and reads the palette numbers of a BMP as grey: Pillow decodes all but these two.
+        image = tf.cond(
+            tf.reduce_any(tf.strings.substr(data, 0, 3) == [b"\xff\xd8\xff", b"\x89PN"]),
+            lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
+            lambda: tf.numpy_function(lambda i: dataset[int(i)].read(), [index], tf.uint8, stateful=False),
+        )
         return tf.ensure_shape(image, [None, None, 3]), boxes[mine], labels[mine]
 
     return load
 
 
-def _rendered(dataset: Dataset):
+def _rendered(dataset: Dataset, include_difficult: bool):
     """The same for records that are drawn as they are read."""
 
     def draw(index):
         record = dataset[int(index)]
-        boxes = record.boxes_xyxy / np.float32([record.width, record.height] * 2)
-        return record.read(), boxes.astype(np.float32), record.labels.astype(np.int32)
+        keep = ~record.difficult | include_difficult
+        boxes = record.boxes_xyxy[keep] / np.float32([record.width, record.height] * 2)
+        return record.read(), boxes.astype(np.float32), record.labels[keep].astype(np.int32)
 
     def load(index):
         image, boxes, labels = tf.numpy_function(draw, [index], [tf.uint8, tf.float32, tf.int32], stateful=False)

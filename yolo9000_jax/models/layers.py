@@ -118,9 +118,7 @@ class Conv(nn.Module):
 
 @jax.custom_vjp
 def _max_pool_2x2(x):
-    return jnp.maximum(
-        jnp.maximum(x[:, ::2, ::2], x[:, ::2, 1::2]), jnp.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2])
-    )
+    return jnp.maximum(jnp.maximum(x[:, ::2, ::2], x[:, ::2, 1::2]), jnp.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2]))
 
 
 def _max_pool_2x2_forward(x):

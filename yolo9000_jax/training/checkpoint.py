@@ -9,19 +9,19 @@ from orbax.checkpoint import checkpoint_managers
 
 from yolo9000_jax.errors import UserError
 
-logging.getLogger("absl").setLevel(logging.WARNING)
+logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of every checkpoint that has no metrics
+SCORE = "score"  # what a checkpoint's metrics call the value that decides which is the best
 
 
 class Checkpoints:
     """The checkpoints of a workdir. Keeps the latest and the one with the best `metric`."""
 
-    def __init__(self, workdir: Path, metric: str):
+    def __init__(self, workdir: Path, metric: str = ""):
         def value(metrics):
-            return metrics.get(metric, -1.0) if metrics else -1.0
+            return metrics[SCORE] if metrics else -1.0
 
-        keep = checkpoint_managers.AnyPreservationPolicy(
-            [checkpoint_managers.LatestN(n=1), checkpoint_managers.BestN(get_metric_fn=value, n=1)]
-        )
+        best = checkpoint_managers.BestN(get_metric_fn=value, n=1, keep_checkpoints_without_metrics=False)
+        keep = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(n=1), best])
         self._directory = Path(workdir).resolve() / "checkpoints"
         self._metric = metric
         self._manager = ocp.CheckpointManager(
@@ -39,6 +39,8 @@ class Checkpoints:
                 return
             self._manager.wait_until_finished()
             self._manager.delete(step)
+        if metrics is not None:
+            metrics = metrics | {SCORE: metrics.get(self._metric, -1.0)}
         self._manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics)
 
     @property
@@ -77,11 +79,14 @@ class Checkpoints:
 
 def load_variables(workdir: Path) -> dict:
     """The variables of a workdir's best checkpoint (averaged where the run kept an average), on the first device."""
-    checkpoints = Checkpoints(workdir, "")
+    missing = UserError(f"{workdir}: there is no checkpoint here yet; train first")
+    if not (workdir / "checkpoints").is_dir():
+        raise missing
+    checkpoints = Checkpoints(workdir)
     try:
         step = checkpoints.best_step
         if step is None:
-            raise UserError(f"{workdir}: there is no checkpoint here yet; train first")
+            raise missing
         saved = checkpoints.raw(step)
     finally:
         checkpoints.close()

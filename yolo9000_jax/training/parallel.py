@@ -14,7 +14,8 @@ def map_step(step):
 
 def replicate(state):
     """A copy of the state on each local device."""
-    return flax.jax_utils.replicate(state)
+    # Named as the step's axis, so that the first call has the sharding of all later ones and is the only one to compile.
+    return flax.jax_utils.replicate(state, axis_name=AXIS)
 
 
 def unreplicate(state):

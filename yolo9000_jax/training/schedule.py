@@ -25,7 +25,8 @@ def learning_rate(options, steps: int):
         if options.schedule == "steps":
             factor = 1.0
             for boundary, by in zip(options.boundaries, options.factors, strict=True):
-                factor = factor * jnp.where(share >= boundary, by, 1.0)
+                # Not share >= boundary: a compiled division may round a hair below it.
+                factor = factor * jnp.where(number >= boundary * steps, by, 1.0)
         elif options.schedule == "polynomial":
             factor = jnp.maximum(1 - share, 0) ** options.power
         elif options.schedule == "cosine":

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.errors import UserError
 from yolo9000_jax.wordtree.tree import WordTree
 
 
@@ -105,9 +106,12 @@ def predict_top_down(probabilities, tree: WordTree, threshold, rule="conditional
     Returns:
         (nodes, absolute): int32 [...], the deepest node above the threshold, or the best root if none is; and its
         absolute probability [...].
+
+    Raises:
+        UserError: unknown rule.
     """
     if rule not in ("conditional", "darknet"):
-        raise ValueError(f"rule is {rule!r}; it must be 'conditional' or 'darknet'")
+        raise UserError(f"rule is {rule!r}; choose 'conditional' or 'darknet'")
     offsets, sizes = jnp.asarray(tree.group_offsets), jnp.asarray(tree.group_sizes)
     within = np.arange(tree.group_sizes.max(), dtype=np.int32)
 

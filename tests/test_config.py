@@ -1,0 +1,196 @@
+"""Configs: loading FILE[:ROW], overriding, checking, saving; every mistake is one line that names the key."""
+
+import pytest
+
+from tests.helpers import ROOT
+from yolo9000_jax import config as configs
+from yolo9000_jax.errors import UserError
+
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
+BODY = "from yolo9000_jax import config\ndef get_config(row=None):\n    c = config.detection()\n    {}\n    return c\n"
+
+
+def refusal(action, *arguments) -> str:
+    """The message of the UserError that the call raises, which must be one line."""
+    with pytest.raises(UserError) as caught:
+        action(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def write(path, line="pass"):
+    path.write_text(BODY.format(line))
+    return str(path)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_experiments_load(path):
+    config = configs.load(str(path))
+    assert config.data.source
+    assert configs.complete(config) == config
+
+
+def test_file_is_loaded_and_completed(tmp_path):
+    config = configs.load(write(tmp_path / "a.py", "c.model.width = 0.5"))
+    assert config.model.width == 0.5
+    config.model.width = 1.0
+    assert config == configs.detection()
+
+
+def test_a_partial_config_gets_the_defaults(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text(
+        "import ml_collections\ndef get_config(row=None):\n"
+        "    return ml_collections.ConfigDict({'steps': 7, 'loss': {'class_scale': 2}})\n"
+    )
+    config = configs.load(str(path))
+    assert (config.steps, config.loss.class_scale, config.loss.object_scale) == (7, 2.0, 5.0)
+
+
+def test_row(tmp_path):
+    path = write(tmp_path / "a.py", "c.steps = {'short': 3, None: 9}[row]")
+    assert configs.load(f"{path}:short").steps == 3
+    assert configs.load(path).steps == 9
+    assert configs.load(path.removesuffix(".py")).steps == 9
+    message = refusal(configs.load, f"{path}:long")
+    assert "a.py:long" in message and "'long'" in message
+
+
+def test_missing_file(tmp_path):
+    assert "none.py: no such config file" in refusal(configs.load, str(tmp_path / "none.py"))
+
+
+@pytest.mark.parametrize(
+    "line, part",
+    [
+        ("1 / 0", "division by zero"),
+        ("raise ValueError('two\\n    lines')", "two lines"),
+        ("c.modle.width = 1.0", "modle"),
+        ("c.steps = 'many'", "steps"),
+        ("return None", "a config is a ConfigDict of keys, not None"),
+        ("1 +", "SyntaxError: invalid syntax"),
+    ],
+)
+def test_a_config_file_that_fails(tmp_path, line, part):
+    message = refusal(configs.load, write(tmp_path / "a.py", line))
+    assert "a.py" in message and part in message
+
+
+def test_a_file_without_get_config(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1\n")
+    assert "get_config" in refusal(configs.load, str(tmp_path / "a.py"))
+
+
+@pytest.mark.parametrize(
+    "key, value, expected",
+    [
+        ("steps", "12", 12),
+        ("model.width", "1", 1.0),
+        ("optimizer.learning_rate", "1e-4", 1e-4),
+        ("model.passthrough", "false", False),
+        ("model.passthrough", "True", True),
+        ("data.source", "voc:some folder/a=b", "voc:some folder/a=b"),
+        ("data.split", "train[:80%]", "train[:80%]"),
+        ("init_from", "12", "12"),
+        ("multi_scale", "(320, 352)", (320, 352)),
+        ("multi_scale", "320,352", (320, 352)),
+        ("multi_scale", "()", ()),
+        ("data.classes", "['cat', 'dog']", ("cat", "dog")),
+        ("model.anchors_cells", "[(1, 2.5), [3, 4]]", ((1.0, 2.5), (3.0, 4.0))),
+        ("optimizer.boundaries", "(0.5, 1)", (0.5, 1.0)),
+    ],
+)
+def test_override(key, value, expected):
+    original = configs.detection()
+    changed = configs.override(original, {key: value})
+    for name in key.split("."):
+        changed = changed[name]
+    assert changed == expected and type(changed) is type(expected)
+    assert repr(changed) == repr(expected)  # also the types inside tuples
+    assert original == configs.detection()
+
+
+@pytest.mark.parametrize(
+    "key, value, parts",
+    [
+        ("stepps", "5", ["no config key stepps", "did you mean steps?"]),
+        ("model.widht", "5", ["no config key model.widht", "did you mean model.width?"]),
+        ("qqqq", "5", ["no config key qqqq", "the keys are", "batch_size"]),
+        ("model", "5", ["model is a group of keys", "width"]),
+        ("steps.more", "5", ["steps is {'more': 5}"]),
+        ("steps", "many", ["steps is 'many'", "int"]),
+        ("steps", "1.5", ["steps is 1.5", "int"]),
+        ("steps", "True", ["steps is True", "int"]),
+        ("model.width", "wide", ["model.width is 'wide'", "float"]),
+        ("model.passthrough", "1", ["model.passthrough is 1", "bool"]),
+        ("multi_scale", "320", ["multi_scale is 320", "tuple", "(320, 352)"]),
+        ("multi_scale", "(320, 'x')", ["multi_scale[1] is 'x'", "int"]),
+        ("data.classes", "cat", ["data.classes is 'cat'", "('cat', 'dog')"]),
+        ("model.anchors_cells", "(1, 2)", ["model.anchors_cells[0] is 1", "tuple"]),
+        ("augment.geometry", "crops", ["augment.geometry is 'crops'", "crop, place, none"]),
+        ("evaluation.resize", "crop", ["evaluation.resize is 'crop'", "letterbox"]),
+        ("optimizer.schedule", "linear", ["optimizer.schedule is 'linear'", "polynomial"]),
+        ("model.compute_dtype", "float16", ["model.compute_dtype is 'float16'", "bfloat16"]),
+        ("checkpoint_every", "0", ["checkpoint_every is 0", "1 or more"]),
+        ("steps", "-1", ["steps is -1", "1 or more"]),
+    ],
+)
+def test_wrong_override(key, value, parts):
+    message = refusal(configs.override, configs.detection(), {key: value})
+    assert message.startswith("--config: ")
+    for part in parts:
+        assert part in message
+
+
+def test_overrides_of_one_group_add_up():
+    config = configs.override(configs.detection(), {"model.width": "0.5", "model.num_anchors": "3", "steps": "2"})
+    assert (config.model.width, config.model.num_anchors, config.steps) == (0.5, 3, 2)
+    assert "model is a group" in refusal(configs.override, config, {"model": "1", "model.width": "0.5"})
+
+
+def test_unknown_key_in_a_file_names_the_file(tmp_path):
+    line = "c = config.ml_collections.ConfigDict({'model': {'wdth': 0.5}})"
+    message = refusal(configs.load, write(tmp_path / "a.py", line))
+    assert "a.py: there is no config key model.wdth; did you mean model.width?" in message
+
+
+def test_save_and_read(tmp_path):
+    config = configs.override(
+        configs.detection(),
+        {"multi_scale": "(64, 96)", "model.anchors_cells": "((1, 2), (0.25, 3))", "data.classes": "('a', 'ü')"},
+    )
+    configs.save(config, tmp_path / "config.json")
+    again = configs.read(tmp_path / "config.json")
+    assert again == config
+    assert again.model.anchors_cells == ((1.0, 2.0), (0.25, 3.0))
+    assert configs.difference(config, again) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"steps": "x"}', '{"stps": 1}', "\x80"])
+def test_read_what_is_no_config(tmp_path, text):
+    path = tmp_path / "config.json"
+    path.write_bytes(text.encode("latin1"))
+    assert str(path) in refusal(configs.read, path)
+
+
+def test_read_missing(tmp_path):
+    assert "config.json" in refusal(configs.read, tmp_path / "config.json")
+
+
+def test_difference_names_keys_and_values():
+    old = configs.detection()
+    new = configs.override(old, {"model.width": "0.5", "log_every": "7", "evaluation.batch_size": "3", "steps": "5"})
+    assert configs.difference(old, new) == ["model.width: 1.0 -> 0.5", "steps: 1000 -> 5"]
+    assert configs.difference(new, new) == []
+
+
+def test_tables_name_keys_that_exist():
+    names = set(configs._flat(configs.detection()))
+    assert {*configs.FREE_ON_RESUME, *configs.CHOICES, *configs.POSITIVE, *configs.EXAMPLES} <= names
+
+
+def test_defaults_are_of_their_own_kind():
+    """The defaults pass the checks that a user's values pass."""
+    default = configs.detection()
+    assert configs.complete(default) == default
+    assert default.is_locked

@@ -1,0 +1,96 @@
+"""The learning rate against a plain loop, and the optimiser against SPEC 8's update written in NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from yolo9000_jax import config as configs
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.training import schedule
+
+STEPS = 200
+
+
+def options(**changes):
+    optimizer = configs.detection().optimizer
+    optimizer.update(changes)
+    return optimizer
+
+
+def plain_rate(o, step, steps):
+    """The rate of the update after `step` updates, one branch at a time."""
+    number = step + 1
+    if number < o.burn_in:
+        return o.learning_rate * (number / o.burn_in) ** o.burn_in_power
+    if o.schedule == "steps":
+        rate = o.learning_rate
+        for boundary, factor in zip(o.boundaries, o.factors, strict=True):
+            if number >= boundary * steps:
+                rate *= factor
+        return rate
+    if o.schedule == "polynomial":
+        return o.learning_rate * (1 - number / steps) ** o.power
+    if o.schedule == "cosine":
+        return o.learning_rate * (1 + np.cos(np.pi * number / steps)) / 2
+    return o.learning_rate
+
+
+@pytest.mark.parametrize("burn_in", [0, 1, 20])
+@pytest.mark.parametrize("name", ["steps", "polynomial", "cosine", "constant"])
+def test_learning_rate(name, burn_in):
+    o = options(schedule=name, burn_in=burn_in, boundaries=(0.25, 0.25, 0.8), factors=(0.1, 0.5, 10.0))
+    rates = jax.jit(schedule.learning_rate(o, STEPS))(jnp.arange(STEPS))
+    expected = [plain_rate(o, step, STEPS) for step in range(STEPS)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-4, atol=1e-9)
+
+
+def test_boundaries_are_shares_of_the_run():
+    """The paper's drops at epochs 60 and 90 of 160."""
+    rate = schedule.learning_rate(options(), 160)
+    np.testing.assert_allclose([rate(s) for s in (58, 59, 88, 89, 159)], [1e-3, 1e-4, 1e-4, 1e-5, 1e-5], rtol=1e-5)
+
+
+def test_burn_in_ends_at_the_full_rate():
+    rate = schedule.learning_rate(options(schedule="constant", burn_in=10, burn_in_power=1.0), STEPS)
+    np.testing.assert_allclose([rate(s) for s in range(11)], [1e-3 * min(1, (s + 1) / 10) for s in range(11)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("changes, part", [({"schedule": "linear"}, "linear"), ({"factors": (0.1,)}, "same length")])
+def test_wrong_schedule(changes, part):
+    with pytest.raises(UserError, match=part):
+        schedule.learning_rate(options(**changes), STEPS)
+
+
+def test_optimizer_is_darknets_update():
+    """SPEC 8: decay on kernels only, the rate outside of the momentum buffer."""
+    rng = np.random.default_rng(0)
+    shapes = {"conv": {"kernel": (3, 3, 2, 4), "norm": {"scale": (4,), "bias": (4,)}}, "boxes": {"bias": (5,)}}
+    draw = lambda: jax.tree.map(lambda s: rng.normal(size=s), shapes, is_leaf=lambda s: isinstance(s, tuple))  # noqa: E731
+    o = options(schedule="steps", boundaries=(0.3,), factors=(0.1,), burn_in=3, weight_decay=0.05)
+    gradients = [draw() for _ in range(3)]
+    weights = draw()
+
+    optimizer = schedule.optimizer(o, 5)
+    params = jax.tree.map(jnp.float32, weights)
+    state = optimizer.init(params)
+    update = jax.jit(optimizer.update)
+    for gradient in gradients:
+        updates, state = update(jax.tree.map(jnp.float32, gradient), state, params)
+        params = optax.apply_updates(params, updates)
+
+    def darknet(path, w):
+        decay = o.weight_decay if path[-1].key == "kernel" else 0
+        v = np.zeros_like(w)
+        for step, gradient in enumerate(gradients):
+            for key in path:
+                gradient = gradient[key.key]
+            v = o.momentum * v + gradient + decay * w
+            w = w - plain_rate(o, step, 5) * v
+        return w
+
+    expected = jax.tree_util.tree_map_with_path(darknet, weights)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), params, expected)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), params, weights)
+    assert min(jax.tree.leaves(moved)) > 1e-5
