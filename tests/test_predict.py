@@ -120,7 +120,11 @@ def test_video(detect, tmp_path, size):
 
 
 def test_pictures_and_videos_together(detect, tmp_path):
-    paths = [save_picture(tmp_path / "a.jpg"), save_video(tmp_path / "v.mp4", frames=2), save_picture(tmp_path / "b.jpg")]
+    paths = [
+        save_picture(tmp_path / "a.jpg"),
+        save_video(tmp_path / "v.mp4", frames=2),
+        save_picture(tmp_path / "b.jpg"),
+    ]
     lines = []
     items = predict(detect, paths, say=lines.append)
     assert [item["image"] for item in items] == [str(paths[i]) for i in (0, 1, 1, 2)]

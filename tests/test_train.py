@@ -1,4 +1,4 @@
-"""The training loop: what it leaves, carrying on, refusing, stopping. The loop itself runs with a stand-in for the step."""
+"""The training loop: what it leaves, carrying on, refusing, stopping, learning."""
 
 import json
 import os
@@ -22,9 +22,9 @@ from yolo9000_jax.training.checkpoint import Checkpoints
 from yolo9000_jax.training.parallel import check_batch_size
 
 
-def refused(action, *arguments) -> str:
+def refused(action, *arguments, **options) -> str:
     with pytest.raises(UserError) as caught:
-        action(*arguments)
+        action(*arguments, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -65,8 +65,9 @@ def test_metrics(trained):
     assert [row["step"] for row in found] == [1, 2, 4, 6, 6]
     for row in found[:4]:
         assert row["images_per_s"] > 0 and np.isfinite(row["loss"])
-        assert row["loss"] == pytest.approx(sum(row[f"loss_{part}"] for part in ("xy", "wh", "object", "class")), rel=1e-3)
-    assert [row["learning_rate"] for row in found[:4]] == pytest.approx([1e-3 / 81, 1e-3 * 16 / 81, 1e-4, 1e-5], rel=1e-3)
+        parts = [row[f"loss_{part}"] for part in ("xy", "wh", "object", "class")]
+        assert row["loss"] == pytest.approx(sum(parts), rel=1e-3)
+    assert [row["learning_rate"] for row in found[:4]] == pytest.approx([1e-3 / 81, 16e-3 / 81, 1e-5, 1e-5], rel=1e-3)
     assert set(found[4]) == {"step", "voc_ap50", "voc07_ap50", "recall50"}
 
 
@@ -124,7 +125,7 @@ def test_resumed_run_is_the_same_bit_for_bit(trained, source, tmp_path, monkeypa
     assert int(final.step) == 6
     jax.tree.map(np.testing.assert_array_equal, saved_state(tmp_path, 6), saved_state(trained, 6))
     jax.tree.map(np.testing.assert_array_equal, final.params, saved_state(trained, 6)["params"])
-    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 4, 4, 6, 6]
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 4, 6, 6]
     assert not np.array_equal(saved_state(trained, 6)["params"]["boxes"]["bias"], np.zeros(14, np.float32))
 
 
@@ -146,15 +147,14 @@ def test_workdir_of_another_experiment(trained, source, tmp_path):
     assert snapshot(tmp_path / "run") == before
 
 
-@pytest.mark.slow
 def test_two_devices_agree_with_one(trained, source, tmp_path):
     """Batch norm is shared among the devices here, so the batch's split cannot matter."""
-    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"  # which compiles sooner
     program = "import sys; from tests import tiny; from yolo9000_jax.train import train; "
     program += "train(tiny.tiny_config(sys.argv[1]), sys.argv[2])"
     done = subprocess.run(
         [sys.executable, "-c", program, source, str(tmp_path)],
-        env=os.environ | {"XLA_FLAGS": flags.strip(), "JAX_PLATFORMS": "cpu"},
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -265,8 +265,7 @@ def test_picture_that_goes_away(loop, tmp_path, source, monkeypatch):
         return real(self, start)
 
     monkeypatch.setattr(Detection, "batches", batches)
-    config = {"data": {"source": f"voc:{tmp_path / 'data'}"}}
-    message = refused(lambda: loop(tmp_path / "run", **config))
+    message = refused(loop, tmp_path / "run", data={"source": f"voc:{tmp_path / 'data'}"})
     assert message.startswith("step 0: ") and "3.jpg" in message
     assert str(tmp_path / "data/JPEGImages/3.jpg") in message
 
@@ -279,7 +278,7 @@ def test_workdir_that_cannot_be(loop, tmp_path):
 @pytest.mark.parametrize("size", [0, 16, 100])
 def test_image_size(loop, tmp_path, size):
     for changes in ({"image_size": size}, {"multi_scale": (64, size)}):
-        assert f"image_size {size}: " in refused(lambda changes=changes: loop(tmp_path / "run", **changes))
+        assert f"image_size {size}: " in refused(loop, tmp_path / "run", **changes)
     assert not (tmp_path / "run").exists()
 
 
@@ -298,7 +297,7 @@ def test_start_from_other_weights(capsys):
 
 def test_init_from_what_is_not_there(loop, tmp_path):
     """And afterwards the workdir is still free for the corrected config."""
-    assert "typo: there is no checkpoint" in refused(lambda: loop(tmp_path / "run", init_from=str(tmp_path / "typo")))
+    assert "typo: there is no checkpoint" in refused(loop, tmp_path / "run", init_from=str(tmp_path / "typo"))
     assert not (tmp_path / "run/config.json").exists()
 
 
@@ -307,7 +306,7 @@ def test_init_from_what_is_not_there(loop, tmp_path):
 
 def test_learns_eight_pictures(tmp_path, capsys):
     c = tiny.tiny_config(tiny.make_voc(tmp_path / "data"))
-    c.steps = 300
+    c.steps = 200
     c.multi_scale = ()
     c.image_size = 96
     c.log_every = 100

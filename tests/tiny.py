@@ -40,6 +40,7 @@ def make_voc(folder: Path, pictures: int = 8, width: int = 96, height: int = 96)
 def tiny_config(source: str):
     """Six steps at two sizes; on one device batch norm shared over the devices is the ordinary one."""
     c = configs.detection()
+    c.seed = 1  # which draws both sizes
     c.data.source = source
     c.steps = 6
     c.batch_size = 8

@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     if rest and options.verb != "train":
         parser.error(f"unknown argument {rest[0]}")
     try:
-        _use_compilation_cache()
+        _set_environment()
         options.run(options, rest) if options.verb == "train" else options.run(options)
     except UserError as error:
         print(f"yolo9000: {error}", file=sys.stderr)
@@ -27,8 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _use_compilation_cache() -> None:
-    """Compiled programs are kept between runs, unless JAX_COMPILATION_CACHE_DIR says where."""
+def _set_environment() -> None:
+    """Compiled programs are kept between runs, unless JAX_COMPILATION_CACHE_DIR says where; TensorFlow says nothing."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it announces them on stderr, where only mistakes belong
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(home / "yolo9000_jax" / "xla")
@@ -167,7 +168,8 @@ def _anchors(options) -> None:
     print(f"{options.k} priors for {len(boxes_wh)} boxes, average IoU {priors.average_iou:.4f}")
     print(f"anchors_cells at {options.size}: " + ", ".join(f"({w}, {h})" for w, h in anchors))
     _write_json(
-        options.json, {"anchors_cells": anchors, "image_size": options.size, "average_iou": round(priors.average_iou, 6)}
+        options.json,
+        {"anchors_cells": anchors, "image_size": options.size, "average_iou": round(priors.average_iou, 6)},
     )
     if options.plot:
         from yolo9000_jax.report.plots import plot_anchors

@@ -67,6 +67,7 @@ def detection() -> ml_collections.ConfigDict:
     c.optimizer.learning_rate = 1e-3
     c.optimizer.momentum = 0.9
     c.optimizer.weight_decay = 5e-4
+    c.optimizer.clip_norm = 0.0  # longest gradient; 0: any
     c.optimizer.schedule = "steps"  # "steps", "polynomial", "cosine", "constant"
     c.optimizer.boundaries = (0.375, 0.5625)  # of "steps": shares of the run (epochs 60 and 90 of 160)
     c.optimizer.factors = (0.1, 0.1)

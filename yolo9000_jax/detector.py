@@ -46,7 +46,12 @@ class Result:
         """The picture's size and detections, as `yolo9000 predict --json` writes them."""
         height, width = self.image.shape[:2]
         detections = [
-            {"box_xyxy": [round(float(v), 2) for v in box], "score": round(float(score), 6), "class": int(c), "label": label}
+            {
+                "box_xyxy": [round(float(v), 2) for v in box],
+                "score": round(float(score), 6),
+                "class": int(c),
+                "label": label,
+            }
             for box, score, c, label in zip(self.boxes_xyxy, self.scores, self.classes, self.labels, strict=True)
         ]
         return {"width": width, "height": height, "detections": detections}

@@ -179,7 +179,7 @@ def _settle(config, dataset, say):
 
 
 def shapes(dataset) -> np.ndarray:
-    """Widths and heights of a data set's boxes as fractions of their pictures [N, 2] (the first 20000 if it is rendered)."""
+    """Widths and heights of a data set's boxes as fractions of their pictures [N, 2]; some 20000 if it is rendered."""
     found, count = [], 0
     for record in dataset:
         sides = record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]

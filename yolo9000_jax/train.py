@@ -22,8 +22,8 @@ def train(config, workdir: str | Path) -> state.TrainState:
     Leaves in `workdir`: config.json, checkpoints/ (latest and best), metrics.jsonl, tensorboard/, first_batch.png, and
     report/ with the evaluation of the last state and the curves.
 
-    Returns the last state. Raises UserError for wrong configs or data, for a workdir of another experiment, and when the
-    loss is no longer finite.
+    Returns the last state. Raises UserError for wrong configs or data, for a workdir of another experiment, and when
+    the loss or the weights are no longer finite.
     """
     workdir = Path(workdir)
     config = _continue_config(configs.complete(config), workdir)
@@ -111,7 +111,9 @@ def _evaluate(task, current, log, workdir: Path | None) -> dict[str, float]:
     """Evaluates, logs, and at the end of the run writes the report. Returns the metrics that are single numbers."""
     number = int(current.step)
     metrics = task.evaluate(current.variables, workdir / "report" if workdir else None)
-    scalars = {key: float(value) for key, value in metrics.items() if isinstance(value, (int, float)) and key != "images"}
+    scalars = {
+        key: float(value) for key, value in metrics.items() if isinstance(value, (int, float)) and key != "images"
+    }
     log.write(number, scalars)
     say(f"step {number}  " + "  ".join(f"{key} {value:.3f}" for key, value in scalars.items()))
     if workdir:
@@ -142,7 +144,9 @@ def _next(batches, task, number: int):
 
 def _average(pending, number: int, saved_step: int | None, workdir: Path) -> dict[str, float]:
     """Mean of the metrics of the last steps. Raises UserError naming the first step whose loss is not finite."""
-    rows = [{key: float(np.asarray(value).reshape(-1)[0]) for key, value in row.items()} for row in jax.device_get(pending)]
+    rows = [
+        {key: float(np.asarray(value).reshape(-1)[0]) for key, value in row.items()} for row in jax.device_get(pending)
+    ]
     for step_number, row in enumerate(rows, number - len(rows) + 1):
         if not math.isfinite(row["loss"]):
             raise _diverged(f"loss is {row['loss']}", step_number, saved_step, workdir)
@@ -207,4 +211,3 @@ def _start_from(variables, loaded, where: str):
         raise UserError(f"init_from {where}: none of its arrays fits this model; check model.width")
     say(f"starting from {where}: {taken} of {total} arrays")
     return chosen
-

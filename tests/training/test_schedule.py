@@ -54,7 +54,8 @@ def test_boundaries_are_shares_of_the_run():
 
 def test_burn_in_ends_at_the_full_rate():
     rate = schedule.learning_rate(options(schedule="constant", burn_in=10, burn_in_power=1.0), STEPS)
-    np.testing.assert_allclose([rate(s) for s in range(11)], [1e-3 * min(1, (s + 1) / 10) for s in range(11)], rtol=1e-5)
+    expected = [1e-3 * min(1, (s + 1) / 10) for s in range(11)]
+    np.testing.assert_allclose([rate(s) for s in range(11)], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("changes, part", [({"schedule": "linear"}, "linear"), ({"factors": (0.1,)}, "same length")])
@@ -63,12 +64,13 @@ def test_wrong_schedule(changes, part):
         schedule.learning_rate(options(**changes), STEPS)
 
 
-def test_optimizer_is_darknets_update():
-    """SPEC 8: decay on kernels only, the rate outside of the momentum buffer."""
+@pytest.mark.parametrize("clip_norm", [0.0, 2.0])
+def test_optimizer_is_darknets_update(clip_norm):
+    """SPEC 8: decay on kernels only, the rate outside of the momentum buffer. Clipping, if any, comes before."""
     rng = np.random.default_rng(0)
     shapes = {"conv": {"kernel": (3, 3, 2, 4), "norm": {"scale": (4,), "bias": (4,)}}, "boxes": {"bias": (5,)}}
     draw = lambda: jax.tree.map(lambda s: rng.normal(size=s), shapes, is_leaf=lambda s: isinstance(s, tuple))  # noqa: E731
-    o = options(schedule="steps", boundaries=(0.3,), factors=(0.1,), burn_in=3, weight_decay=0.05)
+    o = options(schedule="steps", boundaries=(0.3,), factors=(0.1,), burn_in=3, weight_decay=0.05, clip_norm=clip_norm)
     gradients = [draw() for _ in range(3)]
     weights = draw()
 
@@ -80,10 +82,15 @@ def test_optimizer_is_darknets_update():
         updates, state = update(jax.tree.map(jnp.float32, gradient), state, params)
         params = optax.apply_updates(params, updates)
 
+    def shortened(gradient):
+        norm = np.sqrt(sum(np.square(leaf).sum() for leaf in jax.tree.leaves(gradient)))
+        assert norm > 5
+        return jax.tree.map(lambda leaf: leaf * clip_norm / norm, gradient) if clip_norm else gradient
+
     def darknet(path, w):
         decay = o.weight_decay if path[-1].key == "kernel" else 0
         v = np.zeros_like(w)
-        for step, gradient in enumerate(gradients):
+        for step, gradient in enumerate(map(shortened, gradients)):
             for key in path:
                 gradient = gradient[key.key]
             v = o.momentum * v + gradient + decay * w

@@ -83,6 +83,7 @@ class Conv(nn.Module):
       padding: zeros on every side; None means size // 2.
       activation: function applied at the end; None for a linear layer.
       norm: makes the batch-norm module; None means a bias instead.
+      kernel_init, bias_init: start values; Darknet's own by default.
       dtype: type of the computation; parameters have `param_dtype`.
     """
 
@@ -92,6 +93,8 @@ class Conv(nn.Module):
     padding: int | None = None
     activation: Callable | None = leaky_relu
     norm: Callable[..., nn.Module] | None = BatchNorm
+    kernel_init: Callable = nn.initializers.he_normal()
+    bias_init: Callable = nn.initializers.zeros
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 
@@ -100,7 +103,7 @@ class Conv(nn.Module):
         """[B, H, W, C] -> [B, H', W', filters], H' = (H + 2 padding - size) // stride + 1."""
         padding = self.size // 2 if self.padding is None else self.padding
         shape = (self.size, self.size, x.shape[-1], self.filters)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape, self.param_dtype)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         x = lax.conv_general_dilated(
             x.astype(self.dtype),
             kernel.astype(self.dtype),
@@ -109,7 +112,7 @@ class Conv(nn.Module):
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
         if self.norm is None:
-            bias = self.param("bias", nn.initializers.zeros, (self.filters,), self.param_dtype)
+            bias = self.param("bias", self.bias_init, (self.filters,), self.param_dtype)
             x = x + bias.astype(self.dtype)
         else:
             x = self.norm(param_dtype=self.param_dtype, name="norm")(x, train)

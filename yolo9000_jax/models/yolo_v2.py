@@ -62,5 +62,19 @@ class YoloV2(nn.Module):
             x = jnp.concatenate([reorg(side), x], axis=-1)
         x = conv(wide, name="conv21")(x, train)
         anchors, entries = len(self.anchors_cells), 5 + self.num_classes
-        x = Conv(anchors * entries, 1, activation=None, name="boxes", **options | {"norm": None})(x, train)
+        start = {"kernel_init": nn.initializers.normal(0.01), "bias_init": _prior_bias(entries)}
+        x = Conv(anchors * entries, 1, activation=None, name="boxes", **options | {"norm": None} | start)(x, train)
         return x.reshape(*x.shape[:3], anchors, entries).astype(self.param_dtype)
+
+
+def _prior_bias(entries: int):
+    """Start of the last layer's biases: every box is its prior, with an objectness of about .1.
+
+    Were it random, as in Darknet, the many empty boxes would drive the sigmoid of the objectness flat before the network
+    has seen anything, which only a pre-trained trunk survives.
+    """
+
+    def init(key, shape, dtype):
+        return jnp.zeros(shape, dtype).reshape(-1, entries).at[:, 4].set(-2).reshape(shape)
+
+    return init

@@ -14,7 +14,7 @@ def map_step(step):
 
 def replicate(state):
     """A copy of the state on each local device."""
-    # Named as the step's axis, so that the first call has the sharding of all later ones and is the only one to compile.
+    # Named as the step's axis: then the first call's sharding is that of all later ones, and only it compiles.
     return flax.jax_utils.replicate(state, axis_name=AXIS)
 
 
@@ -33,4 +33,6 @@ def check_batch_size(batch_size: int) -> None:
     """Raises UserError unless the batch divides evenly among all devices."""
     devices = jax.device_count()
     if batch_size < 1 or batch_size % devices:
-        raise UserError(f"batch_size {batch_size} does not divide among {devices} devices; make it a multiple of {devices}")
+        raise UserError(
+            f"batch_size {batch_size} does not divide among {devices} devices; make it a multiple of {devices}"
+        )

@@ -40,8 +40,12 @@ def learning_rate(options, steps: int):
 
 
 def optimizer(options, steps: int) -> optax.GradientTransformation:
-    """SGD with momentum, and decay on convolution kernels only: not on biases or batch norm (SPEC 8)."""
+    """SGD with momentum, and decay on convolution kernels only: not on biases or batch norm (SPEC 8).
+
+    With options.clip_norm the gradient, all parameters taken together, is first shortened to that norm.
+    """
     return optax.chain(
+        optax.clip_by_global_norm(options.clip_norm) if options.clip_norm else optax.identity(),
         optax.add_decayed_weights(options.weight_decay, mask=is_kernel),
         optax.sgd(learning_rate(options, steps), momentum=options.momentum),
     )

@@ -1,0 +1,47 @@
+"""Time of decoding and non-maximum suppression against the network's forward pass, one picture at 416.
+
+    python experiments/benchmarks/detection.py --width 1
+
+845 boxes and 20 classes, thresholds as in an evaluation (.005, .45); medians and their ratio are printed.
+"""
+
+import argparse
+import os
+import platform
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from yolo9000_jax.decode import detect
+from yolo9000_jax.models.yolo_v2 import VOC_ANCHORS_CELLS, YoloV2
+
+
+def median_seconds(function, *arguments, runs):
+    jax.block_until_ready(function(*arguments))
+    seconds = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        jax.block_until_ready(function(*arguments))
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--runs", type=int, default=15)
+    options = parser.parse_args()
+    model, generator = YoloV2(width=options.width), np.random.default_rng(0)
+    images = jnp.asarray(generator.random((1, 416, 416, 3), np.float32))
+    variables = jax.jit(model.init)(jax.random.key(0), images[:, :64, :64])
+    forward = median_seconds(jax.jit(model.apply), variables, images, runs=options.runs)
+    raw = jnp.asarray(generator.normal(size=(1, 13, 13, 5, 25)), jnp.float32)
+    rest = median_seconds(detect, raw, jnp.asarray(VOC_ANCHORS_CELLS), 0.005, 0.45, runs=options.runs)
+    print(f"{platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores; width {options.width}")
+    print(f"forward {1e3 * forward:.1f} ms, decode + NMS {1e3 * rest:.2f} ms: {100 * rest / forward:.1f} %")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Evaluating a detector over a data set, with a network that finds the same box in every picture."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import tiny
+from tests.test_detector import NAMES, detector
+from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.sources import open_source
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.evaluation.detection import evaluate
+
+BOX = (0.3, 0.3, 0.4, 0.4)  # cx, cy, w, h in fractions: pixels 8, 6, 40, 30 of 80x60
+
+
+def record(number, boxes_xyxy, labels, difficult=None):
+    pixels = np.full((60, 80, 3), 10 * number, np.uint8)
+    boxes, labels = np.float32(boxes_xyxy).reshape(-1, 4), np.int32(labels)
+    difficult = np.zeros(len(labels), bool) if difficult is None else np.array(difficult)
+    return Record(str(number), None, 80, 60, boxes, labels, difficult, lambda: pixels)
+
+
+def dataset(*records):
+    return Dataset("test", "all", NAMES, records, rendered=True)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 8])
+def test_the_last_batch_counts_fully(batch_size):
+    """Six pictures; the box is right in all but the last, which holds it elsewhere."""
+    right = [record(n, [[8, 6, 40, 30]], [1]) for n in range(5)]
+    found = evaluate(
+        detector((*BOX, 0.9, 1), resize="stretch"),
+        dataset(*right, record(5, [[50, 40, 70, 55]], [1])),
+        batch_size=batch_size,
+    )
+    assert found["images"] == 6 and found["recall50"] == pytest.approx(5 / 6)
+    assert found["voc_ap50"] == pytest.approx(5 / 6)
+    assert found["per_class"]["dog"]["truths"] == 6 and found["per_class"]["dog"]["detections"] == 6
+    assert found["per_class"]["cat"]["voc_ap50"] is None
+
+
+def test_difficult_boxes_do_not_count():
+    found = evaluate(
+        detector((*BOX, 0.9, 1), resize="stretch"),
+        dataset(record(0, [[8, 6, 40, 30]], [1]), record(1, [[8, 6, 40, 30]], [1], [True])),
+    )
+    assert found["voc_ap50"] == 1.0 and found["per_class"]["dog"]["truths"] == 1
+
+
+def test_report(tmp_path):
+    records = [record(n, [[8, 6, 40, 30]], [1]) for n in range(3)]
+    found = evaluate(detector((*BOX, 0.9, 1), resize="stretch"), dataset(*records), report=tmp_path / "a/b")
+    assert json.loads((tmp_path / "a/b/metrics.json").read_text()) == json.loads(json.dumps(found))
+    for name in ("detections.png", "precision_recall.png"):
+        with Image.open(tmp_path / "a/b" / name) as image:
+            assert min(image.size) > 50
+
+
+def test_picture_that_breaks_after_opening(tmp_path):
+    tiny.make_voc(tmp_path / "data")
+    opened = open_source(f"voc:{tmp_path / 'data'}", "val")
+    (tmp_path / "data/JPEGImages/6.jpg").unlink()
+    with pytest.raises(UserError, match="6.jpg"):
+        evaluate(detector(), opened, batch_size=2)

@@ -1,0 +1,270 @@
+"""The commands: what they print and write, and one line on stderr for each mistake."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import tiny
+from tests.helpers import ROOT
+from yolo9000_jax import cli
+from yolo9000_jax import config as configs
+from yolo9000_jax.tasks import Detection
+
+CONFIG = "from tests.tiny import tiny_config\ndef get_config(row=None):\n    return tiny_config({!r})\n"
+
+
+@pytest.fixture
+def run(capsys):
+    """run(*arguments) -> (status, stdout, stderr)."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        status = cli.main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(run):
+    """refused(*arguments) -> the one line on stderr."""
+
+    def refused(*arguments):
+        status, _, error = run(*arguments)
+        assert status == 1
+        assert error.startswith("yolo9000: ") and error.endswith("\n") and error.count("\n") == 1, error
+        return error
+
+    return refused
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder of its own with the tiny data set, for a test to spoil; and a config file that trains on it."""
+    tiny.make_voc(tmp_path / "data")
+    (tmp_path / "tiny.py").write_text(CONFIG.format(f"voc:{tmp_path / 'data'}"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def train(tmp_path, data, refused):
+    """train(*arguments) -> the one line with which training on `data` is refused; nothing is left behind."""
+
+    def train(*arguments):
+        message = refused("train", "--config", tmp_path / "tiny.py", "--workdir", tmp_path / "run", *arguments)
+        assert not (tmp_path / "run").exists()
+        return message
+
+    return train
+
+
+# Data that are wrong.
+
+
+def test_missing_picture(train, data):
+    (data / "JPEGImages/5.jpg").unlink()
+    message = train()
+    assert "5.xml" in message and "5.jpg" in message
+
+
+def test_truncated_picture(train, data):
+    path = data / "JPEGImages/2.jpg"
+    path.write_bytes(path.read_bytes()[:1500])
+    message = train()
+    assert "2.xml" in message and "2.jpg is truncated" in message
+
+
+def test_malformed_xml(train, data):
+    path = data / "Annotations/4.xml"
+    path.write_text(path.read_text()[:-20])
+    assert f"{path} is not well-formed XML" in train()
+
+
+def test_box_that_is_no_number(train, data):
+    path = data / "Annotations/6.xml"
+    path.write_text(path.read_text().replace("<xmax>", "<xmax>x"))
+    message = train()
+    assert "6.xml, object 1" in message and "xmax" in message
+
+
+def test_picture_that_breaks_after_opening(tmp_path, data, refused, monkeypatch):
+    def batches(self, start, real=Detection.batches):
+        path = data / "JPEGImages/3.jpg"
+        path.write_bytes(path.read_bytes()[:1500])
+        return real(self, start)
+
+    monkeypatch.setattr(Detection, "batches", batches)
+    monkeypatch.setattr(Detection, "init", lambda self, seed: {"params": {"kernel": np.zeros(2)}})
+    arguments = ("train", "--config", tmp_path / "tiny.py", "--workdir", tmp_path / "run", "--config.multi_scale=()")
+    message = refused(*arguments)
+    assert "step 0: " in message and f"{data / 'JPEGImages/3.jpg'} is broken or truncated" in message
+
+
+@pytest.mark.parametrize(
+    "arguments, part",
+    [
+        (["--config.data.source=vok:x"], "vok:x: there is no data source 'vok' (did you mean 'voc'?)"),
+        (["--config.data.source="], "data.source is empty"),
+        (["--config.data.source=voc:nowhere"], "voc:nowhere: there is no such folder"),
+        (["--config.data.split=trian"], "no trian.txt (did you mean 'train'?)"),
+        (["--config.data.classes=('disc',)"], "'rectangle'"),
+        (["--config.model.widht=1"], "no config key model.widht; did you mean model.width?"),
+        (["--config.steps=many"], "steps is 'many'"),
+        (["--config.image_size=100"], "image_size 100"),
+        (["--config.steps"], "--config.steps: unknown argument"),
+        (["--steps=5"], "--steps=5: unknown argument; config keys are changed with --config.a.b=value"),
+        (["more"], "more: unknown argument"),
+    ],
+)
+def test_wrong_training_arguments(train, arguments, part):
+    assert part in train(*arguments)
+
+
+def test_missing_config(refused, tmp_path):
+    message = refused("train", "--config", tmp_path / "none.py", "--workdir", tmp_path / "run")
+    assert f"{tmp_path / 'none.py'}: no such config file" in message
+
+
+def test_workdir_of_another_experiment(trained, tmp_path, refused):
+    (tmp_path / "tiny.py").write_text(CONFIG.format(f"voc:{trained.parent / 'data'}"))
+    shutil.copytree(trained, tmp_path / "run")
+    arguments = ("--config", tmp_path / "tiny.py", "--workdir", tmp_path / "run", "--config.optimizer.momentum=0.5")
+    message = refused("train", *arguments)
+    assert str(tmp_path / "run") in message and "optimizer.momentum: 0.9 -> 0.5" in message
+
+
+# Commands that are wrong.
+
+
+@pytest.mark.parametrize(
+    "arguments, part",
+    [
+        ([], "VERB"),
+        (["trian"], "invalid choice: 'trian'"),
+        (["train"], "--config"),
+        (["evaluate", "--workdir", "x", "--bogus"], "--bogus"),
+        (["predict", "--workdir", "x"], "IMAGE"),
+        (["predict", "a.jpg", "--workdir", "x", "--size", "large"], "'large'"),
+    ],
+)
+def test_wrong_command_lines(arguments, part, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert part in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["evaluate"], ["predict", "a.jpg"]])
+def test_workdirs_without_a_detector(verb, refused, tmp_path):
+    assert f"{tmp_path}: no config.json" in refused(*verb, "--workdir", tmp_path)
+    config = configs.detection()
+    config.data.classes = ("cat",)
+    configs.save(config, tmp_path / "config.json")
+    assert f"{tmp_path}: there is no checkpoint here yet; train first" in refused(*verb, "--workdir", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("size", [0, -32, 100])
+def test_wrong_size(trained, refused, size):
+    message = refused("predict", "a.jpg", "--workdir", trained, "--size", size)
+    assert f"--size {size}: it must be a multiple of 32" in message
+
+
+def test_interrupted(run, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("yolo9000_jax.data.check.check", stop)
+    status, _, error = run("check", "--dataset", "emoji", "--split", "test[:1]")
+    assert (status, error) == (1, "yolo9000: stopped\n")
+
+
+def test_only_the_mistake_is_on_stderr(data, tmp_path):
+    """Also once TensorFlow, which likes to talk, is loaded."""
+    program = [sys.executable, "-m", "yolo9000_jax", "train", "--config.model.num_anchors=99"]
+    program += ["--config", tmp_path / "tiny.py", "--workdir", tmp_path / "run"]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    done = subprocess.run(program, cwd=ROOT, env=plain, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("yolo9000: ") and done.stderr.count("\n") == 1 and "99" in done.stderr
+
+
+# Commands that work.
+
+
+def test_finished_training_run_again(trained, tmp_path, run):
+    (tmp_path / "tiny.py").write_text(CONFIG.format(f"voc:{trained.parent / 'data'}"))
+    shutil.copytree(trained, tmp_path / "run")
+    arguments = ("--config", tmp_path / "tiny.py", "--workdir", tmp_path / "run", "--config.log_every=1")
+    status, output, _ = run("train", *arguments)
+    assert status == 0 and "from step 6" in output
+
+
+def test_evaluate_gives_the_numbers_of_training(trained, tmp_path, run):
+    arguments = ("--json", tmp_path / "m.json", "--report", tmp_path / "r")
+    status, output, error = run("evaluate", "--workdir", trained, *arguments)
+    assert (status, error) == (0, "")
+    found = json.loads((tmp_path / "m.json").read_text())
+    assert found == json.loads((trained / "report/metrics.json").read_text())
+    assert set(found) == {"voc_ap50", "voc07_ap50", "recall50", "images", "per_class"} and found["images"] == 8
+    assert set(found["per_class"]) == set(tiny.CLASSES)
+    assert f"voc_ap50 {found['voc_ap50']:.4f}" in output and "disc" in output
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [
+        "detections.png",
+        "metrics.json",
+        "precision_recall.png",
+    ]
+
+
+def test_evaluate_another_split_and_size(trained, tmp_path, run):
+    arguments = ("--split", "train[:50%]", "--size", 96, "--resize", "letterbox", "--json", tmp_path / "m.json")
+    status, _, _ = run("evaluate", "--workdir", trained, *arguments)
+    assert status == 0 and json.loads((tmp_path / "m.json").read_text())["images"] == 4
+
+
+def test_evaluate_other_classes(trained, tmp_path, data, refused):
+    path = data / "Annotations/0.xml"
+    path.write_text(path.read_text().replace("disc", "disk"))
+    message = refused("evaluate", "--workdir", trained, "--dataset", f"voc:{data}")
+    assert "0.xml" in message and "'disk'" in message and "'disc'" in message
+
+
+def test_predict(trained, tmp_path, run):
+    folder = trained.parent / "data/JPEGImages"
+    arguments = ("--workdir", trained, "--threshold", 0, "--json", tmp_path / "p.json", "--output", tmp_path / "out")
+    status, output, error = run("predict", folder, *arguments)
+    assert (status, error) == (0, "")
+    items = json.loads((tmp_path / "p.json").read_text())
+    assert [item["image"] for item in items] == [str(folder / f"{n}.jpg") for n in range(8)]
+    assert all(list(item) == ["image", "width", "height", "detections"] for item in items)
+    for found in (found for item in items for found in item["detections"]):
+        assert list(found) == ["box_xyxy", "score", "class", "label"]
+        assert found["label"] == tiny.CLASSES[found["class"]] and 0 <= found["score"] <= 1
+        assert 0 <= min(found["box_xyxy"]) and max(found["box_xyxy"]) <= 96
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{n}.jpg" for n in range(8)]
+    assert output.count("\n") == 9
+
+
+def test_predict_wrong_files(trained, tmp_path, refused):
+    assert "no.jpg: no such file" in refused("predict", tmp_path / "no.jpg", "--workdir", trained)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    message = refused("predict", tmp_path / "a.png", "--workdir", trained, "--json", tmp_path / "none/p.json")
+    assert f"{tmp_path / 'none/p.json'}: cannot be written" in message
+
+
+def test_anchors_and_check(data, tmp_path, run):
+    source = f"voc:{data}"
+    arguments = ("-k", 2, "--size", 96, "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png")
+    status, output, _ = run("anchors", "--dataset", source, *arguments)
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert status == 0 and len(found["anchors_cells"]) == 2 and found["image_size"] == 96
+    assert f"2 priors for 8 boxes, average IoU {found['average_iou']:.4f}" in output
+    assert (tmp_path / "a.png").stat().st_size > 1000
+    status, output, _ = run("check", "--dataset", source)
+    assert status == 0 and "8 pictures, 8 boxes, 2 classes" in output
