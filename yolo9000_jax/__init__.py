@@ -1,6 +1,7 @@
 """YOLOv2 and YOLO9000 in JAX and Flax: `import yolo9000_jax as y9`.
 
     detector = y9.load("workdir")     # what `yolo9000 train` left there
+    detector = y9.load_darknet("yolov2-voc.cfg", "yolov2-voc.weights", names="voc.names")
     result = detector("dog.jpg")      # boxes, scores, labels; shows itself in a notebook
 
 Names are imported when they are first used, so that importing the package is quick.
@@ -11,10 +12,13 @@ import importlib
 _HOMES = {
     "Darknet19": "models.darknet19",
     "YoloV2": "models.yolo_v2",
+    "Classifier": "classifier",
     "Detector": "detector",
     "Result": "detector",
     "load": "detector",
+    "load_darknet": "darknet.load",
     "train": "train",
+    "WordTree": "wordtree.tree",
     "open_source": "data.sources",
     "region_loss": "losses.region",
     "decode": "decode",

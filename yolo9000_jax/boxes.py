@@ -29,7 +29,9 @@ def iou_xyxy(a, b):
     """
     xp = _array_module(a, b)
     overlap = xp.minimum(a[..., 2:], b[..., 2:]) - xp.maximum(a[..., :2], b[..., :2])
-    return _ratio(xp, xp.prod(xp.maximum(overlap, 0), -1), _area(a[..., 2:] - a[..., :2]), _area(b[..., 2:] - b[..., :2]))
+    return _ratio(
+        xp, xp.prod(xp.maximum(overlap, 0), -1), _area(a[..., 2:] - a[..., :2]), _area(b[..., 2:] - b[..., :2])
+    )
 
 
 def iou_cxcywh(a, b):
@@ -38,7 +40,7 @@ def iou_cxcywh(a, b):
 
 
 def shape_iou(a_wh, b_wh):
-    """IoU of two shapes (width, height) [..., 2] laid centre on centre, broadcast: the measure behind priors (paper, section 2)."""
+    """IoU of two shapes (width, height) [..., 2] laid centre on centre, as priors are chosen (paper, section 2)."""
     xp = _array_module(a_wh, b_wh)
     return _ratio(xp, xp.prod(xp.minimum(a_wh, b_wh), -1), _area(a_wh), _area(b_wh))
 

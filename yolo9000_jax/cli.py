@@ -49,26 +49,34 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--workdir", required=True, help="the same workdir carries on where the run stopped")
     train.set_defaults(run=_train)
 
-    evaluate = verbs.add_parser("evaluate", help="measure a trained detector on a data set")
-    evaluate.add_argument("--workdir", required=True)
+    evaluate = verbs.add_parser("evaluate", help="measure a trained detector or classifier on a data set")
+    _add_model(evaluate, ("letterbox", "stretch", "crop"))
     evaluate.add_argument("--dataset", help="SOURCE; default: the one it was evaluated on in training")
-    evaluate.add_argument("--split", help="default: the one it was evaluated on in training")
+    evaluate.add_argument("--split", help="default: the one it was evaluated on in training; with --cfg all")
     evaluate.add_argument("--size", type=int, help="side of the network's input, a multiple of 32")
-    evaluate.add_argument("--resize", choices=("letterbox", "stretch"))
     evaluate.add_argument("--json", help="write the metrics here")
     evaluate.add_argument("--report", help="folder for the precision/recall plot and the pictures")
     evaluate.set_defaults(run=_evaluate)
 
     predict = verbs.add_parser("predict", help="find objects in pictures, folders of pictures, or videos")
     predict.add_argument("inputs", nargs="+", metavar="IMAGE|FOLDER|VIDEO")
-    predict.add_argument("--workdir", required=True)
+    _add_model(predict, ("letterbox", "stretch"))
     predict.add_argument("--size", type=int, help="side of the network's input, a multiple of 32")
-    predict.add_argument("--resize", choices=("letterbox", "stretch"))
     predict.add_argument("--threshold", type=float, default=0.25, help="least score (default: .25)")
     predict.add_argument("--nms", type=float, default=0.45, help="IoU above which the weaker box goes (default: .45)")
+    predict.add_argument(
+        "--hierarchical-threshold", type=float, help="with a tree of classes, how sure a label must be (default: .5)"
+    )
     predict.add_argument("--json", help="write the detections here")
     predict.add_argument("--output", help="folder for the pictures with boxes")
     predict.set_defaults(run=_predict)
+
+    classify = verbs.add_parser("classify", help="say what is in pictures or folders of pictures")
+    classify.add_argument("inputs", nargs="+", metavar="IMAGE|FOLDER")
+    _add_model(classify, ("crop", "letterbox", "stretch"))
+    classify.add_argument("--top", type=int, default=5, help="how many classes a picture (default: 5)")
+    classify.add_argument("--json", help="write the classes here")
+    classify.set_defaults(run=_classify)
 
     anchors = verbs.add_parser("anchors", help="choose priors by k-means on a data set's boxes")
     anchors.add_argument("--dataset", required=True, help="SOURCE")
@@ -79,11 +87,27 @@ def _parser() -> argparse.ArgumentParser:
     anchors.add_argument("--plot", help="picture of average IoU against k (the paper's figure 2)")
     anchors.set_defaults(run=_anchors)
 
+    convert = verbs.add_parser("convert", help="Darknet's files to a workdir (with --cfg), or a workdir to them")
+    convert.add_argument("--cfg", help="Darknet's network, to be made a workdir")
+    convert.add_argument("--weights", required=True, help="its weights; without --cfg, where to write them")
+    convert.add_argument("--workdir", required=True, help="the folder to make; without --cfg, the one to read")
+    convert.add_argument("--names", help="the names of the network's classes, one a line")
+    convert.set_defaults(run=_convert)
+
     check = verbs.add_parser("check", help="read a whole data set and say what is in it and what is wrong")
     check.add_argument("--dataset", required=True, help="SOURCE")
     check.add_argument("--split", default="all")
     check.set_defaults(run=_check)
     return parser
+
+
+def _add_model(verb, resizes: tuple[str, ...]) -> None:
+    """The arguments that say which network, and how it gets its pictures."""
+    verb.add_argument("--workdir", help="a workdir of `yolo9000 train`; or else:")
+    verb.add_argument("--cfg", help="Darknet's description of a network")
+    verb.add_argument("--weights", help="Darknet's weights of it")
+    verb.add_argument("--names", help="the names of its classes, one a line")
+    verb.add_argument("--resize", choices=resizes, help="how a picture is brought to the network's size")
 
 
 def _demo(options) -> None:
@@ -106,39 +130,63 @@ def _train(options, rest: list[str]) -> None:
 
 
 def _load(options):
-    """The detector, at the size and with the resize asked for."""
-    from yolo9000_jax.detector import load
+    """The detector or classifier, at the size and with the resize asked for."""
+    if options.workdir and not (options.cfg or options.weights or options.names):
+        from yolo9000_jax.detector import load
 
-    detector = load(options.workdir)
-    if options.size is not None:
-        if options.size < 32 or options.size % 32:
-            raise UserError(f"--size {options.size}: it must be a multiple of 32")
-        detector.size_wh = (options.size, options.size)
-    detector.resize = options.resize or detector.resize
-    return detector
+        model = load(options.workdir)
+    elif options.cfg and options.weights and not options.workdir:
+        from yolo9000_jax.darknet.load import load_darknet
+
+        model = load_darknet(options.cfg, options.weights, options.names)
+    else:
+        raise UserError("say which network: --workdir D, or --cfg F --weights F and perhaps --names F")
+    for note in model.notes:
+        print(note)
+    if (size := getattr(options, "size", None)) is not None:
+        if size < 32 or size % 32:
+            raise UserError(f"--size {size}: it must be a multiple of 32")
+        model.size_wh = (size, size)
+    model.resize = options.resize or model.resize
+    return model
 
 
 def _evaluate(options) -> None:
     from yolo9000_jax import config
+    from yolo9000_jax.classifier import Classifier
     from yolo9000_jax.data.sources import open_source
-    from yolo9000_jax.evaluation.detection import evaluate
+    from yolo9000_jax.evaluation import classification, detection
 
-    detector = _load(options)
-    settings = config.read(Path(options.workdir) / "config.json")
+    model = _load(options)
+    settings = config.read(Path(options.workdir) / "config.json") if options.workdir else config.detection()
     source = options.dataset or settings.evaluation.source or settings.data.source
-    dataset = open_source(source, options.split or settings.evaluation.split, detector.classes)
+    if not source:
+        raise UserError("say what to evaluate it on: --dataset SOURCE, such as voc:DIR")
+    trained_here = bool(settings.data.source)  # then a class that it lacks is a mistake in the labels
+    split = options.split or (settings.evaluation.split if options.workdir else "all")
+    dataset = open_source(source, split, model.classes if trained_here else None)
     for note in dataset.notes:
         print(note)
-    metrics = evaluate(
-        detector,
-        dataset,
-        batch_size=settings.evaluation.batch_size,
-        score_threshold=settings.evaluation.score_threshold,
-        nms_threshold=settings.evaluation.nms_threshold,
-        report=Path(options.report) if options.report else None,
-        say=print,
-    )
+    if isinstance(model, Classifier):
+        if options.report:
+            raise UserError("--report is for detectors; a classifier's numbers for each class are in --json FILE")
+        metrics = classification.evaluate(model, dataset, say=print)
+        print("".join(f"{key} {metrics[key]:.4f}\n" for key in ("top1", "top5")) + f"images {metrics['images']}")
+    else:
+        metrics = detection.evaluate(
+            model,
+            dataset,
+            batch_size=settings.evaluation.batch_size,
+            score_threshold=settings.evaluation.score_threshold,
+            nms_threshold=settings.evaluation.nms_threshold,
+            report=Path(options.report) if options.report else None,
+            say=print,
+        )
+        _print_detection(metrics)
     _write_json(options.json, metrics)
+
+
+def _print_detection(metrics: dict) -> None:
     for key in ("voc_ap50", "voc07_ap50", "recall50"):
         print(f"{key} {metrics[key]:.4f}" if metrics[key] is not None else f"{key} -")
     for name, numbers in metrics["per_class"].items():
@@ -147,13 +195,40 @@ def _evaluate(options) -> None:
 
 
 def _predict(options) -> None:
+    from yolo9000_jax.detector import Detector
     from yolo9000_jax.predict import predict
 
     detector = _load(options)
-    items = predict(
-        detector, options.inputs, threshold=options.threshold, nms=options.nms, output=options.output, say=print
-    )
+    if not isinstance(detector, Detector):
+        raise UserError("this network is a classifier, it finds no boxes: use `yolo9000 classify`")
+    thresholds = {"threshold": options.threshold, "nms": options.nms}
+    if options.hierarchical_threshold is not None:
+        if detector.tree is None:
+            raise UserError("--hierarchical-threshold: this network's classes form no tree; leave it out")
+        thresholds["hierarchical_threshold"] = options.hierarchical_threshold
+    items = predict(detector, options.inputs, output=options.output, say=print, **thresholds)
     _write_json(options.json, items)
+
+
+def _classify(options) -> None:
+    from yolo9000_jax.classifier import Classifier, classify
+
+    classifier = _load(options)
+    if not isinstance(classifier, Classifier):
+        raise UserError("this network is a detector: use `yolo9000 predict`")
+    _write_json(options.json, classify(classifier, options.inputs, top=options.top, say=print))
+
+
+def _convert(options) -> None:
+    from yolo9000_jax.darknet.convert import from_workdir, to_workdir
+
+    if options.cfg:
+        to_workdir(options.cfg, options.weights, options.workdir, options.names)
+        print(f"workdir {options.workdir}")
+    elif options.names:
+        raise UserError("--names goes with --cfg; a workdir knows its classes")
+    else:
+        print("written: " + ", ".join(str(path) for path in from_workdir(options.workdir, options.weights)))
 
 
 def _anchors(options) -> None:
@@ -183,7 +258,10 @@ def _check(options) -> None:
     from yolo9000_jax.data.check import check
     from yolo9000_jax.data.sources import open_source
 
-    print(check(open_source(options.dataset, options.split)))
+    report = check(open_source(options.dataset, options.split))
+    print(report)
+    if report.broken:
+        raise UserError(f"{options.dataset}: {len(report.broken)} pictures cannot be read; they are named above")
 
 
 def _write_json(path: str | None, value) -> None:

@@ -77,6 +77,61 @@ def decode(raw, anchors_cells, class_activation="softmax", background=False):
 _CLASS_ACTIVATIONS = {"softmax": jax.nn.softmax, "logistic": jax.nn.sigmoid}
 
 
+def split_yolo_v1(vector, side, boxes_per_cell, num_classes):
+    """The parts of YOLOv1's output vector (SPEC 12), cells in the order row, column.
+
+    Args:
+        vector: [B, side * side * (C + 5 * boxes_per_cell)], C = num_classes.
+        side: rows and columns of the grid.
+
+    Returns:
+        Class scores [B, side * side, C], objectness [B, side * side, boxes_per_cell], and x, y, w, h as the network
+        gives them [B, side * side, boxes_per_cell, 4].
+
+    Raises:
+        UserError: the vector has another length.
+    """
+    cells = side * side
+    if vector.shape[1] != cells * (num_classes + 5 * boxes_per_cell):
+        raise UserError(
+            f"an output of {vector.shape[1]} numbers is not {side}*{side} cells of {num_classes} classes and "
+            f"{boxes_per_cell} boxes: that takes {cells * (num_classes + 5 * boxes_per_cell)}"
+        )
+    classes, objectness, boxes = jnp.split(vector, [cells * num_classes, cells * (num_classes + boxes_per_cell)], 1)
+    return (
+        classes.reshape(-1, cells, num_classes),
+        objectness.reshape(-1, cells, boxes_per_cell),
+        boxes.reshape(-1, cells, boxes_per_cell, 4),
+    )
+
+
+def decode_yolo_v1(vector, side, boxes_per_cell, num_classes, sqrt=True, softmax=False):
+    """Boxes, objectness and class probabilities from YOLOv1's output vector (SPEC 12).
+
+    The network has no activation at its end: objectness and probabilities may lie outside 0..1, and with sqrt=False
+    sizes may be negative. Darknet's scores are objectness * class probability wherever that is above the threshold,
+    whatever the objectness alone.
+
+    Args:
+        vector, side, boxes_per_cell, num_classes: as for split_yolo_v1.
+        sqrt: the network gives square roots of widths and heights.
+        softmax: the class scores are logits.
+
+    Returns:
+        Decoded of N = side * side * boxes_per_cell boxes; the boxes of a cell share its class probabilities.
+
+    Raises:
+        UserError: the vector has another length.
+    """
+    classes, objectness, boxes = split_yolo_v1(vector.astype(jnp.float32), side, boxes_per_cell, num_classes)
+    corner_of_cell = jnp.stack(jnp.meshgrid(jnp.arange(side), jnp.arange(side)), axis=-1).reshape(-1, 1, 2)
+    centre = (corner_of_cell + boxes[..., :2]) / side
+    size = jnp.square(boxes[..., 2:]) if sqrt else boxes[..., 2:]
+    boxes_cxcywh = jnp.concatenate([centre, size], axis=-1).reshape(len(vector), -1, 4)
+    classes = jax.nn.softmax(classes) if softmax else classes
+    return Decoded(boxes_cxcywh, objectness.reshape(len(vector), -1), jnp.repeat(classes, boxes_per_cell, axis=1))
+
+
 @partial(jax.jit, static_argnames=("max_detections", "candidates", "class_activation", "background", "suppression"))
 def detect(
     raw,

@@ -1,31 +1,58 @@
-"""The demo: a small YOLOv2 learns emoji from scratch on this machine, and shows what it finds."""
+"""The demo: a narrow YOLOv2 learns emoji from scratch on this machine, and shows what it finds."""
 
 from pathlib import Path
 
 from yolo9000_jax import config as configs
 from yolo9000_jax.training.logging import say
 
+PICTURES = {
+    "first_batch.png": "what the network was shown",
+    "report/detections.png": "what it finds in scenes that it has not seen",
+    "report/precision_recall.png": "how often it is right, class by class",
+    "report/curves.png": "how it learnt",
+}
+
+
+# Twenty of the 98 classes: telling all apart takes a narrow network longer than a newcomer waits.
+CLASSES = (
+    "poodle",
+    "domestic cat",
+    "lion",
+    "tiger",
+    "giant panda",
+    "penguin",
+    "butterfly",
+    "ladybug",
+    "apple",
+    "banana",
+    "strawberry",
+    "watermelon",
+    "carrot",
+    "taxi",
+    "fire engine",
+    "helicopter",
+    "sailboat",
+    "electric guitar",
+    "soccer ball",
+    "basketball",
+)
+
 
 def get_config(row=None):
-    """A narrow YOLOv2 on `emoji:` scenes; `yolo9000 demo` fits the number of steps to the minutes it has."""
-    c = configs.detection()
-    c.steps = 2400
-    c.batch_size = 16
-    c.image_size = 224
-    c.log_every = 20
+    """A narrow YOLOv2 on `emoji` scenes; `yolo9000 demo` fits the number of steps to the minutes it has."""
+    c = configs.from_scratch()
+    c.steps = 3500
+    c.image_size = 192
     c.checkpoint_every = 500
     c.data.source = "emoji"
-    c.data.split = "train"
+    c.data.classes = CLASSES
     c.data.max_boxes = 8
-    c.model.width = 0.25
-    c.model.batch_norm_momentum = 0.95
+    c.optimizer.learning_rate = 0.01
+    # Scenes never run out, so colours are left as they are drawn: training is shorter without changing them.
     c.augment.jitter = 0.1
-    c.optimizer.learning_rate = 5e-3
-    c.optimizer.schedule = "cosine"
-    c.optimizer.burn_in = 100
-    c.optimizer.burn_in_power = 1.0
-    c.optimizer.average_decay = 0.995
-    c.loss.warmup_images = 1000
+    c.augment.hue = 0.0
+    c.augment.saturation = 1.0
+    c.augment.exposure = 1.0
     c.evaluation.split = "test[:300]"
     return c
 
@@ -47,11 +74,3 @@ def demo(workdir: Path, minutes: float) -> None:
     train(config, workdir)
     for name, what in PICTURES.items():
         say(f"  {workdir / name}: {what}")
-
-
-PICTURES = {
-    "first_batch.png": "what the network was shown",
-    "report/detections.png": "what it finds in scenes that it has not seen",
-    "report/precision_recall.png": "how often it is right, class by class",
-    "report/curves.png": "how it learnt",
-}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,8 @@ import numpy as np
 
 from yolo9000_jax import decode, images
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.wordtree.detect import detect_tree
+from yolo9000_jax.wordtree.tree import WordTree
 
 RESIZES = {"letterbox": images.letterbox, "stretch": images.stretch}
 
@@ -23,7 +25,7 @@ class Result:
     """The detections in one picture, best first. Shows itself as a picture in a notebook.
 
     image uint8 [H, W, 3]; boxes_xyxy float32 [N, 4] pixels of the picture; scores float32 [N]; classes int [N]; labels,
-    the classes' names [N].
+    the classes' names [N]; paths, where the classes form a tree, the names from the root down to each label [N].
     """
 
     image: np.ndarray
@@ -31,6 +33,7 @@ class Result:
     scores: np.ndarray
     classes: np.ndarray
     labels: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -43,7 +46,7 @@ class Result:
         return draw_boxes(self.image, self.boxes_xyxy, captions, [class_color(c) for c in self.classes])
 
     def to_json(self) -> dict[str, Any]:
-        """The picture's size and detections, as `yolo9000 predict --json` writes them."""
+        """The picture's size and detections, as `yolo9000 predict --json` writes them; with a tree also their paths."""
         height, width = self.image.shape[:2]
         detections = [
             {
@@ -54,6 +57,8 @@ class Result:
             }
             for box, score, c, label in zip(self.boxes_xyxy, self.scores, self.classes, self.labels, strict=True)
         ]
+        for item, path in zip(detections, self.paths or (), strict=bool(self.paths)):
+            item["path"] = list(path)
         return {"width": width, "height": height, "detections": detections}
 
     def _repr_png_(self) -> bytes:
@@ -78,48 +83,89 @@ class Detector:
         anchors_cells: priors [A, 2] in grid cells.
         size_wh: width and height of the network's input, multiples of 32.
         resize: how a picture is brought to that size: "letterbox" (proportions kept, grey bars) or "stretch".
+        class_activation, background: as for decode.decode.
+        tree: WordTree of the classes (YOLO9000): a box gets the deepest node that is sure enough, and its score is the
+            objectness (SPEC 7.3).
+        hierarchy_rule: what "sure enough" is with a tree; see wordtree.softmax.predict_top_down.
+        synsets: WordNet synset of each class or None; None: all unknown.
+        notes: remarks for the user on what was found while loading.
     """
 
-    def __init__(self, model, variables, classes: Sequence[str], anchors_cells, size_wh, resize: str = "letterbox"):
-        if resize not in RESIZES:
-            raise UserError(f"resize {resize!r}: choose letterbox or stretch")
+    def __init__(
+        self,
+        model,
+        variables,
+        classes: Sequence[str],
+        anchors_cells,
+        size_wh,
+        resize: str = "letterbox",
+        *,
+        class_activation: str = "softmax",
+        background: bool = False,
+        tree: WordTree | None = None,
+        hierarchy_rule: str = "darknet",
+        synsets: Sequence[str | None] | None = None,
+        notes: Sequence[str] = (),
+    ):
         self.model, self.variables = model, variables
         self.classes = tuple(classes)
         self.anchors_cells = np.asarray(anchors_cells, np.float32)
         self.size_wh = tuple(int(side) for side in size_wh)
         self.resize = resize
+        self.class_activation, self.background = class_activation, background
+        self.tree, self.hierarchy_rule = tree, hierarchy_rule
+        self.synsets, self.notes = synsets, tuple(notes)
 
-    def __call__(self, image, threshold: float = 0.25, nms: float = 0.45) -> Result:
-        """Detections in one picture: a path, or pixels uint8 [H, W, 3].
+    @property
+    def resize(self) -> str:
+        return self._resize
+
+    @resize.setter
+    def resize(self, way: str):
+        if way not in RESIZES:
+            raise UserError(f"resize {way!r}: choose letterbox or stretch")
+        self._resize = way
+
+    def __call__(self, image, threshold: float = 0.25, nms: float = 0.45, hierarchical_threshold: float = 0.5):
+        """The Result for one picture: a path, or pixels uint8 [H, W, 3].
 
         Only scores above `threshold` are returned; of two boxes of one class that overlap by an IoU above `nms`, the
-        better stays. Raises UserError for a picture that cannot be read.
+        better stays. With a tree, `hierarchical_threshold` says how sure a label must be; a lower one goes deeper.
+        Raises UserError for a picture that cannot be read.
         """
-        return next(self.stream([image], threshold=threshold, nms=nms, batch_size=1))
+        options = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
+        return next(self.stream([image], batch_size=1, **options))
 
     def stream(
-        self, pictures: Iterable, *, threshold=0.25, nms=0.45, batch_size=8, max_detections=100
+        self,
+        pictures: Iterable,
+        *,
+        threshold=0.25,
+        nms=0.45,
+        hierarchical_threshold=0.5,
+        nodes=None,
+        batch_size=8,
+        max_detections=100,
     ) -> Iterator[Result]:
-        """Detections of many pictures (paths or pixels), in order, a batch at a time. Arguments as for a call."""
+        """Detections of many pictures (paths or pixels), in order, a batch at a time. Arguments as for a call.
+
+        With a tree, `nodes` are the only classes to look for; their scores are then objectness times the node's
+        absolute probability.
+        """
         pictures = iter(pictures)
+        head = _Head(self.class_activation, self.background, self.tree, self.hierarchy_rule, max_detections)
+        nodes = None if nodes is None or self.tree is None else np.asarray(nodes, np.int32)
         while batch := list(islice(pictures, batch_size)):
-            pixels = [self._pixels(picture) for picture in batch]
+            pixels = [to_pixels(picture) for picture in batch]
             inputs = np.stack([RESIZES[self.resize](image, *self.size_wh) for image in pixels])
             # The last batch is padded to the size of the others, which saves a compilation.
             inputs = np.concatenate([inputs, np.zeros((batch_size - len(batch), *inputs.shape[1:]), np.float32)])
-            found = jax.device_get(
-                _detect(self.model, self.variables, inputs, self.anchors_cells, threshold, nms, max_detections)
-            )
+            thresholds = (threshold, nms, hierarchical_threshold)
+            found = _detect(self.model, self.variables, inputs, self.anchors_cells, thresholds, nodes, head)
+            boxes_cxcywh, scores, labels, valid = jax.device_get(found)
+            classes = labels if nodes is None else nodes[labels]
             for row, image in enumerate(pixels):
-                yield self._result(image, *(array[row] for array in found))
-
-    def _pixels(self, picture) -> np.ndarray:
-        if isinstance(picture, (str, Path)):
-            return images.read_image(picture)
-        pixels = np.asarray(picture)
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-            raise UserError(f"a picture is a path or uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}")
-        return pixels
+                yield self._result(image, boxes_cxcywh[row], scores[row], classes[row], valid[row])
 
     def _result(self, image, boxes_cxcywh, scores, labels, valid) -> Result:
         height, width = image.shape[:2]
@@ -128,23 +174,56 @@ class Detector:
             boxes_xyxy = decode.unletterbox(boxes, (width, height), self.size_wh, clip=True)
         else:
             boxes_xyxy = decode.unstretch(boxes, (width, height), clip=True)
-        return Result(image, boxes_xyxy, scores[valid], classes, tuple(self.classes[c] for c in classes))
+        names = tuple(self.classes[c] for c in classes)
+        paths = None
+        if self.tree is not None:
+            paths = tuple(tuple(self.classes[node] for node in self.tree.path(int(c))) for c in classes)
+        return Result(image, boxes_xyxy, scores[valid], classes, names, paths)
 
 
-@partial(jax.jit, static_argnames=("model", "max_detections"))
-def _detect(model, variables, inputs, anchors_cells, threshold, nms, max_detections):
+def to_pixels(picture) -> np.ndarray:
+    """The pixels uint8 [H, W, 3] of a picture given as a path or as pixels. Raises UserError where it is neither."""
+    if isinstance(picture, (str, Path)):
+        return images.read_image(picture)
+    pixels = np.asarray(picture)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise UserError(f"a picture is a path or uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}")
+    return pixels
+
+
+class _Head(NamedTuple):
+    """What is compiled into the last part of a detector."""
+
+    class_activation: str
+    background: bool
+    tree: WordTree | None
+    hierarchy_rule: str
+    max_detections: int
+
+
+@partial(jax.jit, static_argnames=("model", "head"))
+def _detect(model, variables, inputs, anchors_cells, thresholds, nodes, head: _Head):
     raw = model.apply(variables, jnp.asarray(inputs))
-    return decode.detect(raw, anchors_cells, threshold, nms, max_detections)
+    score, nms, hierarchical = thresholds
+    if head.tree is None:
+        options = {"class_activation": head.class_activation, "background": head.background}
+        return decode.detect(raw, anchors_cells, score, nms, head.max_detections, **options)
+    options = {"nodes": nodes, "rule": head.hierarchy_rule}
+    return detect_tree(raw, anchors_cells, head.tree, score, nms, hierarchical, head.max_detections, **options)
 
 
-def load(workdir: str | Path) -> Detector:
-    """The best detector that `train` left in a workdir. Raises UserError where there is none."""
+def load(workdir: str | Path):
+    """The Detector, or the Classifier, that `train` or `yolo9000 convert` left in a workdir; of several the best.
+
+    Raises UserError where there is none.
+    """
     from yolo9000_jax import config as configs
-    from yolo9000_jax.models.build import build_detector
+    from yolo9000_jax.models.build import build_classifier, build_detector
     from yolo9000_jax.training.checkpoint import load_variables
 
     workdir = Path(workdir)
     if not (workdir / "config.json").is_file():
         raise UserError(f"{workdir}: no config.json, so this is no workdir of `yolo9000 train`")
     config = configs.read(workdir / "config.json")
-    return build_detector(config, load_variables(workdir))
+    build = build_classifier if config.task == "classification" else build_detector
+    return build(config, load_variables(workdir))

@@ -19,6 +19,7 @@ def predict(
     *,
     threshold: float = 0.25,
     nms: float = 0.45,
+    hierarchical_threshold: float = 0.5,
     output: str | Path | None = None,
     say=None,
 ) -> list[dict]:
@@ -28,6 +29,7 @@ def predict(
         inputs: paths; a folder stands for the pictures in it.
         threshold: least score of a detection.
         nms: of two boxes of a class that overlap by more than this IoU, the weaker goes.
+        hierarchical_threshold: with a tree of classes, how sure a label must be; a lower one goes deeper.
         output: folder that gets each picture, or video, with its boxes drawn.
         say: called with one line a picture.
 
@@ -38,9 +40,9 @@ def predict(
     Raises:
         UserError: a path is missing or cannot be read; pictures before it have been written.
     """
-    paths = [path for given in inputs for path in _expand(Path(given))]
+    paths = [path for given in inputs for path in expand(Path(given), PICTURES | VIDEOS)]
     folder = _make_folder(output)
-    options = {"threshold": threshold, "nms": nms}
+    options = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
     items, taken = [], set()
     if folder:  # which may be the pictures' own: they are not overwritten
         taken = {path.name for path in paths if path.parent.resolve() == folder.resolve()}
@@ -83,9 +85,10 @@ def _video(detector, path, target, options, say) -> list[dict]:
     return items
 
 
-def _expand(path: Path) -> Iterator[Path]:
+def expand(path: Path, suffixes: set[str]) -> Iterator[Path]:
+    """The path itself, or the files of these kinds in it. Raises UserError where there is nothing."""
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES | VIDEOS)
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
         if not found:
             raise UserError(f"{path}: no pictures in this folder ({', '.join(sorted(PICTURES))})")
         yield from found

@@ -15,6 +15,8 @@ from yolo9000_jax.training import parallel, schedule, state, step
 from yolo9000_jax.training.checkpoint import Checkpoints, load_variables
 from yolo9000_jax.training.logging import Log, say
 
+DARKNET = "darknet:"  # before the .weights file in init_from
+
 
 def train(config, workdir: str | Path) -> state.TrainState:
     """Trains what the config describes, or carries on where a run in `workdir` stopped.
@@ -27,12 +29,13 @@ def train(config, workdir: str | Path) -> state.TrainState:
     """
     workdir = Path(workdir)
     config = _continue_config(configs.complete(config), workdir)
+    if config.task != "detection":
+        raise UserError(f"task {config.task!r}: only detection can be trained")
     parallel.check_batch_size(config.batch_size)
     task = Detection(config, say)
     config = task.config
 
-    optimizer = schedule.optimizer(config.optimizer, config.steps)
-    rate = schedule.learning_rate(config.optimizer, config.steps)
+    optimizer, update = _machinery(task)
     variables = task.init(config.seed)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     say(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
@@ -42,13 +45,14 @@ def train(config, workdir: str | Path) -> state.TrainState:
     try:
         begun = checkpoints.latest_step is not None
         if config.init_from and not begun:
-            variables = _start_from(variables, load_variables(Path(config.init_from)), config.init_from)
+            variables = _start_from(variables, _read_start(config), config.init_from)
         current = state.create(variables, optimizer, average=config.optimizer.average_decay > 0)
         if begun:
             current = checkpoints.restore(current)
             say(f"continuing {workdir} from step {int(current.step)}")
+            if int(current.step) >= config.steps:
+                say(f"all {config.steps} steps are done: nothing is left to do")
         configs.save(config, workdir / "config.json")
-        update = parallel.map_step(step.make_step(task.loss, optimizer, rate, config.optimizer.average_decay))
         return _run(task, current, update, checkpoints, workdir)
     finally:
         checkpoints.close()
@@ -57,11 +61,9 @@ def train(config, workdir: str | Path) -> state.TrainState:
 def seconds_per_step(config, steps: int = 12) -> float:
     """Measured seconds of one training step of this config on this machine, its input included."""
     task = Detection(configs.complete(config), lambda line: None)
-    optimizer = schedule.optimizer(config.optimizer, config.steps)
-    rate = schedule.learning_rate(config.optimizer, config.steps)
-    update = parallel.map_step(step.make_step(task.loss, optimizer, rate, config.optimizer.average_decay))
-    average = config.optimizer.average_decay > 0
-    current = parallel.replicate(state.create(task.init(config.seed), optimizer, average))
+    optimizer, update = _machinery(task)
+    average = task.config.optimizer.average_decay > 0
+    current = parallel.replicate(state.create(task.init(task.config.seed), optimizer, average))
     batches = task.batches(0)
     for number in range(steps + 3):
         if number == 3:
@@ -70,6 +72,13 @@ def seconds_per_step(config, steps: int = 12) -> float:
         current, _ = update(current, parallel.shard(next(batches)))
     jax.block_until_ready(current)
     return (time.perf_counter() - started) / steps
+
+
+def _machinery(task):
+    """The optimiser, and the update mapped over all devices."""
+    options, steps = task.config.optimizer, task.config.steps
+    optimizer, rate = schedule.optimizer(options, steps), schedule.learning_rate(options, steps)
+    return optimizer, parallel.map_step(step.make_step(task.loss, optimizer, rate, options.average_decay))
 
 
 def _run(task, current, update, checkpoints, workdir):
@@ -95,7 +104,7 @@ def _run(task, current, update, checkpoints, workdir):
                 pending.clear()
             if save:
                 current = _finite(parallel.unreplicate(replicated), checkpoints.latest_step, workdir)
-                report = _evaluate(task, current, log, workdir if last else None) if evaluate else None
+                report = _evaluate(task, current, log, checkpoints, workdir if last else None) if evaluate else None
                 checkpoints.save(current, report)
                 log.restart_clock(number)
     except KeyboardInterrupt:
@@ -107,10 +116,14 @@ def _run(task, current, update, checkpoints, workdir):
     return current
 
 
-def _evaluate(task, current, log, workdir: Path | None) -> dict[str, float]:
+def _evaluate(task, current, log, checkpoints, workdir: Path | None) -> dict[str, float]:
     """Evaluates, logs, and at the end of the run writes the report. Returns the metrics that are single numbers."""
     number = int(current.step)
-    metrics = task.evaluate(current.variables, workdir / "report" if workdir else None)
+    try:
+        metrics = task.evaluate(current.variables, workdir / "report" if workdir else None)
+    except BaseException:
+        checkpoints.save(current)  # what was trained is not lost to a picture that cannot be evaluated
+        raise
     scalars = {
         key: float(value) for key, value in metrics.items() if isinstance(value, (int, float)) and key != "images"
     }
@@ -178,8 +191,8 @@ def _make_workdir(workdir: Path) -> None:
 def _continue_config(config, workdir: Path):
     """The config to run: that of the workdir where a run began there, if it is the same experiment."""
     path = workdir / "config.json"
-    if not path.is_file():
-        return config
+    if not path.is_file() or not any((workdir / "checkpoints").glob("[0-9]*")):
+        return config  # nothing is trained there yet
     before = configs.read(path)
     # What a run settles by itself it keeps.
     for group, key in (("data", "classes"), ("data", "max_boxes"), ("model", "anchors_cells")):
@@ -190,6 +203,15 @@ def _continue_config(config, workdir: Path):
             f"{workdir} holds another experiment ({'; '.join(changed[:3])}): choose another workdir, or the same config"
         )
     return config
+
+
+def _read_start(config) -> dict:
+    """The variables that `init_from` names."""
+    if config.init_from.startswith(DARKNET):
+        from yolo9000_jax.darknet.convert import read_start
+
+        return read_start(config.init_from.removeprefix(DARKNET), config)
+    return load_variables(Path(config.init_from))
 
 
 def _start_from(variables, loaded, where: str):

@@ -63,5 +63,7 @@ def test_picture_that_breaks_after_opening(tmp_path):
     tiny.make_voc(tmp_path / "data")
     opened = open_source(f"voc:{tmp_path / 'data'}", "val")
     (tmp_path / "data/JPEGImages/6.jpg").unlink()
+    detect = detector()
+    detect.classes = opened.classes
     with pytest.raises(UserError, match="6.jpg"):
-        evaluate(detector(), opened, batch_size=2)
+        evaluate(detect, opened, batch_size=2)

@@ -1,7 +1,6 @@
 """Run a network that a Darknet cfg describes: a Flax module, and Darknet's weights as its variables and back."""
 
 from collections.abc import Callable
-from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -15,13 +14,8 @@ from yolo9000_jax.darknet import layers as plan
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
 from yolo9000_jax.darknet.weights import Arrays, read_weights
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.models.layers import BatchNorm, Conv, leaky_relu, max_pool, reorg
+from yolo9000_jax.models.layers import BATCH_NORMS, BatchNorm, Conv, leaky_relu, max_pool, reorg
 
-# How batch norm divides at inference (SPEC 4.2): Darknet's CPU and GPU code differ.
-BATCH_NORMS: dict[str, Callable[..., nn.Module]] = {
-    "cpu": partial(BatchNorm, epsilon=1e-6, epsilon_outside_root=True),
-    "gpu": BatchNorm,
-}
 ACTIVATIONS = {"linear": None, "leaky": leaky_relu, "relu": nn.relu, "logistic": nn.sigmoid}
 
 

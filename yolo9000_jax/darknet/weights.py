@@ -75,6 +75,15 @@ def read_weights(path: str | PathLike, cfg: Cfg, allow_partial: bool = False) ->
         raise UserError(f"{str(path)!r}: can't read this weights file ({getattr(error, 'strerror', error)})") from None
 
 
+def count_numbers(path: str | PathLike) -> int:
+    """How many numbers a .weights file holds after its header; raises UserError where it is no such file."""
+    try:
+        with open(path, "rb") as file:
+            return (os.fstat(file.fileno()).st_size - _read_header(path, file).bytes) // 4
+    except (OSError, ValueError) as error:
+        raise UserError(f"{str(path)!r}: can't read this weights file ({getattr(error, 'strerror', error)})") from None
+
+
 def write_weights(
     path: str | PathLike,
     cfg: Cfg,

@@ -1,5 +1,7 @@
 """Augmentation: random numbers, the one resample, and the boxes that follow the picture (SPEC 9)."""
 
+import math
+
 import tensorflow as tf
 
 GREY = 127.0
@@ -33,15 +35,16 @@ def sample_window(uniform, options, width, height):
 
 def sample_colour(uniform, options):
     """Hue shift, saturation factor, exposure factor [3] (SPEC 9); applied on the device by `colour.distort`."""
-
-    def factor(limit, amount, invert):
-        chosen = 1 + amount * (limit - 1)
-        return tf.where(invert < 0.5, 1 / chosen, chosen)
-
     hue = (2 * uniform[6] - 1) * options.hue
-    saturation = factor(options.saturation, uniform[7], uniform[8])
-    exposure = factor(options.exposure, uniform[9], uniform[10])
+    saturation = _factor(options.saturation, uniform[7], uniform[8])
+    exposure = _factor(options.exposure, uniform[9], uniform[10])
     return tf.stack([hue, saturation, exposure])
+
+
+def _factor(limit, amount, invert):
+    """Between 1 and the limit, uniformly, or one over that."""
+    chosen = 1 + amount * (limit - 1)
+    return tf.where(invert < 0.5, 1 / chosen, chosen)
 
 
 def resample(image, window, size):
@@ -51,15 +54,60 @@ def resample(image, window, size):
     step_x, step_y = (x1 - x0) * width / tf.cast(size, tf.float32), (y1 - y0) * height / tf.cast(size, tf.float32)
     # Output pixel c has its centre at (c + 0.5) steps into the window; source pixel i has its centre at i + 0.5.
     start_x, start_y = x0 * width + 0.5 * step_x - 0.5, y0 * height + 0.5 * step_y - 0.5
-    transform = tf.stack([step_x, 0.0, start_x, 0.0, step_y, start_y, 0.0, 0.0])
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=image[None],
-        transforms=transform[None],
+    return warp(image, tf.stack([step_x, 0.0, start_x, 0.0, step_y, start_y]), size)
+
+
+def warp(image, transform, size, fill=GREY):
+    """uint8 [size, size, 3] from uint8 [H, W, 3], bilinear; what lies outside the picture has the value `fill`.
+
+    Output pixel (x, y) shows the picture at (a x + b y + c, d x + e y + f), both in pixel indices, where
+    (a, b, c, d, e, f) is the transform.
+    """
+    warped = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(image, tf.float32)[None],
+        transforms=tf.pad(transform, [[0, 2]])[None],
         output_shape=tf.stack([size, size]),
-        fill_value=GREY,
+        fill_value=fill,
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     )[0]
+    return tf.cast(warped + 0.5, tf.uint8)
+
+
+def rotate_crop_transform(width, height, size, radians, scale, aspect, dx, dy):
+    """Darknet's crop for classifiers (SPEC 11), as a transform [6] for `warp`; Darknet fills with 0.
+
+    The picture of width x height pixels is turned by `radians` about its centre, widened by scale / aspect and
+    heightened by scale; the square of `size` pixels is cut out whose centre lies (dx, dy) of its pixels aside.
+    """
+    width, height, size = (tf.cast(side, tf.float32) for side in (width, height, size))
+    cos, sin = tf.cos(radians), tf.sin(radians)
+    step_x, step_y = aspect / scale, 1 / scale
+    low_x, low_y = (dx - size / 2) * step_x, (dy - size / 2) * step_y
+    return tf.stack(
+        [
+            cos * step_x, -sin * step_y, cos * low_x - sin * low_y + width / 2,
+            sin * step_x, cos * step_y, sin * low_x + cos * low_y + height / 2,
+        ]
+    )  # fmt: skip
+
+
+def sample_rotate_crop(uniform, width, height, size, *, angle, aspect, min_crop, max_crop, flip):
+    """A random transform [6] for `warp` from 7 uniform numbers, with the options of Darknet's [net] (SPEC 11).
+
+    `angle` in degrees to both sides; `aspect` is the limit of a factor as in `sample_colour`; the picture's shorter
+    side becomes min_crop to max_crop pixels long; `flip` is the probability of mirroring.
+    """
+    width, height, size = (tf.cast(side, tf.float32) for side in (width, height, size))
+    factor = _factor(aspect, uniform[0], uniform[1])
+    side = tf.floor(min_crop + uniform[2] * (max_crop - min_crop + 1))
+    scale = side / tf.where(height < width * factor, height, tf.floor(width * factor))
+    radians = (2 * uniform[3] - 1) * angle * (math.pi / 180)
+    dx = (2 * uniform[4] - 1) * (width * scale / factor - size) / 2
+    dy = (2 * uniform[5] - 1) * (height * scale - size) / 2
+    a, b, c, d, e, f = tf.unstack(rotate_crop_transform(width, height, size, radians, scale, factor, dx, dy))
+    mirrored = tf.stack([-a, b, c + a * (size - 1), -d, e, f + d * (size - 1)])
+    return tf.where(uniform[6] < flip, mirrored, tf.stack([a, b, c, d, e, f]))
 
 
 def move_boxes(boxes_xyxy, window):

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from yolo9000_jax.detector import Detector, Result
+from yolo9000_jax.detector import Detector
 from yolo9000_jax.evaluation.voc import Detections, Truth, VocResult, evaluate_detections
+from yolo9000_jax.labels import match_classes
 
 READERS = 4  # threads that decode pictures ahead of the network
 SHOWN = 16  # pictures in the report's contact sheet
@@ -30,41 +31,84 @@ def evaluate(
     """Detects in every picture of the data set and measures VOC average precision (SPEC 13).
 
     Args:
-        detector: its classes must be the data set's.
+        detector: its classes are found among the data set's by synset or name (labels.match_classes).
         dataset: records with boxes.
         batch_size, score_threshold, nms_threshold: of the detector; Darknet evaluates with .005 and .45.
         report: folder that gets a precision/recall plot, pictures of detections against truth, and metrics.json.
         say: called with a line of text now and then.
 
     Returns:
-        {"voc_ap50", "voc07_ap50", "recall50", "images", "per_class": {name: {…}}}.
+        {"voc_ap50", "voc07_ap50", "recall50", "images", "per_class": {name: {…}}}, over the data set's classes that the
+        detector has; where it lacks any, these are named in "left_out".
+
+    Raises:
+        UserError: a picture cannot be read, or the classes do not fit (labels.match_classes).
     """
+    matched, left_out = matched_classes(detector, dataset, say)
     found, truths, shown = [], [], []
     started = time.perf_counter()
     results = detector.stream(
-        _read_ahead(dataset, batch_size),
+        read_ahead(dataset, batch_size),
         threshold=score_threshold,
         nms=nms_threshold,
         batch_size=batch_size,
         max_detections=300,
+        nodes=[model_class for _, model_class in matched],
     )
+    own = _places([model_class for _, model_class in matched], len(detector.classes))
+    theirs = _places([label for label, _ in matched], len(dataset.classes))
+    names = tuple(dataset.classes[label] for label, _ in matched)
     for index, result in enumerate(results):
         record = dataset[index]
-        found.append(Detections(result.boxes_xyxy, result.scores, result.classes))
-        truths.append(Truth(record.boxes_xyxy, record.labels, record.difficult))
+        found.append(_relabel(Detections(result.boxes_xyxy, result.scores, result.classes), own))
+        truths.append(_relabel(Truth(record.boxes_xyxy, record.labels, record.difficult), theirs))
         if report and index % max(1, len(dataset) // SHOWN) == 0 and len(shown) < SHOWN:
-            shown.append((result, truths[-1]))
+            shown.append((result.image, found[-1], truths[-1]))
         if say and (index + 1) % 500 == 0:
             say(f"evaluated {index + 1}/{len(dataset)}  {(index + 1) / (time.perf_counter() - started):.1f} images/s")
-    result = evaluate_detections(found, truths, len(dataset.classes))
-    metrics = result.metrics(dataset.classes)
+    result = evaluate_detections(found, truths, len(names))
+    metrics = result.metrics(names) | ({"left_out": left_out} if left_out else {})
     if report:
-        write_report(Path(report), result, metrics, dataset.classes, shown)
+        write_report(Path(report), result, metrics, names, shown)
     return metrics
 
 
-def write_report(folder: Path, result: VocResult, metrics: dict, classes, shown: list[tuple[Result, Truth]]) -> None:
-    """metrics.json, precision_recall.png and detections.png in `folder`."""
+def matched_classes(model, dataset, say=None) -> tuple[list[tuple[int, int]], list[str]]:
+    """The classes on which a detector or classifier can be judged, and the names of those on which it cannot.
+
+    Returns:
+        [(the data set's class, the model's class)] in the data set's order; and the data set's classes that the model
+        lacks, or whose name several of its classes share.
+    """
+    if dataset.classes == model.classes:
+        return [(label, label) for label in range(len(model.classes))], []
+    found = match_classes(dataset.classes, model.classes, dataset.synsets, model.synsets)
+    left_out = [name for name, model_class in zip(dataset.classes, found, strict=True) if model_class is None]
+    if left_out and say:
+        names = ", ".join(left_out[:10]) + (", …" if len(left_out) > 10 else "")
+        say(f"left out {len(left_out)} of {len(found)} classes, which the network lacks: {names}")
+    return [(label, model_class) for label, model_class in enumerate(found) if model_class is not None], left_out
+
+
+def _places(chosen: list[int], count: int) -> np.ndarray:
+    """[count]: where each class stands among the chosen ones, -1 for the others."""
+    places = np.full(count, -1)
+    places[chosen] = np.arange(len(chosen))
+    return places
+
+
+def _relabel(rows, places: np.ndarray):
+    """Detections or truths with their labels replaced by `places`; those of -1 are dropped."""
+    labels = places[rows.labels]
+    kept = labels >= 0
+    return type(rows)(*(array[kept] for array in rows._replace(labels=labels)))
+
+
+def write_report(folder: Path, result: VocResult, metrics: dict, classes, shown) -> None:
+    """metrics.json, precision_recall.png and detections.png in `folder`.
+
+    `shown` holds the pictures of the last: [(image uint8 [H, W, 3], Detections, Truth)].
+    """
     from yolo9000_jax.report.draw import contact_sheet, draw_against_truth
     from yolo9000_jax.report.plots import plot_precision_recall
 
@@ -72,15 +116,14 @@ def write_report(folder: Path, result: VocResult, metrics: dict, classes, shown:
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     plot_precision_recall(result, classes, folder / "precision_recall.png")
     pictures = []
-    for found, truth in shown:
-        clear = found.scores >= SHOWN_SCORE
-        detections = Detections(found.boxes_xyxy[clear], found.scores[clear], found.classes[clear])
-        pictures.append(draw_against_truth(found.image, detections, truth, classes))
+    for image, found, truth in shown:
+        clear = Detections(*(array[found.scores >= SHOWN_SCORE] for array in found))
+        pictures.append(draw_against_truth(image, clear, truth, classes))
     if pictures:
         Image.fromarray(contact_sheet(pictures, columns=4)).save(folder / "detections.png")
 
 
-def _read_ahead(dataset, batch_size: int) -> Iterator[np.ndarray]:
+def read_ahead(dataset, batch_size: int) -> Iterator[np.ndarray]:
     """The pictures in order, the next batch being read while one is worked on."""
     with ThreadPoolExecutor(READERS) as pool:
         ahead = [pool.submit(dataset[i].read) for i in range(min(2 * batch_size, len(dataset)))]

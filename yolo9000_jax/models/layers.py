@@ -1,6 +1,7 @@
 """The layers that Darknet's networks are made of. Layout is NHWC everywhere."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -71,6 +72,13 @@ class BatchNorm(nn.Module):
             mean_var.value = self.momentum * mean_var.value + (1 - self.momentum) * mean
             var_var.value = self.momentum * var_var.value + (1 - self.momentum) * unbiased
         return mean, unbiased if self.unbiased else biased
+
+
+# How batch norm divides (SPEC 4.2): Darknet's GPU code by sqrt(var + 1e-5), its CPU code by sqrt(var) + 1e-6.
+BATCH_NORMS: dict[str, Callable[..., nn.Module]] = {
+    "cpu": partial(BatchNorm, epsilon=1e-6, epsilon_outside_root=True),
+    "gpu": BatchNorm,
+}
 
 
 class Conv(nn.Module):

@@ -70,8 +70,8 @@ class YoloV2(nn.Module):
 def _prior_bias(entries: int):
     """Start of the last layer's biases: every box is its prior, with an objectness of about .1.
 
-    Were it random, as in Darknet, the many empty boxes would drive the sigmoid of the objectness flat before the network
-    has seen anything, which only a pre-trained trunk survives.
+    Were it random, as in Darknet, the many empty boxes would drive the sigmoid of the objectness flat before the
+    network has seen anything, which only a pre-trained trunk survives.
     """
 
     def init(key, shape, dtype):

