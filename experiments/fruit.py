@@ -5,7 +5,8 @@
 Data: pictures with Pascal VOC XML beside them, in ../shared/data/fruit or where --config.data.source=voc:DIR says. Of
 these XML files 33 state no size (0 x 0); the pictures' own is used. No number of the paper belongs to this experiment.
 
-Ours, seed 0, two cores of an AMD EPYC (Zen 5) virtual machine, @RUN@
+Ours, seed 0, 2026-11-22, two cores of an AMD EPYC (Zen 5) virtual machine that also ran other jobs: voc_ap50 0.675
+(apple 0.816, banana 0.555, orange 0.654; 48 pictures), recall50 0.976, after 2400 steps and 9.2 minutes of training.
 """
 
 from yolo9000_jax import config

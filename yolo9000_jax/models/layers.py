@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.models.convolution import convolve
 
 
 def leaky_relu(x):
@@ -112,13 +113,7 @@ class Conv(nn.Module):
         padding = self.size // 2 if self.padding is None else self.padding
         shape = (self.size, self.size, x.shape[-1], self.filters)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        x = lax.conv_general_dilated(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            window_strides=(self.stride, self.stride),
-            padding=[(padding, padding)] * 2,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        x = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
         if self.norm is None:
             bias = self.param("bias", self.bias_init, (self.filters,), self.param_dtype)
             x = x + bias.astype(self.dtype)
