@@ -6,8 +6,8 @@ Data: the BCCD pictures in Pascal VOC layout, in ../shared/data/blood_cells or w
 No number of the paper belongs to this experiment.
 
 Ours, seed 0, 2026-11-22, two cores of an AMD EPYC (Zen 5) virtual machine that also ran other jobs (18 images/s
-without them): voc_ap50 0.850 (white cells 0.992, red cells 0.800, platelets 0.759), recall50 0.982, after 2600 steps and
-22.5 minutes of training; 0.827 after 10.8 minutes (step 1300), 0.840 after 16.9 (step 1950).
+without them): voc_ap50 0.850 (white cells 0.992, red cells 0.800, platelets 0.759), recall50 0.982, after 2600 steps
+and 22.5 minutes of training; 0.827 after 10.8 minutes (step 1300), 0.840 after 16.9 (step 1950).
 
 What it took: 416 (platelets are 40 of 640 pixels), a quarter of the width, priors by k-means (average IoU 0.85),
 mirroring both ways since cells have no up, and little change of colour since the stain tells the classes apart.

@@ -102,7 +102,7 @@ class Detection:
             "loss_object": loss.objectness,
             "loss_class": loss.classes,
             "average_iou": loss.avg_iou,
-            "recall50": loss.recall50,
+            "responsible_recall50": loss.recall50,
         }
         return loss.total, (metrics, mutated["batch_stats"])
 
