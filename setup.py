@@ -40,5 +40,5 @@ setup(
         "export": [*TRAINING, "jax2onnx"],
     },
     entry_points={"console_scripts": ["yolo9000 = yolo9000_jax.cli:main"]},
-    classifiers=["License :: OSI Approved :: Apache Software License", "Programming Language :: Python :: 3"],
+    classifiers=["Programming Language :: Python :: 3"],
 )
