@@ -16,6 +16,33 @@ settings.register_profile("project", deadline=None, derandomize="CI" in os.envir
 settings.load_profile("project")
 
 
+@pytest.fixture
+def run(capsys):
+    """run(*arguments) -> (status, stdout, stderr)."""
+
+    def run(*arguments):
+        from yolo9000_jax import cli
+
+        capsys.readouterr()
+        status = cli.main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(run):
+    """refused(*arguments) -> the one line on stderr."""
+
+    def refused(*arguments):
+        status, _, error = run(*arguments)
+        assert status == 1
+        assert error.startswith("yolo9000: ") and error.endswith("\n") and error.count("\n") == 1, error
+        return error
+
+    return refused
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, worker_id):
     """The workdir of a run of `tests.tiny.tiny_config`, its data beside it in `data`; nobody may write into it."""

@@ -20,31 +20,6 @@ CONFIG = "from tests.tiny import tiny_config\ndef get_config(row=None):\n    ret
 
 
 @pytest.fixture
-def run(capsys):
-    """run(*arguments) -> (status, stdout, stderr)."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        status = cli.main([str(argument) for argument in arguments])
-        return status, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def refused(run):
-    """refused(*arguments) -> the one line on stderr."""
-
-    def refused(*arguments):
-        status, _, error = run(*arguments)
-        assert status == 1
-        assert error.startswith("yolo9000: ") and error.endswith("\n") and error.count("\n") == 1, error
-        return error
-
-    return refused
-
-
-@pytest.fixture
 def data(tmp_path):
     """A folder of its own with the tiny data set, for a test to spoil; and a config file that trains on it."""
     tiny.make_voc(tmp_path / "data")

@@ -9,33 +9,7 @@ from PIL import Image
 from tests import tiny
 from tests.darknet.test_convert import classifier, detector
 from tests.darknet.test_load import REGION, write_net
-from yolo9000_jax import cli
 from yolo9000_jax.darknet.convert import from_workdir
-
-
-@pytest.fixture
-def run(capsys):
-    """run(*arguments) -> (status, stdout, stderr)."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        status = cli.main([str(argument) for argument in arguments])
-        return status, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def refused(run):
-    """refused(*arguments) -> the one line on stderr."""
-
-    def refused(*arguments):
-        status, _, error = run(*arguments)
-        assert status == 1
-        assert error.startswith("yolo9000: ") and error.endswith("\n") and error.count("\n") == 1, error
-        return error
-
-    return refused
 
 
 @pytest.fixture

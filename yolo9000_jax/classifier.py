@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax import images
-from yolo9000_jax.detector import to_pixels
+from yolo9000_jax.detector import to_inputs, to_pixels
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict import PICTURES, expand
 from yolo9000_jax.wordtree.softmax import absolute_log_probabilities, group_log_softmax
@@ -92,9 +92,8 @@ class Classifier:
             raise UserError(f"top {top}: it must be 1 or more")
         pictures = iter(pictures)
         while batch := list(islice(pictures, batch_size)):
-            inputs = np.stack([RESIZES[self.resize](to_pixels(picture), *self.size_wh) for picture in batch])
-            # The last batch is padded to the size of the others, which saves a compilation.
-            inputs = np.concatenate([inputs, np.zeros((batch_size - len(batch), *inputs.shape[1:]), np.float32)])
+            pixels = [to_pixels(picture) for picture in batch]
+            inputs = to_inputs(pixels, RESIZES[self.resize], self.size_wh, batch_size)
             scores, classes = jax.device_get(
                 _rank(self.model, self.variables, inputs, tree=self.tree, top=min(top, len(self.classes)))
             )

@@ -157,9 +157,7 @@ class Detector:
         nodes = None if nodes is None or self.tree is None else np.asarray(nodes, np.int32)
         while batch := list(islice(pictures, batch_size)):
             pixels = [to_pixels(picture) for picture in batch]
-            inputs = np.stack([RESIZES[self.resize](image, *self.size_wh) for image in pixels])
-            # The last batch is padded to the size of the others, which saves a compilation.
-            inputs = np.concatenate([inputs, np.zeros((batch_size - len(batch), *inputs.shape[1:]), np.float32)])
+            inputs = to_inputs(pixels, RESIZES[self.resize], self.size_wh, batch_size)
             thresholds = (threshold, nms, hierarchical_threshold)
             found = _detect(self.model, self.variables, inputs, self.anchors_cells, thresholds, nodes, head)
             boxes_cxcywh, scores, labels, valid = jax.device_get(found)
@@ -179,6 +177,17 @@ class Detector:
         if self.tree is not None:
             paths = tuple(tuple(self.classes[node] for node in self.tree.path(int(c))) for c in classes)
         return Result(image, boxes_xyxy, scores[valid], classes, names, paths)
+
+
+def to_inputs(pixels, resize, size_wh, batch_size: int) -> np.ndarray:
+    """Pictures uint8 [H, W, 3] brought to the network's size: float32 [batch_size, height, width, 3].
+
+    A batch that is not full ends in zeros: it has the shape of the others, which saves a compilation.
+    """
+    inputs = np.zeros((batch_size, size_wh[1], size_wh[0], 3), np.float32)
+    for row, image in enumerate(pixels):
+        inputs[row] = resize(image, *size_wh)
+    return inputs
 
 
 def to_pixels(picture) -> np.ndarray:
