@@ -1,5 +1,6 @@
 """`import yolo9000_jax` is quick and loads nothing heavy; its names are there when they are used."""
 
+import importlib
 import statistics
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 import yolo9000_jax as y9
 from tests.helpers import ROOT
+from yolo9000_jax.errors import UserError
 
 
 def run(program: str, *arguments: str) -> str:
@@ -61,3 +63,10 @@ print({name: type(getattr(y9, name)).__name__ for name in y9.__all__})
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute 'Yolo'"):
         y9.Yolo  # noqa: B018
+
+
+def test_training_without_tensorflow_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.delitem(sys.modules, "yolo9000_jax.data.pipeline", raising=False)
+    with pytest.raises(UserError, match="pip install"):
+        importlib.import_module("yolo9000_jax.data.pipeline")

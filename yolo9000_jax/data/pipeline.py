@@ -5,7 +5,15 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+
+from yolo9000_jax.errors import UserError  # noqa: E402
+
+try:
+    import tensorflow as tf
+except ImportError:
+    raise UserError(
+        "training reads its data with TensorFlow: pip install yolo9000_jax[demo], [tpu] or [cuda]"
+    ) from None
 
 from yolo9000_jax.data import augment  # noqa: E402
 from yolo9000_jax.data.records import Dataset  # noqa: E402
