@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["yolo9000_jax", "yolo9000_jax.*"]),
-    package_data={"yolo9000_jax": ["data/*.tsv"]},
+    package_data={"yolo9000_jax": ["data/*.tsv", "wordtree/*.tree", "wordtree/*.names"]},
     install_requires=[
         "jax>=0.10",
         "flax>=0.12",

@@ -51,7 +51,7 @@ def read_labels(path: str | PathLike, count: int) -> Labels:
         raise UserError(f"{path}: can't read this names file ({error.strerror}); check the path") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file; give the file with one class name a line") from None
-    found = [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    found = [parse_label(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
     note = None
     if len(found) > count and all(name == synset for name, synset in found):
         note = f"{path} lists {len(found)} synsets; the first {count} are the network's classes"
@@ -62,8 +62,12 @@ def read_labels(path: str | PathLike, count: int) -> Labels:
     return Labels(names, synsets, note)
 
 
-def _parse(line: str, place: str) -> tuple[str, str | None]:
-    """Name and synset of one line."""
+def parse_label(line: str, place: str) -> tuple[str, str | None]:
+    """Name and synset of one line, as `read_labels` describes it; the name is the synset where there is no other.
+
+    Raises:
+        UserError: the line is blank or not printable; `place` is what the message calls it.
+    """
     fields = [field.strip() for field in line.split("\t")]
     if len(fields) > 1:
         synset = next((field for field in fields if SYNSET.fullmatch(field)), None)

@@ -45,13 +45,25 @@ def open_folders(location: str, split: Split, classes: tuple[str, ...] | None) -
                 f"{root} has no folder {quote(split.name)}{nearest(split.name, names)}: the splits are {known}"
             )
     if classes is None:
-        classes = tuple(sorted({folder.name for part in splits or [root] for folder in _subfolders(part)}))
+        classes = class_names(location)
     ids = {name: index for index, name in enumerate(classes)}
     images = [image for part in chosen for folder in _subfolders(part) for image in _images(folder)]
     picked = split.pick(images, key=lambda image: f"{image.stem}/{image.parent.name}")
     records = make_records([_annotation(image, ids) for image in picked], notes)
     synsets = [name if SYNSET.fullmatch(name) else None for name in classes]
     return Dataset(f"folders:{location}", split.text, classes, records, synsets, (*lines, *notes.lines()))
+
+
+def class_names(location: str) -> tuple[str, ...]:
+    """The sorted names of the class folders, those of all splits; no picture is looked at.
+
+    Raises:
+        UserError: there is no such folder, or it holds no folders.
+    """
+    root = Path(location).expanduser()
+    if not root.is_dir():
+        raise UserError(f"folders:{location}: there is no such folder")
+    return tuple(sorted({folder.name for part in _splits(root) or [root] for folder in _subfolders(part)}))
 
 
 def _subfolders(folder: Path) -> list[Path]:

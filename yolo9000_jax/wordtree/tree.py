@@ -3,6 +3,7 @@
 import functools
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -95,13 +96,48 @@ class WordTree:
             )
         return cls(tuple(synsets), np.array(parents, np.int32), names, str(tree_path))
 
+    @classmethod
+    def load_with_names(cls, tree_path) -> "WordTree":
+        """The tree of `tree_path`, FILE.tree, and of FILE.names where that is beside it; errors as `load`'s."""
+        names_path = Path(tree_path).with_suffix(".names")
+        return cls.load(tree_path, names_path if names_path.is_file() else None)
+
+    @classmethod
+    def packaged(cls, name: str) -> "WordTree":
+        """A tree that comes with the package: "emoji", the one of the embedded data set's fine and coarse classes.
+
+        Raises:
+            UserError: there is no such tree.
+        """
+        folder = Path(__file__).parent
+        known = sorted(path.stem for path in folder.glob("*.tree"))
+        if name not in known:
+            raise UserError(f"no tree {_short(name)} comes with the package, only {', '.join(known)}")
+        return cls.load_with_names(folder / f"{name}.tree")
+
     def save(self, tree_path, names_path=None) -> None:
-        """Write Darknet's files; `load` gives the same tree."""
-        with open(tree_path, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{synset} {parent}\n" for synset, parent in zip(self.synsets, self.parents, strict=True))
+        """Write Darknet's files; `load` gives the same tree.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        _write_lines(
+            tree_path, (f"{synset} {parent}" for synset, parent in zip(self.synsets, self.parents, strict=True))
+        )
         if names_path is not None:
-            with open(names_path, "w", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{name}\n" for name in self.names)
+            _write_lines(names_path, self.names)
+
+    def save_with_names(self, tree_path) -> list[Path]:
+        """Write FILE.tree, which is `tree_path`, and FILE.names beside it; returns both paths.
+
+        Raises:
+            UserError: `tree_path` does not end in .tree, or a file cannot be written.
+        """
+        paths = [Path(tree_path), Path(tree_path).with_suffix(".names")]
+        if paths[0].suffix != ".tree":
+            raise UserError(f"{tree_path}: the file of a tree ends in .tree; write {paths[0].name}.tree")
+        self.save(*paths)
+        return paths
 
     @functools.cached_property
     def leaves(self) -> np.ndarray:
@@ -183,11 +219,16 @@ class WordTree:
         return node
 
 
-def load_map(path, tree: WordTree) -> np.ndarray:
+def load_map(path, tree: WordTree, count: int | None = None) -> np.ndarray:
     """Darknet's map of a flat label list into a tree: one node number a line -> [labels] int32.
 
+    Args:
+        path: the file.
+        tree: the tree whose nodes it names.
+        count: how many labels there are; None if any number will do.
+
     Raises:
-        UserError: the file cannot be read, is empty, or a line is no node of the tree.
+        UserError: the file cannot be read, is empty, a line is no node of the tree, or there are not `count` lines.
     """
     nodes = []
     for number, line in enumerate(_read_lines(path), 1):
@@ -197,7 +238,18 @@ def load_map(path, tree: WordTree) -> np.ndarray:
                 f"{path}, line {number}: {_short(text)} is no node; give a number from 0 to {len(tree) - 1}"
             )
         nodes.append(int(text))
+    if count is not None and len(nodes) != count:
+        raise UserError(f"{path}: {len(nodes)} lines for {count} labels; give the node of each label, one a line")
     return np.array(nodes, np.int32)
+
+
+def save_map(path, nodes) -> None:
+    """Write the map that `load_map` reads.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    _write_lines(path, map(str, np.asarray(nodes).tolist()))
 
 
 def read_names(path) -> tuple[str, ...]:
@@ -265,6 +317,14 @@ def _read_lines(path) -> list[str]:
     if lines == [""]:
         raise UserError(f"{path}: the file is empty")
     return lines
+
+
+def _write_lines(path, lines) -> None:
+    try:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in lines)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
 
 
 def _short(text: str) -> str:

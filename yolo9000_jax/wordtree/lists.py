@@ -1,0 +1,106 @@
+"""Lists of labels: files, or the classes of data sets."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.labels import SYNSET, parse_label
+
+_SOURCE = re.compile(r"emoji|[a-z]+:.*")
+_NAME_AND_SYNSET = re.compile(r"\s*(.*[^\s=])\s*[\s=]\s*(n\d{8})\s*")
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+_HEADERS = {"synset", "wnid"}
+
+
+class Label(NamedTuple):
+    """A line of a label list: a name, a synset, or both, and where it stands."""
+
+    name: str | None
+    synset: str | None
+    place: str
+
+
+@dataclass(frozen=True)
+class LabelList:
+    """The classes of one data set, in their order."""
+
+    source: str
+    labels: tuple[Label, ...]
+
+    def __len__(self):
+        return len(self.labels)
+
+
+def read_label_list(spec: str) -> LabelList:
+    """The labels of a file, or the classes of a data set.
+
+    Args:
+        spec: a text file of one label a line: "dog", "n02084071", or both, parted by a tab, a blank or "="; where there
+            are more columns, the first synset and the first other column that is no number. Blank lines, a line of
+            column titles, and what follows a "#" are left out. Or a SOURCE, such as `folders:DIR` or `emoji:coarse`.
+
+    Raises:
+        UserError: the file cannot be read, has no label, or a line is no label.
+    """
+    if not Path(spec).exists() and _SOURCE.fullmatch(spec):
+        return LabelList(spec, tuple(Label(name, synset, spec) for name, synset in _classes(spec)))
+    try:
+        lines = Path(spec).read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"{spec}: can't read this label list ({error.strerror}); check the path") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{spec}: not UTF-8 text; give a file with one label a line") from None
+    labels = []
+    for number, line in enumerate(lines, 1):
+        line = _COMMENT.sub("", line)
+        titles = number == 1 and not _HEADERS.isdisjoint(line.lower().split("\t"))
+        if line.strip() and not titles:
+            labels.append(label_of(line, f"{spec}, line {number}"))
+    return _not_empty(LabelList(spec, tuple(labels)))
+
+
+def label_list(labels: Sequence[str | Label], source: str = "labels") -> LabelList:
+    """A list of labels that are at hand, each written as in a file.
+
+    Raises:
+        UserError: there is none, or one is no label.
+    """
+    places = (f"{source}, label {number}" for number in range(1, len(labels) + 1))
+    found = [
+        label if isinstance(label, Label) else label_of(label, place)
+        for label, place in zip(labels, places, strict=True)
+    ]
+    return _not_empty(LabelList(source, tuple(found)))
+
+
+def label_of(line: str, place: str) -> Label:
+    """The label of one line.
+
+    Raises:
+        UserError: it is blank or not printable.
+    """
+    match = _NAME_AND_SYNSET.fullmatch(line) if "\t" not in line else None
+    name, synset = (match[1], match[2]) if match else parse_label(line, place)
+    if SYNSET.fullmatch(name):
+        name, synset = None, synset or name
+    return Label(name, synset, place)
+
+
+def _classes(spec: str) -> list[tuple[str | None, str | None]]:
+    if spec.startswith("folders:"):  # the folders' names will do: no need to look at a million pictures
+        from yolo9000_jax.data.folders import class_names
+
+        return [(None, name) if SYNSET.fullmatch(name) else (name, None) for name in class_names(spec[8:])]
+    from yolo9000_jax.data.sources import open_source
+
+    dataset = open_source(spec, "train" if spec.startswith("emoji") else "all")
+    return list(zip(dataset.classes, dataset.synsets, strict=True))
+
+
+def _not_empty(labels: LabelList) -> LabelList:
+    if not labels.labels:
+        raise UserError(f"{labels.source}: there is no label in it; give one a line")
+    return labels
