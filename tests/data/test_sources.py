@@ -218,7 +218,7 @@ def test_empty_slice(voc_beside):
 
 
 @pytest.mark.parametrize(
-    "spec, text", [("vok:x", "did you mean 'voc'"), ("tfds:voc", "known are voc"), ("voc:", "where")]
+    "spec, text", [("vok:x", "did you mean 'voc'"), ("parquet:x", "known are voc"), ("voc:", "where")]
 )
 def test_unknown_source(spec, text):
     with pytest.raises(UserError, match=text):

