@@ -143,26 +143,30 @@ def test_golden_detections(name, number):
     assert_same_scores(np.asarray(result.scores[0]), expected, golden.threshold)
 
 
-def test_a_grid_with_more_columns_than_rows_against_a_plain_loop():
+@pytest.mark.parametrize("location", ["direct", "offset"])
+def test_a_grid_with_more_columns_than_rows_against_a_plain_loop(location):
     generator = np.random.default_rng(0)
     raw = generator.normal(size=(2, 3, 5, 2, 5 + 4)).astype(np.float32)
     anchors_cells = np.array([[1.0, 2.0], [3.0, 0.5]], np.float32)
-    decoded = jax.jit(decode)(raw, anchors_cells)
+    decoded = jax.jit(decode, static_argnames="location")(raw, anchors_cells, location=location)
     for batch, row, column, anchor in np.ndindex(raw.shape[:4]):
         x, y, w, h, objectness, *classes = raw[batch, row, column, anchor].astype(np.float64)
         place = batch, (row * 5 + column) * 2 + anchor
-        box = [
-            (column + 1 / (1 + np.exp(-x))) / 5,
-            (row + 1 / (1 + np.exp(-y))) / 3,
-            anchors_cells[anchor, 0] * np.exp(w) / 5,
-            anchors_cells[anchor, 1] * np.exp(h) / 3,
-        ]
-        np.testing.assert_allclose(decoded.boxes_cxcywh[place], box, rtol=1e-5)
+        width, height = anchors_cells[anchor]
+        if location == "direct":
+            centre = (column + 1 / (1 + np.exp(-x))) / 5, (row + 1 / (1 + np.exp(-y))) / 3
+        else:
+            centre = (column + 0.5 + x * width) / 5, (row + 0.5 + y * height) / 3
+        box = [*centre, width * np.exp(w) / 5, height * np.exp(h) / 3]
+        np.testing.assert_allclose(decoded.boxes_cxcywh[place], box, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(decoded.objectness[place], 1 / (1 + np.exp(-objectness)), rtol=1e-5)
         np.testing.assert_allclose(
             decoded.class_probabilities[place], np.exp(classes) / np.exp(classes).sum(), rtol=1e-5
         )
-    np.testing.assert_array_equal(decode_boxes(raw, anchors_cells), decode(raw, anchors_cells).boxes_cxcywh)
+    boxes_cxcywh = decode_boxes(raw, anchors_cells, location)
+    np.testing.assert_array_equal(boxes_cxcywh, decode(raw, anchors_cells, location=location).boxes_cxcywh)
+    if location == "offset":
+        assert np.any(np.abs(boxes_cxcywh[..., :2] - 0.5) > 0.7), "no bounds"
 
 
 def test_suppression_by_objectness_crosses_classes():
@@ -186,6 +190,7 @@ def test_low_precision_networks_decode_in_float32():
         ({"class_activation": "tree"}, "'tree'"),
         ({"class_activation": "logistic", "background": True}, "background=True"),
         ({"suppression": "none"}, "'none'"),
+        ({"location": "free"}, "'free'"),
     ],
 )
 def test_unknown_options_are_named(options, named):

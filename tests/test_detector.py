@@ -10,6 +10,7 @@ from PIL import Image
 
 from yolo9000_jax.detector import Detector, load
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.heads import RegionHead, YoloV1Head
 
 SIDE, CELLS, NAMES = 64, 2, ("cat", "dog")
 ANCHOR = (1.5, 0.75)  # cells
@@ -44,7 +45,7 @@ def grid(*boxes):
 
 
 def detector(*boxes, resize="letterbox", brightness=0.0):
-    return Detector(Fixed(grid(*boxes), brightness), {}, NAMES, [ANCHOR], (SIDE, SIDE), resize)
+    return Detector(Fixed(grid(*boxes), brightness), {}, NAMES, RegionHead([ANCHOR]), (SIDE, SIDE), resize)
 
 
 def picture(width, height, value=100):
@@ -169,11 +170,44 @@ def test_unknown_resize():
         detector(resize="crop")
 
 
+class FixedVector(nn.Module):
+    """Gives `vector`, numbers [N], for each picture."""
+
+    vector: tuple
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        return jnp.tile(jnp.asarray(self.vector, jnp.float32), (len(images), 1))
+
+
+def test_a_yolo_v1_network():
+    """A grid of 2 x 2 cells of two boxes each; its cell in the second row and first column holds a dog.
+
+    In the first cell two negative numbers make a cat, as in Darknet.
+    """
+    classes, objectness, boxes = np.zeros((4, 2)), np.full((4, 2), -0.5), np.zeros((4, 2, 4))
+    classes[2] = -0.1, 0.8
+    objectness[2] = 0.25, 0.9
+    classes[0] = -0.3, 0
+    boxes[0] = [(0.5, 0.5, 0.5, 0.5), (0.5, 0.5, 0.2, 0.2)]
+    boxes[2] = [(0.5, 0.5, 0.5, 0.5), (0.5, 0.2, 0.5, 0.6)]  # widths 0.25, heights 0.25 and 0.36
+    vector = np.concatenate([classes.ravel(), objectness.ravel(), boxes.ravel()])
+    head = YoloV1Head(side=2, boxes_per_cell=2, num_classes=2)
+    detect = Detector(FixedVector(tuple(vector.tolist())), {}, NAMES, head, (SIDE, SIDE), "stretch")
+    result = detect(picture(100, 200), threshold=0.19)
+    assert result.labels == ("dog", "dog") and result.paths is None and detect.tree is None
+    np.testing.assert_allclose(result.scores, [0.72, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(result.boxes_xyxy, [[12.5, 84, 37.5, 156], [12.5, 125, 37.5, 175]], atol=1e-4)
+    assert detect(picture(100, 200), threshold=0.1).labels == ("dog", "dog", "cat", "cat")
+    with pytest.raises(UserError, match="2\\*2 cells of 3 classes and 2 boxes"):
+        Detector(detect.model, {}, "abc", YoloV1Head(2, 2, 3), (SIDE, SIDE))(picture(9, 9))
+
+
 def test_load(trained):
     """A workdir gives the detector of its evaluation: its classes, its size, its weights."""
     found = load(trained)
     assert found.classes == ("disc", "rectangle") and found.size_wh == (64, 64) and found.resize == "stretch"
-    assert found.anchors_cells.shape == (2, 2)
+    assert np.shape(found.head.anchors_cells) == (2, 2)
     result = found(trained.parent / "data/JPEGImages/0.jpg", threshold=0.0)
     assert len(result) and result.image.shape == (96, 96, 3)
 

@@ -34,12 +34,13 @@ def plain_per_class(boxes, scores, iou_threshold, takes_part):
 
 def as_scores(detections, boxes, shape):
     """The detections of picture 0 as an array of scores [N, C], after checking what every result must fulfil."""
-    detected, scores, labels, valid = (np.asarray(field[0]) for field in detections)
+    detected, scores, labels, valid, places = (np.asarray(field[0]) for field in detections[:5])
     assert (np.diff(scores) <= 0).all() and (valid == (scores > 0)).all()
     assert not detected[~valid].any() and not labels[~valid].any()
     found = np.zeros(shape, np.float32)
     for box, score, label in zip(detected[valid], scores[valid], labels[valid], strict=True):
         (index,) = np.flatnonzero((boxes == box).all(-1))
+        assert index in places[valid]
         assert found[index, label] == 0, "a pair is reported once"
         found[index, label] = score
     return found
@@ -131,3 +132,19 @@ def test_scores_that_are_no_numbers_or_negative_are_no_detections(bad):
     scores = np.array([[[bad], [0.5], [bad], [0.0]]], np.float32)
     result = nms_per_class(boxes, scores, 0.5, max_detections=3)
     np.testing.assert_array_equal(result.scores, [[0.5, 0, 0]])
+
+
+def test_labels_on_one_path_suppress_each_other():
+    """animal > (cat, dog > poodle): a poodle is a dog and an animal, but no cat."""
+    paths = np.array([[0, -1, -1], [0, 1, -1], [0, 2, -1], [0, 2, 3]])
+    boxes = np.float32([[0.5, 0.5, 0.2, 0.2]] * 4)[None]
+    scores = np.float32([[[0.9], [0.8], [0.7], [0.6]]])
+
+    def kept(labels):
+        labels = np.int32(labels)[None, :, None]
+        found = nms_per_class(boxes, scores, 0.5, labels=labels, paths=paths, max_detections=4)
+        return found.places[0][np.asarray(found.valid[0])].tolist()
+
+    assert kept([3, 2, 1, 0]) == [0, 2]  # the cat stays beside the poodle; dog and animal go
+    assert kept([0, 1, 2, 3]) == [0]
+    assert kept([1, 3, 1, 2]) == [0, 1]

@@ -1,4 +1,4 @@
-"""From a region network's raw grid to boxes, scores and detections (SPEC 5.1, 5.2, 7), and back to the picture."""
+"""From a network's raw output to boxes, scores and detections (SPEC 5.1, 5.2, 7, 12), and back to the picture."""
 
 from functools import partial
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from yolo9000_jax.nms import nms_by_objectness, nms_per_class
 
 
 class Decoded(NamedTuple):
-    """What a grid says about its N = rows * columns * A boxes, in the order row, column, anchor.
+    """What an output says about its N = rows * columns * A boxes, in the order row, column, anchor.
 
     boxes_cxcywh float32 [B, N, 4] fractions of the network input, objectness float32 [B, N],
     class_probabilities float32 [B, N, C], given that there is an object.
@@ -25,29 +25,60 @@ class Decoded(NamedTuple):
     class_probabilities: jax.Array
 
 
-def decode_boxes(raw, anchors_cells):
-    """Boxes from a raw grid: the direct location prediction of the paper's section 2 (SPEC 5.2).
+def place_boxes(rows, cell_xy, anchors_cells, grid_wh, location="direct"):
+    """Boxes from raw x, y, w, h, ...: the two box parametrisations of the paper's section 2.
 
-    The centre lies in its cell, at the sigmoid of (x, y); the size is the anchor times exp(w, h).
+    "direct" is the paper's "Direct location prediction" (SPEC 5.2): the centre lies in the box's own cell, at the
+    sigmoid of (x, y). "offset" is that of region proposal networks, with which the paper compares: the centre is the
+    cell's, moved by (x, y) times the anchor's width and height, to wherever that is in the picture. In both the size is
+    the anchor times exp(w, h).
+
+    Args:
+        rows: [..., 4 or more], x, y, w, h, ... before activation.
+        cell_xy: [..., 2] column and row of each box's cell.
+        anchors_cells: [..., 2] width and height of each box's anchor in grid cells.
+        grid_wh: [2] columns and rows of the grid.
+        location: "direct" or "offset".
+
+    Returns:
+        boxes_cxcywh [..., 4], fractions of the network input.
+
+    Raises:
+        UserError: location is neither.
+    """
+    if location == "direct":
+        in_cell = jax.nn.sigmoid(rows[..., :2])
+    elif location == "offset":
+        in_cell = 0.5 + rows[..., :2] * anchors_cells
+    else:
+        raise UserError(f"unknown location {location!r}; choose 'direct' or 'offset'")
+    centre = (cell_xy + in_cell) / grid_wh
+    return jnp.concatenate([centre, anchors_cells * jnp.exp(rows[..., 2:4]) / grid_wh], axis=-1)
+
+
+def decode_boxes(raw, anchors_cells, location="direct"):
+    """Boxes from a raw grid.
 
     Args:
         raw: [B, rows, columns, A, 4 or more], last axis x, y, w, h, ... before activation.
         anchors_cells: [A, 2] widths and heights in grid cells.
+        location: what x and y say, "direct" or "offset"; see place_boxes.
 
     Returns:
         boxes_cxcywh float32 [B, rows * columns * A, 4], fractions of the network input, N in the order row,
         column, anchor.
+
+    Raises:
+        UserError: an unknown location.
     """
     batch, rows, columns = raw.shape[:3]
-    raw = raw[..., :4].astype(jnp.float32)
-    corner_of_cell = jnp.stack(jnp.meshgrid(jnp.arange(columns), jnp.arange(rows)), axis=-1)[:, :, None]
-    cells = jnp.array([columns, rows], jnp.float32)
-    centre = (corner_of_cell + jax.nn.sigmoid(raw[..., :2])) / cells
-    size = jnp.exp(raw[..., 2:]) * jnp.asarray(anchors_cells, jnp.float32) / cells
-    return jnp.concatenate([centre, size], axis=-1).reshape(batch, -1, 4)
+    cell_xy = jnp.stack(jnp.meshgrid(jnp.arange(columns), jnp.arange(rows)), axis=-1)[:, :, None]
+    anchors_cells, grid_wh = jnp.asarray(anchors_cells, jnp.float32), jnp.array([columns, rows], jnp.float32)
+    boxes_cxcywh = place_boxes(raw[..., :4].astype(jnp.float32), cell_xy, anchors_cells, grid_wh, location)
+    return boxes_cxcywh.reshape(batch, -1, 4)
 
 
-def decode(raw, anchors_cells, class_activation="softmax", background=False):
+def decode(raw, anchors_cells, class_activation="softmax", background=False, location="direct"):
     """Boxes, objectness and class probabilities from a raw grid (SPEC 5.1).
 
     Args:
@@ -55,15 +86,17 @@ def decode(raw, anchors_cells, class_activation="softmax", background=False):
         anchors_cells: [A, 2] widths and heights in grid cells.
         class_activation: "softmax" for one class a box, "logistic" for classes that do not exclude each other.
         background: the fifth entry is one more class, "nothing here", in the softmax; the objectness is then 1.
+        location: what x and y say, "direct" or "offset"; see place_boxes.
 
     Returns:
         Decoded.
 
     Raises:
-        UserError: class_activation is unknown, or background goes with a class_activation other than "softmax".
+        UserError: class_activation or location is unknown, or background goes with a class_activation other than
+            "softmax".
     """
     entries = raw[..., 4:].astype(jnp.float32).reshape(raw.shape[0], -1, raw.shape[-1] - 4)
-    boxes_cxcywh = decode_boxes(raw, anchors_cells)
+    boxes_cxcywh = decode_boxes(raw, anchors_cells, location)
     if background and class_activation != "softmax":
         raise UserError("background=True needs class_activation='softmax'")
     if background:
@@ -132,7 +165,10 @@ def decode_yolo_v1(vector, side, boxes_per_cell, num_classes, sqrt=True, softmax
     return Decoded(boxes_cxcywh, objectness.reshape(len(vector), -1), jnp.repeat(classes, boxes_per_cell, axis=1))
 
 
-@partial(jax.jit, static_argnames=("max_detections", "candidates", "class_activation", "background", "suppression"))
+_STATIC = ("max_detections", "candidates", "class_activation", "background", "location", "suppression")
+
+
+@partial(jax.jit, static_argnames=_STATIC)
 def detect(
     raw,
     anchors_cells,
@@ -143,6 +179,7 @@ def detect(
     candidates=1000,
     class_activation="softmax",
     background=False,
+    location="direct",
     suppression="class",
 ):
     """Detections from a raw grid, by Darknet's rules (SPEC 7.1, 7.2, 7.6).
@@ -151,7 +188,7 @@ def detect(
     count, and one box can be detected as several classes. Compiled once for each shape of raw, not for each threshold.
 
     Args:
-        raw, anchors_cells, class_activation, background: as for decode.
+        raw, anchors_cells, class_activation, background, location: as for decode.
         score_threshold: Darknet uses .5 to look at pictures, .005 to evaluate.
         iou_threshold: Darknet uses .45.
         max_detections: rows of the result.
@@ -162,9 +199,10 @@ def detect(
         Detections of K = max_detections rows.
 
     Raises:
-        UserError: an unknown class_activation or suppression.
+        UserError: an unknown class_activation, location or suppression.
     """
-    boxes_cxcywh, objectness, class_probabilities = decode(raw, anchors_cells, class_activation, background)
+    decoded = decode(raw, anchors_cells, class_activation, background, location)
+    boxes_cxcywh, objectness, class_probabilities = decoded
     objectness, scores = threshold_scores(objectness, class_probabilities, score_threshold)
     limits = {"max_detections": max_detections, "candidates": candidates}
     if suppression == "class":
@@ -172,6 +210,28 @@ def detect(
     if suppression == "objectness":
         return nms_by_objectness(boxes_cxcywh, objectness, scores, iou_threshold, **limits)
     raise UserError(f"unknown suppression {suppression!r}; choose 'class' or 'objectness'")
+
+
+def detect_yolo_v1(decoded, score_threshold, iou_threshold, max_detections=100, *, candidates=1000):
+    """Detections from what decode_yolo_v1 gives, by Darknet's rules for YOLOv1 (SPEC 7.6, 12).
+
+    They differ from those of `detect` in one thing: only the score, objectness * class probability, has to be above
+    the threshold.
+
+    Args:
+        decoded: Decoded.
+        score_threshold: Darknet uses .2 to look at pictures, .001 to evaluate.
+        iou_threshold: Darknet uses .4 and .5.
+        max_detections, candidates: as for detect.
+
+    Returns:
+        Detections of K = max_detections rows.
+    """
+    boxes_cxcywh, objectness, class_probabilities = decoded
+    scores = objectness[..., None] * class_probabilities
+    scores = jnp.where(scores > score_threshold, scores, 0)
+    limits = {"max_detections": max_detections, "candidates": candidates}
+    return nms_per_class(boxes_cxcywh, scores, iou_threshold, **limits)
 
 
 def threshold_scores(objectness, class_probabilities, score_threshold):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,12 @@ import numpy as np
 
 from yolo9000_jax import decode, images
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.wordtree.detect import detect_tree
+from yolo9000_jax.heads import RegionHead, YoloV1Head
+from yolo9000_jax.nms import Detections
 from yolo9000_jax.wordtree.tree import WordTree
 
 RESIZES = {"letterbox": images.letterbox, "stretch": images.stretch}
+PATH_STEPS = 3  # of a path, in a picture
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Result:
     """The detections in one picture, best first. Shows itself as a picture in a notebook.
 
     image uint8 [H, W, 3]; boxes_xyxy float32 [N, 4] pixels of the picture; scores float32 [N]; classes int [N]; labels,
-    the classes' names [N]; paths, where the classes form a tree, the names from the root down to each label [N].
+    the classes' names [N]. Where the classes form a tree: paths, the names from the root down to each label [N], and
+    path_probabilities, how sure each step of the path is once the one before it is taken [N], None with `nodes`.
     """
 
     image: np.ndarray
@@ -34,15 +37,19 @@ class Result:
     classes: np.ndarray
     labels: tuple[str, ...]
     paths: tuple[tuple[str, ...], ...] | None = None
+    path_probabilities: tuple[tuple[float, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def draw(self) -> np.ndarray:
-        """The picture with boxes, labels and scores: uint8 [H, W, 3]."""
+        """The picture with boxes, labels and scores, and the end of each label's path: uint8 [H, W, 3]."""
         from yolo9000_jax.report.draw import class_color, draw_boxes
 
         captions = [f"{label} {score:.2f}" for label, score in zip(self.labels, self.scores, strict=True)]
+        if self.path_probabilities is not None:
+            paths = zip(self.paths, self.path_probabilities, strict=True)
+            captions = [f"{caption}\n{_path_end(*path)}" for caption, path in zip(captions, paths, strict=True)]
         return draw_boxes(self.image, self.boxes_xyxy, captions, [class_color(c) for c in self.classes])
 
     def to_json(self) -> dict[str, Any]:
@@ -59,6 +66,8 @@ class Result:
         ]
         for item, path in zip(detections, self.paths or (), strict=bool(self.paths)):
             item["path"] = list(path)
+        for item, steps in zip(detections, self.path_probabilities or (), strict=bool(self.path_probabilities)):
+            item["path_probabilities"] = [round(float(step), 6) for step in steps]
         return {"width": width, "height": height, "detections": detections}
 
     def _repr_png_(self) -> bytes:
@@ -73,20 +82,22 @@ class Result:
         return f"<{len(self)} detections: {found}>"
 
 
+def _path_end(names: Sequence[str], probabilities: Sequence[float]) -> str:
+    """ "… > feline .97 > tiger .81": the last steps of a path, and how sure each is."""
+    steps = [f"{name} {step:.2f}" for name, step in zip(names, probabilities, strict=True)]
+    return " > ".join(["…"] * (len(steps) > PATH_STEPS) + steps[-PATH_STEPS:])
+
+
 class Detector:
-    """A region network with everything needed to apply it to pictures.
+    """A detection network with everything needed to apply it to pictures.
 
     Args:
-        model: Flax module whose `apply(variables, images [B, H, W, 3])` gives a raw grid [B, S, S', A, 5 + C].
+        model: Flax module whose `apply(variables, images [B, H, W, 3])` gives what the head reads.
         variables: its variables.
         classes: names of the C classes.
-        anchors_cells: priors [A, 2] in grid cells.
-        size_wh: width and height of the network's input, multiples of 32.
+        head: how the model's output is read: heads.RegionHead (YOLOv2, YOLO9000) or heads.YoloV1Head.
+        size_wh: width and height of the network's input; of a region network multiples of 32.
         resize: how a picture is brought to that size: "letterbox" (proportions kept, grey bars) or "stretch".
-        class_activation, background: as for decode.decode.
-        tree: WordTree of the classes (YOLO9000): a box gets the deepest node that is sure enough, and its score is the
-            objectness (SPEC 7.3).
-        hierarchy_rule: what "sure enough" is with a tree; see wordtree.softmax.predict_top_down.
         synsets: WordNet synset of each class or None; None: all unknown.
         notes: remarks for the user on what was found while loading.
     """
@@ -96,25 +107,24 @@ class Detector:
         model,
         variables,
         classes: Sequence[str],
-        anchors_cells,
+        head: RegionHead | YoloV1Head,
         size_wh,
         resize: str = "letterbox",
         *,
-        class_activation: str = "softmax",
-        background: bool = False,
-        tree: WordTree | None = None,
-        hierarchy_rule: str = "darknet",
         synsets: Sequence[str | None] | None = None,
         notes: Sequence[str] = (),
     ):
         self.model, self.variables = model, variables
         self.classes = tuple(classes)
-        self.anchors_cells = np.asarray(anchors_cells, np.float32)
+        self.head = head
         self.size_wh = tuple(int(side) for side in size_wh)
         self.resize = resize
-        self.class_activation, self.background = class_activation, background
-        self.tree, self.hierarchy_rule = tree, hierarchy_rule
         self.synsets, self.notes = synsets, tuple(notes)
+
+    @property
+    def tree(self) -> WordTree | None:
+        """The WordTree of the classes, if they form one."""
+        return self.head.tree
 
     @property
     def resize(self) -> str:
@@ -153,30 +163,35 @@ class Detector:
         absolute probability.
         """
         pictures = iter(pictures)
-        head = _Head(self.class_activation, self.background, self.tree, self.hierarchy_rule, max_detections)
         nodes = None if nodes is None or self.tree is None else np.asarray(nodes, np.int32)
         while batch := list(islice(pictures, batch_size)):
             pixels = [to_pixels(picture) for picture in batch]
             inputs = to_inputs(pixels, RESIZES[self.resize], self.size_wh, batch_size)
             thresholds = (threshold, nms, hierarchical_threshold)
-            found = _detect(self.model, self.variables, inputs, self.anchors_cells, thresholds, nodes, head)
-            boxes_cxcywh, scores, labels, valid = jax.device_get(found)
-            classes = labels if nodes is None else nodes[labels]
+            found = _detect(self.model, self.variables, inputs, self.head, thresholds, nodes, max_detections)
+            found = jax.device_get(found)
+            if nodes is not None:
+                found = found._replace(labels=nodes[found.labels])
             for row, image in enumerate(pixels):
-                yield self._result(image, boxes_cxcywh[row], scores[row], classes[row], valid[row])
+                yield self._result(image, jax.tree.map(lambda rows, row=row: rows[row], found))
 
-    def _result(self, image, boxes_cxcywh, scores, labels, valid) -> Result:
+    def _result(self, image, found: Detections) -> Result:
+        """The Result of one picture; `found` without its first axis."""
+        found = jax.tree.map(lambda rows: rows[found.valid], found)
         height, width = image.shape[:2]
-        boxes, classes = boxes_cxcywh[valid], labels[valid]
+        boxes, classes = found.boxes_cxcywh, found.labels
         if self.resize == "letterbox":
             boxes_xyxy = decode.unletterbox(boxes, (width, height), self.size_wh, clip=True)
         else:
             boxes_xyxy = decode.unstretch(boxes, (width, height), clip=True)
         names = tuple(self.classes[c] for c in classes)
-        paths = None
+        paths = steps = None
         if self.tree is not None:
             paths = tuple(tuple(self.classes[node] for node in self.tree.path(int(c))) for c in classes)
-        return Result(image, boxes_xyxy, scores[valid], classes, names, paths)
+            if found.path_probabilities is not None:
+                rows = zip(paths, found.path_probabilities.tolist(), strict=True)
+                steps = tuple(tuple(row[: len(path)]) for path, row in rows)
+        return Result(image, boxes_xyxy, found.scores, classes, names, paths, steps)
 
 
 def to_inputs(pixels, resize, size_wh, batch_size: int) -> np.ndarray:
@@ -200,25 +215,10 @@ def to_pixels(picture) -> np.ndarray:
     return pixels
 
 
-class _Head(NamedTuple):
-    """What is compiled into the last part of a detector."""
-
-    class_activation: str
-    background: bool
-    tree: WordTree | None
-    hierarchy_rule: str
-    max_detections: int
-
-
-@partial(jax.jit, static_argnames=("model", "head"))
-def _detect(model, variables, inputs, anchors_cells, thresholds, nodes, head: _Head):
+@partial(jax.jit, static_argnames=("model", "head", "max_detections"))
+def _detect(model, variables, inputs, head, thresholds, nodes, max_detections):
     raw = model.apply(variables, jnp.asarray(inputs))
-    score, nms, hierarchical = thresholds
-    if head.tree is None:
-        options = {"class_activation": head.class_activation, "background": head.background}
-        return decode.detect(raw, anchors_cells, score, nms, head.max_detections, **options)
-    options = {"nodes": nodes, "rule": head.hierarchy_rule}
-    return detect_tree(raw, anchors_cells, head.tree, score, nms, hierarchical, head.max_detections, **options)
+    return head.detect(raw, *thresholds, nodes=nodes, max_detections=max_detections)
 
 
 def load(workdir: str | Path):
@@ -228,11 +228,12 @@ def load(workdir: str | Path):
     """
     from yolo9000_jax import config as configs
     from yolo9000_jax.models.build import build_classifier, build_detector
-    from yolo9000_jax.training.checkpoint import load_variables
+    from yolo9000_jax.tasks.trees import load_tree
+    from yolo9000_jax.training.checkpoint import as_folder, load_variables
 
-    workdir = Path(workdir)
+    workdir = as_folder(workdir)
     if not (workdir / "config.json").is_file():
         raise UserError(f"{workdir}: no config.json, so this is no workdir of `yolo9000 train`")
     config = configs.read(workdir / "config.json")
     build = build_classifier if config.task == "classification" else build_detector
-    return build(config, load_variables(workdir))
+    return build(config, load_variables(workdir), tree=load_tree(workdir))

@@ -48,6 +48,8 @@ def resize(image, width, height):
 
     Output column c lies at source column c * (W - 1) / (width - 1) and blends its two neighbours; rows alike
     (SPEC section 1). A single output column or row, which that rule leaves undefined, takes the first of the source.
+    Darknet's last row turns black where its float32 product falls short of H - 1 (640x480 brought to 448x336, for
+    instance); no weights depend on that, and ours is always the last row of the source.
 
     Args:
         image: [H, W, C].

@@ -17,18 +17,30 @@ class Detections(NamedTuple):
     """The K best detections of each picture, best first; rows where `valid` is False hold zeros.
 
     boxes_cxcywh float32 [B, K, 4] fractions of the network input, scores float32 [B, K], labels int32 [B, K],
-    valid bool [B, K]. One box may appear several times, with different labels.
+    valid bool [B, K], places int32 [B, K] of the boxes among the N that went in. One box may appear several times,
+    with different labels. path_probabilities float32 [B, K, levels], where a tree's labels were chosen: each node's on
+    the label's path, given its parent, 1 below the label.
     """
 
     boxes_cxcywh: jax.Array
     scores: jax.Array
     labels: jax.Array
     valid: jax.Array
+    places: jax.Array
+    path_probabilities: jax.Array | None = None
 
 
 @partial(jax.jit, static_argnames=("max_detections", "candidates"))
 def nms_per_class(
-    boxes_cxcywh, scores, iou_threshold, *, labels=None, takes_part=None, max_detections=100, candidates=1000
+    boxes_cxcywh,
+    scores,
+    iou_threshold,
+    *,
+    labels=None,
+    paths=None,
+    takes_part=None,
+    max_detections=100,
+    candidates=1000,
 ):
     """Greedy suppression among the boxes of each class, in the order of that class's scores (Darknet's do_nms_sort).
 
@@ -41,6 +53,8 @@ def nms_per_class(
         scores: [B, N, C]; a score that is not positive is no detection.
         iou_threshold: a pair is suppressed by a better one whose box overlaps its box by more than this.
         labels: int32 [B, N, C], the class of each score; without it the last index. [B, N, 1] gives each box one class.
+        paths: int32 [classes, levels], nodes of a tree from the root down to each class, then -1; classes that lie on
+            one path then compete too, such as a dog and a poodle.
         takes_part: bool [B, N]; the other boxes neither suppress nor are suppressed (SPEC 7.6: those of objectness 0).
         max_detections: rows of the result.
         candidates: the limit above; memory grows with its square.
@@ -58,9 +72,9 @@ def nms_per_class(
         order, picked_scores = _best(scores.reshape(-1), limit)
         box_index = order // scores.shape[-1]
         boxes, labels, part = boxes[box_index], labels.reshape(-1)[order], takes_part[box_index]
-        competes = part[:, None] & part & (labels[:, None] == labels)
+        competes = part[:, None] & part & _same_class(labels, paths)
         keep = _greedy(boxes, picked_scores > 0, competes, iou_threshold)
-        return _detections(boxes, jnp.where(keep, picked_scores, 0), labels, max_detections)
+        return _detections(boxes, jnp.where(keep, picked_scores, 0), labels, box_index, max_detections)
 
     return jax.vmap(one_picture)(boxes_cxcywh, scores, labels, takes_part)
 
@@ -85,8 +99,8 @@ def nms_by_objectness(boxes_cxcywh, objectness, scores, iou_threshold, *, max_de
 
     def one_picture(boxes, scores):
         order, picked_scores = _best(scores.reshape(-1), min(max_detections, scores.size))
-        classes = scores.shape[-1]
-        return _detections(boxes[order // classes], picked_scores, order % classes, max_detections)
+        box_index, classes = jnp.divmod(order, scores.shape[-1])
+        return _detections(boxes[box_index], picked_scores, classes, box_index, max_detections)
 
     return jax.vmap(one_picture)(boxes_cxcywh, scores)
 
@@ -110,6 +124,17 @@ def _best(scores, count):
     return indices.astype(jnp.int32), values
 
 
+def _same_class(labels, paths):
+    """Which of the labels [K] compete: bool [K, K]; with a tree's `paths` also one that is above the other."""
+    if paths is None:
+        return labels[:, None] == labels
+    paths = jnp.asarray(paths)[labels]
+    depth = jnp.sum(paths >= 0, axis=1) - 1
+    shared = jnp.minimum(depth[:, None], depth)
+    node = jnp.take_along_axis(paths, shared, axis=1)  # [i, j]: on i's path, as deep as the shallower of i and j
+    return node == node.T
+
+
 def _greedy(boxes_cxcywh, present, competes, iou_threshold):
     """Which of the boxes [K, 4], best first, greedy suppression keeps: bool [K].
 
@@ -131,13 +156,12 @@ def _greedy(boxes_cxcywh, present, competes, iou_threshold):
     return lax.while_loop(lambda state: state[1], settle, (present, jnp.array(True)))[0]
 
 
-def _detections(boxes_cxcywh, scores, labels, max_detections):
+def _detections(boxes_cxcywh, scores, labels, places, max_detections):
     """The best of the rows, cut or padded to max_detections; rows of score 0 become zeros."""
     count = min(max_detections, len(scores))
     order, scores = _best(scores, count)
     valid = scores > 0
-    rows = Detections(
-        jnp.where(valid[:, None], boxes_cxcywh[order], 0), scores, jnp.where(valid, labels[order], 0), valid
-    )
+    labels, places = (jnp.where(valid, values[order], 0) for values in (labels, places))
+    rows = Detections(jnp.where(valid[:, None], boxes_cxcywh[order], 0), scores, labels, valid, places)
     missing = max_detections - count
     return jax.tree.map(lambda row: jnp.pad(row, [(0, missing)] + [(0, 0)] * (row.ndim - 1)), rows)

@@ -62,6 +62,20 @@ def classifier(folder, classes=7, **options):
     return write(folder, native.Native("classification", classes, options.pop("width", SMALL)), ("softmax", {}))
 
 
+def yolo_v1(folder, classes=3, **options):
+    options = {"trunk": "extraction", "hidden": 5} | options
+    network = native.Native("detection", 4 * (classes + 10), SMALL, architecture="yolo_v1", **options)
+    scales = {"coord_scale": 5, "noobject_scale": 0.5, "rescore": 1}
+    return write(
+        folder, network, ("detection", {"classes": classes, "side": 2, "num": 2, "coords": 4, "sqrt": 1} | scales)
+    )
+
+
+def extraction(folder, classes=7, **options):
+    network = native.Native("classification", classes, SMALL, trunk="extraction", **options)
+    return write(folder, network, ("softmax", {}))
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -69,21 +83,37 @@ def classifier(folder, classes=7, **options):
         lambda folder: detector(folder, passthrough=False),
         lambda folder: detector(folder, width=0.07),
         classifier,
+        lambda folder: detector(folder, trunk="extraction", batch_norm=False),
+        yolo_v1,
+        lambda folder: yolo_v1(folder, head="local", dropout=0.25, batch_norm=False),
+        lambda folder: yolo_v1(folder, trunk="tiny", head="direct", dropout=0.0),
+        lambda folder: extraction(folder, logits="leaky"),
     ],
-    ids=["detector", "without passthrough", "odd width", "classifier"],
+    ids=[
+        "detector",
+        "without passthrough",
+        "odd width",
+        "classifier",
+        "convolutional",
+        "YOLOv1",
+        "YOLOv1 of Darknet",
+        "Fast YOLO",
+        "Extraction",
+    ],
 )
 def test_there_and_back(tmp_path, make):
     cfg, weights = make(tmp_path / "darknet")
     to_workdir(cfg, weights, tmp_path / "run")
     theirs, ours = load_darknet(cfg, weights), y9.load(tmp_path / "run")
     assert type(theirs) is type(ours) and ours.classes == theirs.classes and ours.size_wh == theirs.size_wh
-    assert type(ours.model).__name__ == ("Darknet19" if make is classifier else "YoloV2")
+    detects = isinstance(ours, y9.Detector)
+    assert type(ours.model).__name__ in (("YoloV1", "YoloV2") if detects else ("Darknet19", "Extraction"))
     assert ours.resize == theirs.resize
     expected = np.asarray(jax.jit(theirs.model.apply)(theirs.variables, IMAGES))
     found = np.asarray(jax.jit(ours.model.apply)(ours.variables, IMAGES))
     np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
-    if make is not classifier:
-        np.testing.assert_array_equal(ours.anchors_cells, theirs.anchors_cells)
+    if detects:
+        assert ours.head == theirs.head
         assert ours(PICTURE).to_json() == theirs(PICTURE).to_json()
 
     files = from_workdir(tmp_path / "run", tmp_path / "back.weights")
@@ -91,13 +121,13 @@ def test_there_and_back(tmp_path, make):
     assert (tmp_path / "back.weights").read_bytes() == weights.read_bytes()
     before, after = parse_cfg(cfg), parse_cfg(tmp_path / "back.cfg")
     assert native.recognise(after) == native.recognise(before)
-    for key in ("type", "anchors", "classes", "rescore", "thresh", "object_scale", "softmax"):
+    for key in (*"type anchors classes rescore thresh object_scale softmax side num sqrt coord_scale".split(),):
         assert getattr(before.head, key, None) == getattr(after.head, key, None), key
     again = load_darknet(tmp_path / "back.cfg", tmp_path / "back.weights", tmp_path / "back.names")
     assert again.classes == ours.classes
 
 
-@pytest.mark.parametrize("name", ["yolov2-voc-s16", "darknet19-s16"])
+@pytest.mark.parametrize("name", ["yolov2-voc-s16", "darknet19-s16", "yolov1-s16"])
 def test_darknets_own_cfg_files(name, tmp_path):
     cfg, weights = golden_dir() / f"cfg/{name}.cfg", golden_dir() / f"{name}.weights"
     if not weights.is_file():
@@ -113,7 +143,7 @@ def test_a_trained_workdir_gives_darknets_files(trained, tmp_path):
     theirs = load_darknet(tmp_path / "tiny.cfg", tmp_path / "tiny.weights", tmp_path / "tiny.names", batch_norm="gpu")
     ours = y9.load(trained)
     assert theirs.classes == ours.classes == ("disc", "rectangle") and theirs.size_wh == ours.size_wh
-    np.testing.assert_array_equal(theirs.anchors_cells, ours.anchors_cells)
+    assert theirs.head.anchors_cells == ours.head.anchors_cells
     a, b = (np.asarray(jax.jit(each.model.apply)(each.variables, IMAGES)) for each in (theirs, ours))
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
@@ -155,6 +185,9 @@ def test_what_cannot_be_converted(tmp_path):
         assert old in text
         cfg.write_text(text.replace(old, new))
         assert part in refused(to_workdir, cfg, weights, tmp_path / "run")
+    old_cfg, old_weights = yolo_v1(tmp_path / "old")
+    old_cfg.write_text(old_cfg.read_text().replace("sqrt=1", "sqrt=0"))
+    assert "sqrt=0 or forced=1 can be run" in refused(to_workdir, old_cfg, old_weights, tmp_path / "run")
     cfg.write_text(text)
     (tmp_path / "three.names").write_text("a\nb\n")
     assert "2 names, but" in refused(to_workdir, cfg, weights, tmp_path / "run", tmp_path / "three.names")
@@ -163,6 +196,12 @@ def test_what_cannot_be_converted(tmp_path):
     assert "holds a run already" in refused(to_workdir, cfg, weights, tmp_path / "run")
     assert "can't write" in refused(from_workdir, tmp_path / "run", tmp_path / "none/a.weights")
     assert "no config.json" in refused(from_workdir, tmp_path, tmp_path / "a.weights")
+    values = json.loads((tmp_path / "run/config.json").read_text())
+    values["model"]["box_parametrisation"] = "offset"
+    (tmp_path / "run/config.json").write_text(json.dumps(values))
+    assert "model.box_parametrisation='offset' cannot be written" in refused(
+        from_workdir, tmp_path / "run", tmp_path / "a.weights"
+    )
 
 
 # Weights to start a run from.
@@ -179,7 +218,7 @@ def config():
     c = configs.detection()
     c.model.width = SMALL
     c.model.anchors_cells = ((1.0, 2.0), (3.0, 2.0))
-    c.data.classes = ("a", "b", "c")
+    c.model.classes = ("a", "b", "c")
     return c
 
 
@@ -191,7 +230,7 @@ def start(config):
 def taken(config, start, path):
     """Names of the convolutions that come from the file, after checking that each comes whole."""
     config.init_from = f"darknet:{path}"
-    chosen = _start_from(start, _read_start(config), config.init_from)
+    chosen = _start_from(start, _read_start(config.init_from, config), config.init_from)
     same = jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), chosen, start)
     params = same["params"] | same["params"]["trunk"]
     del params["trunk"]
@@ -209,6 +248,18 @@ def test_whole_files(tmp_path, config, start):
     assert taken(config, start, classifier(tmp_path / "classifier")[1]) == TRUNK
 
 
+def test_yolo_v1_starts_from_whole_files(tmp_path):
+    c = configs.detection()
+    c.model.architecture, c.model.trunk, c.model.width, c.model.hidden = "yolo_v1", "extraction", SMALL, 5
+    c.model.side, c.image_size = 2, 64
+    c.model.classes = ("a", "b", "c")
+    start, trunk = fresh(c), {f"conv{n}" for n in range(1, 21)}
+    whole = trunk | {"conv21", "conv22", "conv23", "conv24", "hidden", "output"}
+    assert taken(c, start, yolo_v1(tmp_path / "same")[1]) == whole
+    assert taken(c, start, yolo_v1(tmp_path / "other", classes=5)[1]) == whole - {"output"}
+    assert taken(c, start, extraction(tmp_path / "classifier")[1]) == trunk
+
+
 def test_first_layers(tmp_path, config, start):
     """As darknet19_448.conv.23, and one layer more."""
     _, weights = detector(tmp_path / "d")
@@ -221,7 +272,7 @@ def test_first_layers(tmp_path, config, start):
     message = refused(read_start, tmp_path / "part", config)
     assert "it ends after 10 of" in message and "a model of width 0.03125 needs" in message
     config.init_from = "darknet:" + str(tmp_path / "none")
-    assert "none" in refused(_read_start, config)
+    assert "none" in refused(_read_start, config.init_from, config)
 
 
 def test_a_run_starts_from_it(trained, tmp_path):

@@ -24,30 +24,30 @@ TOLERANCE = 1e-4  # of a layer's standard deviation
 TOLERANCE_WHOLE = 2e-4
 
 
-def _nets() -> dict[str, dict]:
+def nets() -> dict[str, dict]:
     path = golden_root() / "nets.json"
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def _cases() -> list:
-    slow = [name for name, net in _nets().items() if not (golden_root() / "cfg" / net["cfg"]).is_file()]
-    return [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in _nets()]
+    slow = [name for name, net in nets().items() if not (golden_root() / "cfg" / net["cfg"]).is_file()]
+    return [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in nets()]
 
 
-def _cfg_path(net: dict) -> Path:
+def cfg_path(net: dict) -> Path:
     shrunken, full_size = golden_dir() / "cfg" / net["cfg"], DARKNET_CFG / net["cfg"]
     if not shrunken.is_file() and not full_size.is_file():
         pytest.skip(f"no {net['cfg']}: set YOLO9000_DARKNET_CFG to the folder of Darknet's cfg files")
     return shrunken if shrunken.is_file() else full_size
 
 
-def _weights_path(name: str, net: dict, folder: Path) -> Path:
+def weights_path(name: str, net: dict, folder: Path) -> Path:
     if net["weights_stored"]:
         return golden_dir() / f"{name}.weights"
     maker, path = golden_dir().parent / "make_weights.py", folder / "made.weights"
     if not maker.is_file():
         pytest.skip("no make_weights.py beside the golden folder")
-    subprocess.run([sys.executable, maker, _cfg_path(net), path, "--seed", str(net["seed"])], check=True)
+    subprocess.run([sys.executable, maker, cfg_path(net), path, "--seed", str(net["seed"])], check=True)
     return path
 
 
@@ -91,9 +91,9 @@ def _forward(cfg: Cfg, weights: Path, pixels: np.ndarray):
 
 @pytest.mark.parametrize("name", _cases())
 def test_every_layer_is_darknets(name, tmp_path):
-    net = _nets()[name]
-    cfg = parse_cfg(_cfg_path(net))
-    weights = _weights_path(name, net, tmp_path)
+    net = nets()[name]
+    cfg = parse_cfg(cfg_path(net))
+    weights = weights_path(name, net, tmp_path)
     with np.load(golden_dir() / net["input"]) as stored:
         pixels = stored["u8"]
     with np.load(golden_dir() / f"net_{name}.npz") as stored:

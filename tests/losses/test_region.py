@@ -218,9 +218,74 @@ def test_class_objectness(raw, truths, logit):
         np.testing.assert_allclose(neg_grad[1, ..., 4].reshape(-1), expected, atol=1e-6)
 
 
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _iou(a, b):
+    overlap = np.prod(
+        [
+            max(min(a[i] + a[i + 2] / 2, b[i] + b[i + 2] / 2) - max(a[i] - a[i + 2] / 2, b[i] - b[i + 2] / 2), 0)
+            for i in (0, 1)
+        ]
+    )
+    return overlap / (a[2] * a[3] + b[2] * b[3] - overlap)
+
+
+def _plain_loop(raw, truths, location, warming):
+    """Losses xy, wh and objectness of detection images, one box after the other."""
+    xy = wh = objectness = 0.0
+    count, rows, columns, anchors = raw.shape[:4]
+    grid = np.array([columns, rows])
+    for image in range(count):
+        boxes = [box for box, real in zip(truths[0][image], truths[2][image], strict=True) if real]
+        owner = {}
+        for box in boxes:
+            column, row = (box[:2] * grid).astype(int)
+            overlaps = [_iou([0, 0, *(prior / grid)], [0, 0, *box[2:]]) for prior in ANCHORS]
+            owner[row, column, int(np.argmax(overlaps))] = box
+        for row, column, anchor in np.ndindex(rows, columns, anchors):
+            x, y, w, h, o = raw[image, row, column, anchor, :5].astype(np.float64)
+            cell, prior, place = np.array([column, row]), ANCHORS[anchor], np.array([x, y])
+            guess = _sigmoid(place) if location == "direct" else place
+            centre = cell + guess if location == "direct" else cell + 0.5 + place * prior
+            found = [*centre / grid, *prior * np.exp([w, h]) / grid]
+            box = owner.get((row, column, anchor))
+            if box is None:
+                middle = 0.5 if location == "direct" else 0.0
+                xy += warming * 0.01 * np.sum((middle - guess) ** 2)
+                wh += warming * 0.01 * (w**2 + h**2)
+                if max((_iou(found, other) for other in boxes), default=0) <= SCALES["ignore_threshold"]:
+                    objectness += SCALES["noobject_scale"] * _sigmoid(o) ** 2
+                continue
+            target = box[:2] * grid - cell
+            if location == "offset":
+                target = (target - 0.5) / prior
+            scale = SCALES["coord_scale"] * (2 - box[2] * box[3])
+            xy += scale * np.sum((target - guess) ** 2)
+            wh += scale * np.sum((np.log(box[2:] * grid / prior) - [w, h]) ** 2)
+            objectness += SCALES["object_scale"] * (_iou(found, box) - _sigmoid(o)) ** 2
+    return [value / 2 / count for value in (xy, wh, objectness)]
+
+
+@pytest.mark.parametrize("seen", [100, 20000])
+@pytest.mark.parametrize("location", ["direct", "offset"])
+def test_both_locations_against_a_plain_loop(raw, truths, location, seen):
+    result, neg_grad = _run(raw, truths, tree=None, seen=seen, location=location)
+    expected = _plain_loop(raw, truths, location, warming=seen < 12800)
+    np.testing.assert_allclose([result.xy, result.wh, result.objectness], expected, rtol=1e-5)
+    at_prior = raw.copy()
+    at_prior[..., :4] = 0
+    result, neg_grad = _run(
+        at_prior, (truths[0], truths[1], np.zeros_like(truths[2])), tree=None, seen=0, location=location
+    )
+    assert result.xy == result.wh == 0 and not neg_grad[..., :4].any(), "the prior, in the middle of its cell"
+
+
 @pytest.mark.parametrize(
     "options",
     [
+        {"location": "free"},
         {"class_activation": "sigmoid"},
         {"class_box": "best"},
         {"class_objectness": "none"},

@@ -12,16 +12,18 @@ import optax
 from yolo9000_jax import config as configs
 from yolo9000_jax.darknet import native
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
-from yolo9000_jax.darknet.layers import Layer, Region
+from yolo9000_jax.darknet.layers import Detection, Layer, Region
 from yolo9000_jax.darknet.load import count_classes
 from yolo9000_jax.darknet.weights import WeightsHeader, count_numbers, read_weights, write_weights
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import read_labels
+from yolo9000_jax.models import yolo_v1
+from yolo9000_jax.models.layers import scaled
 from yolo9000_jax.models.yolo_v2 import STRIDE
 from yolo9000_jax.training import state
-from yolo9000_jax.training.checkpoint import Checkpoints, load_variables
+from yolo9000_jax.training.checkpoint import Checkpoints, as_folder, load_variables
 
-# Options of [region] by our keys of config.loss.
+# Options of [region], and as far as it has them of [detection], by our keys of config.loss.
 LOSS = {
     "coord_scale": "coord_scale",
     "object_scale": "object_scale",
@@ -31,12 +33,14 @@ LOSS = {
     "rescore": "rescore",
     "bias_match": "bias_match",
 }
+# What says which network it is, by the same names in config.model and Native.
+NETWORK = ("width", "passthrough", "architecture", "trunk", "head", "dropout", "logits")
 
 
 def to_workdir(
     cfg: str | PathLike, weights: str | PathLike, workdir: str | PathLike, names: str | PathLike | None = None
 ) -> None:
-    """Darknet's YOLOv2 or Darknet-19, at any width, as a workdir: its outputs stay the same.
+    """Darknet's YOLOv1, YOLOv2, Extraction or Darknet-19, at any width, as a workdir: its outputs stay the same.
 
     The workdir's model divides in batch norm as Darknet on a CPU (`model.batch_norm` is "cpu"), as `load_darknet` does.
 
@@ -48,7 +52,7 @@ def to_workdir(
     Raises:
         UserError: the network is not one of ours, a file is damaged, or the workdir holds a run.
     """
-    workdir = Path(workdir)
+    workdir = as_folder(workdir)
     if (workdir / "config.json").exists():
         raise UserError(f"{workdir}: holds a run already; choose a new folder")
     plan = parse_cfg(cfg)
@@ -79,9 +83,9 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
         The files written.
 
     Raises:
-        UserError: there is no checkpoint, or a file cannot be written.
+        UserError: there is no checkpoint, a file cannot be written, or Darknet has no such network.
     """
-    workdir, weights = Path(workdir), Path(weights)
+    workdir, weights = as_folder(workdir), Path(weights)
     if not (workdir / "config.json").is_file():
         raise UserError(f"{workdir}: no config.json, so this is no workdir of `yolo9000 train`")
     config = configs.read(workdir / "config.json")
@@ -92,7 +96,7 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
     checkpoints.close()
     plan = parse_cfg(text)
     write_weights(weights, plan, native.as_arrays(ours, plan, variables), WeightsHeader(seen=seen))
-    beside = {".cfg": text, ".names": "".join(f"{name}\n" for name in config.data.classes)}
+    beside = {".cfg": text, ".names": "".join(f"{name}\n" for name in config.model.classes)}
     for suffix, content in beside.items():
         try:
             weights.with_suffix(suffix).write_text(content, "utf-8")
@@ -127,12 +131,16 @@ def _read(path: str | PathLike, config, task: str, outputs: int) -> dict:
 
 
 def _plan(config, task: str, outputs: int) -> Cfg:
-    text = native.write_cfg(_native(config, task, outputs), {"width": 64, "height": 64, "channels": 3})
+    side = config.image_size  # which sizes the fully connected layers of YOLOv1
+    text = native.write_cfg(_native(config, task, outputs), {"width": side, "height": side, "channels": 3})
     return replace(parse_cfg(text), name=f"a model of width {config.model.width:g}")
 
 
 def _native(config, task: str, outputs: int) -> native.Native:
-    return native.Native(task, outputs, config.model.width, config.model.passthrough)
+    options = config.model
+    hidden = options.hidden or scaled(yolo_v1.HEADS[options.head], options.width)
+    shared = {name: options[name] for name in NETWORK}
+    return native.Native(task, outputs, batch_norm=options.use_batch_norm, hidden=hidden, **shared)
 
 
 def _count(layer: Layer) -> int:
@@ -151,35 +159,52 @@ def _config(ours: native.Native, plan: Cfg, names: str | PathLike | None):
     config = configs.detection()
     config.task = ours.task
     config.image_size, config.batch_size = net.width, net.batch
-    config.model.width, config.model.passthrough = ours.width, ours.passthrough
-    config.model.batch_norm = "cpu"
-    config.data.classes = read_labels(names, count).names if names else tuple(f"class {n}" for n in range(count))
+    for name in NETWORK:
+        config.model[name] = getattr(ours, name)
+    config.model.use_batch_norm, config.model.batch_norm = ours.batch_norm, "cpu"
+    config.model.classes = read_labels(names, count).names if names else tuple(f"class {n}" for n in range(count))
     config.evaluation.split = "all"
     config.evaluation.resize = "letterbox"
     if isinstance(head, Region):
         if not head.softmax:
             raise UserError(f"{plan.name}, line {head.line}: [region] softmax=0 can be run, not converted")
         config.model.anchors_cells = tuple(zip(head.anchors[::2], head.anchors[1::2], strict=True))
+    if isinstance(head, Detection):
+        if head.softmax or not head.sqrt or head.forced:
+            unusual = "softmax=1, sqrt=0 or forced=1"
+            raise UserError(f"{plan.name}, line {head.line}: [detection] {unusual} can be run, not converted")
+        config.model.side, config.model.boxes_per_cell, config.model.hidden = head.side, head.num, ours.hidden
+        config.evaluation.resize = "stretch"
+    if ours.task == "detection":
         for ours_key, theirs in LOSS.items():
-            config.loss[ours_key] = getattr(head, theirs)
+            config.loss[ours_key] = getattr(head, theirs, config.loss[ours_key])
     return config
 
 
 def _describe(config) -> tuple[native.Native, str]:
     """The network of a workdir's config, and the text of its cfg."""
-    side, classes = config.evaluation.image_size or config.image_size, len(config.data.classes)
+    for key, offered in (("tree", ""), ("box_parametrisation", "direct")):
+        if config.model[key] != offered:
+            raise UserError(f"a network with model.{key}={config.model[key]!r} cannot be written as Darknet's files")
+    side, classes = config.evaluation.image_size or config.image_size, len(config.model.classes)
     net = {"batch": config.batch_size, "width": side, "height": side, "channels": 3}
     options = config.optimizer
     net |= {"learning_rate": options.learning_rate, "momentum": options.momentum, "decay": options.weight_decay}
     if config.task == "classification":
         ours = _native(config, config.task, classes)
         return ours, native.write_cfg(ours, net, ("softmax", {"groups": 1}))
-    anchors = [float(side) for anchor in config.model.anchors_cells for side in anchor]
+    loss = {theirs: config.loss[key] for key, theirs in LOSS.items()}
+    loss = {key: int(value) if isinstance(value, bool) else value for key, value in loss.items()}
+    common = {"classes": classes, "coords": 4, "jitter": config.augment.jitter}
+    if config.model.architecture == "yolo_v1":
+        side, num = config.model.side, config.model.boxes_per_cell
+        detection = {"side": side, "num": num, "softmax": 0, "sqrt": 1} | common
+        detection |= {key: value for key, value in loss.items() if key not in ("thresh", "bias_match")}
+        ours = _native(config, config.task, side**2 * (classes + 5 * num))
+        return ours, native.write_cfg(ours, net, ("detection", detection))
+    anchors = [float(length) for anchor in config.model.anchors_cells for length in anchor]
     num = len(anchors) // 2
-    region = {"anchors": ",".join(map(repr, anchors)), "classes": classes, "coords": 4, "num": num, "softmax": 1}
-    for key, theirs in LOSS.items():
-        value = config.loss[key]
-        region[theirs] = int(value) if isinstance(value, bool) else value
-    region |= {"jitter": config.augment.jitter, "random": int(len(config.multi_scale) > 1)}
+    region = {"anchors": ",".join(map(repr, anchors)), "num": num, "softmax": 1} | common | loss
+    region["random"] = int(len(config.multi_scale) > 1)
     ours = _native(config, config.task, num * (5 + classes))
     return ours, native.write_cfg(ours, net, ("region", region))

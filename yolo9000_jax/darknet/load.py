@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from yolo9000_jax.classifier import Classifier
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
 from yolo9000_jax.darknet.network import load_network
 from yolo9000_jax.detector import Detector
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.heads import RegionHead, YoloV1Head
 from yolo9000_jax.labels import Labels, read_labels
 from yolo9000_jax.wordtree.tree import WordTree
 
@@ -25,11 +25,12 @@ def load_darknet(
     batch_norm: str = "cpu",
     dtype: Any = jnp.float32,
 ) -> Detector | Classifier:
-    """A trained Darknet network: YOLOv2 and YOLO9000 give a Detector, Darknet-19 and its kin a Classifier.
+    """A trained Darknet network: YOLO, YOLOv2 and YOLO9000 give a Detector, Darknet-19 and its kin a Classifier.
 
-    A detector letterboxes its pictures and a classifier crops them, to the size that the cfg names; anchors, class
-    activation and tree also are the cfg's. A tree's file is looked for as the cfg names it from the working directory,
-    as Darknet does, then from the cfg's folder and from the folder above it.
+    A detector letterboxes its pictures (YOLO of version 1 stretches them, as Darknet does) and a classifier crops them,
+    to the size that the cfg names; anchors, class activation and tree also are the cfg's. A tree's file is looked for
+    as the cfg names it from the working directory, as Darknet does, then from the cfg's folder and from the folder
+    above it, and last beside the cfg.
 
     Args:
         cfg: the .cfg file.
@@ -43,10 +44,9 @@ def load_darknet(
     """
     plan = parse_cfg(cfg)
     kind = plan.head.type
-    if kind == "detection":
-        raise UserError(f"{plan.name}: YOLOv1 gives no Detector: run it with darknet.network.load_network")
-    if kind not in ("region", "softmax", "avgpool"):
-        raise UserError(f"{plan.name}: ends in [{kind}]: to detect it must end in [region], to classify in [softmax]")
+    if kind not in ("region", "detection", "softmax", "avgpool"):
+        wanted = "to detect it must end in [region] or [detection], to classify in [softmax]"
+        raise UserError(f"{plan.name}: ends in [{kind}]: {wanted}")
     model, variables = load_network(plan, weights, dtype, batch_norm)
     tree = _load_tree(plan)
     labels = _labels(names, plan, tree)
@@ -56,27 +56,26 @@ def load_darknet(
         synsets = tree.synsets
     notes = plan.warnings + ((labels.note,) if labels.note else ())
     size_wh = (plan.net.width, plan.net.height)
-    options = {"tree": tree, "synsets": synsets, "notes": notes}
-    if kind != "region":
-        return Classifier(model, variables, classes, size_wh, **options)
-    region = plan.head
-    if tree is not None and region.background:
-        raise UserError(f"{plan.name}, line {region.line}: [region] background=1 with a tree is not supported")
-    return Detector(
-        model,
-        variables,
-        classes,
-        np.reshape(region.anchors, (-1, 2)),
-        size_wh,
-        class_activation="softmax" if region.softmax else "logistic",
-        background=region.background,
-        **options,
-    )
+    options = {"synsets": synsets, "notes": notes}
+    if kind in ("softmax", "avgpool"):
+        return Classifier(model, variables, classes, size_wh, tree=tree, **options)
+    resize = "letterbox" if kind == "region" else "stretch"
+    return Detector(model, variables, classes, _head(plan, tree), size_wh, resize, **options)
+
+
+def _head(plan: Cfg, tree: WordTree | None) -> RegionHead | YoloV1Head:
+    """How the output of a detection network is read."""
+    head = plan.head
+    if head.type == "detection":
+        return YoloV1Head(head.side, head.num, head.classes, head.sqrt, head.softmax)
+    if tree is not None and head.background:
+        raise UserError(f"{plan.name}, line {head.line}: [region] background=1 with a tree is not supported")
+    return RegionHead(head.anchors, "softmax" if head.softmax else "logistic", head.background, tree)
 
 
 def count_classes(plan: Cfg) -> int:
-    """How many classes a region network or classifier tells apart."""
-    return plan.head.classes if plan.head.type == "region" else plan.head.out_shape[2]
+    """How many classes a detection network or classifier tells apart."""
+    return plan.head.classes if plan.head.type in ("region", "detection") else plan.head.out_shape[2]
 
 
 def _labels(names, plan: Cfg, tree: WordTree | None) -> Labels:
@@ -96,7 +95,7 @@ def _load_tree(plan: Cfg) -> WordTree | None:
     if not written:
         return None
     folder = Path(plan.name).parent
-    places = [Path(written), folder / written, folder.parent / written]
+    places = [Path(written), folder / written, folder.parent / written, folder / Path(written).name]
     path = next((place for place in places if place.is_file()), None)
     where = f"{plan.name}, line {plan.head.line}: [{plan.head.type}]"
     if path is None:

@@ -1,71 +1,119 @@
-"""Our own networks, YoloV2 and Darknet19, as Darknet's cfg files describe them.
+"""Our own networks as Darknet's cfg files describe them.
 
-`sections` is the one description of both: the cfg's text is written from it, and it says which of our convolutions is
-which of Darknet's layers.
+`sections` is the one description of both: the cfg's text is written from it, and it says which of our modules is which
+of Darknet's layers.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
-from yolo9000_jax.darknet.layers import Layer
+from yolo9000_jax.darknet.layers import Connected, Convolutional, Dropout, Layer, Local
 from yolo9000_jax.darknet.network import to_arrays, to_variables
 from yolo9000_jax.darknet.weights import Arrays
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.models.darknet19 import STAGES
+from yolo9000_jax.models import yolo_v1, yolo_v2
 from yolo9000_jax.models.layers import scaled
+from yolo9000_jax.models.trunk import Trunk, names_after
+
+TRUNKS: dict[str, type[Trunk]] = {name: trunk for name, (trunk, _) in (yolo_v1.TRUNKS | yolo_v2.TRUNKS).items()}
 
 ModulePath = tuple[str, ...]  # as flax.traverse_util.flatten_dict names variables
 
 
 @dataclass(frozen=True)
 class Native:
-    """One of our networks: task "detection" (YoloV2) or "classification" (Darknet19), and what sizes its layers.
+    """One of our networks, and what sizes its layers.
 
-    outputs: filters of the last convolution.
+    task: "detection" (YoloV2, or YoloV1), or "classification" (Darknet19, or Extraction).
+    outputs: filters, or units, of the last layer.
+    architecture: of a detector, "yolo_v2" or "yolo_v1".
+    trunk: "darknet19", "extraction" or "tiny".
+    batch_norm: whether the convolutions have it.
+    passthrough: of YoloV2.
+    head, hidden, dropout: of YoloV1; `hidden` is never 0.
+    logits: of Extraction.
     """
 
     task: str
     outputs: int
     width: float = 1.0
     passthrough: bool = True
+    architecture: str = "yolo_v2"
+    trunk: str = "darknet19"
+    batch_norm: bool = True
+    head: str = "connected"
+    hidden: int = 4096
+    dropout: float = 0.5
+    logits: str = "linear"
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        if self.task == "detection":
+            return {"yolo_v1": "YOLOv1", "yolo_v2": "YOLOv2"}[self.architecture]
+        return {"darknet19": "Darknet-19"}.get(self.trunk, "Extraction")
+
+    def conv(self, filters: int, size: int, *path: str, stride: int = 1):
+        """A convolution that `width` and `batch_norm` are for: type, options, path."""
+        norm = {"batch_normalize": 1} if self.batch_norm else {}
+        options = {"filters": scaled(filters, self.width), "size": size, "stride": stride}
+        return "convolutional", norm | options | {"pad": 1, "activation": "leaky"}, path
+
+    def last(self, name: str, activation: str = "linear"):
+        """The 1x1 convolution to the outputs."""
+        options = {"filters": self.outputs, "size": 1, "stride": 1, "pad": 1, "activation": activation}
+        return "convolutional", options, (name,)
 
 
 def sections(native: Native) -> Iterator[tuple[str, dict, ModulePath | None]]:
-    """The layers in order: type, options, and for a convolution the path of its module in our variables."""
-
-    def conv(filters: int, size: int, *path: str):
-        filters = scaled(filters, native.width)
-        norm = {"batch_normalize": 1, "filters": filters, "size": size, "stride": 1, "pad": 1, "activation": "leaky"}
-        return "convolutional", norm, path
-
-    def last(name: str):
-        options = {"filters": native.outputs, "size": 1, "stride": 1, "pad": 1, "activation": "linear"}
-        return "convolutional", options, (name,)
-
+    """The layers in order: type, options, and for one that learns the path of its module in our variables."""
+    trunk = TRUNKS[native.trunk]
     number = 0
-    for stage, layers in enumerate(STAGES):
+    for stage, layers in enumerate(trunk.stages):
         if stage:
             yield "maxpool", {"size": 2, "stride": 2}, None
         for filters, size in layers:
             number += 1
-            yield conv(filters, size, "trunk", f"conv{number}")
+            stride = trunk.first_stride if number == 1 else 1
+            yield native.conv(filters, size, "trunk", f"conv{number}", stride=stride)
     if native.task == "classification":
-        yield last("logits")
+        yield native.last("logits", native.logits)
         yield "avgpool", {}, None
-        return
-    yield conv(1024, 3, "conv19")
-    yield conv(1024, 3, "conv20")
+    elif native.architecture == "yolo_v1":
+        yield from _yolo_v1_head(native, trunk)
+    else:
+        yield from _yolo_v2_head(native, trunk)
+
+
+def _yolo_v2_head(native: Native, trunk: type[Trunk]):
+    *names, last = names_after(trunk, yolo_v2.TRUNKS[native.trunk][1])
+    for name in names:
+        yield native.conv(1024, 3, name)
     if native.passthrough:
-        yield "route", {"layers": "-9"}, None
-        yield conv(64, 1, "passthrough")
+        yield "route", {"layers": f"-{len(names) + len(trunk.stages[-1]) + 2}"}, None  # before the last max pool
+        yield native.conv(64, 1, "passthrough")
         yield "reorg", {"stride": 2}, None
         yield "route", {"layers": "-1,-4"}, None
-    yield conv(1024, 3, "conv21")
-    yield last("boxes")
+    yield native.conv(1024, 3, last)
+    yield native.last("boxes")
+
+
+def _yolo_v1_head(native: Native, trunk: type[Trunk]):
+    _, convolutions = yolo_v1.TRUNKS[native.trunk]
+    for name, (filters, stride) in zip(names_after(trunk, len(convolutions)), convolutions, strict=True):
+        yield native.conv(filters, 3, name, stride=stride)
+    if native.head == "connected":
+        yield "connected", {"output": native.hidden, "activation": "leaky"}, ("hidden",)
+    elif native.head == "local":
+        options = {"size": 3, "stride": 1, "pad": 1, "filters": native.hidden, "activation": "leaky"}
+        yield "local", options, ("hidden",)
+    if native.head != "direct":
+        yield "dropout", {"probability": native.dropout}, None
+    yield "connected", {"output": native.outputs, "activation": "linear"}, ("output",)
 
 
 def write_cfg(native: Native, net: dict, head: tuple[str, dict] | None = None) -> str:
@@ -79,38 +127,80 @@ def recognise(cfg: Cfg) -> Native:
     """Which of our networks a cfg describes.
 
     Raises:
-        UserError: it is neither of them at any width; the message names the first layer that differs.
+        UserError: it is none of them at any width; the message names the first layer that differs.
     """
-    head = cfg.head
-    if head.type not in ("region", "softmax", "avgpool"):
-        raise UserError(f"{cfg.name}: ends in [{head.type}]; only YOLOv2 and Darknet-19 can be converted")
-    task = "detection" if head.type == "region" else "classification"
-    passthrough = any(layer.type == "reorg" for layer in cfg.layers)
-    filters = [layer.filters for layer in cfg.layers if layer.type == "convolutional"]
-    native = Native(task, filters[-1] if filters else 1, _width(task, passthrough, filters[:-1]), passthrough)
+    native = _guess(cfg)
     height, width, channels = cfg.net.shape
     ours = parse_cfg(write_cfg(native, {"width": width, "height": height, "channels": channels}))
-    body = [layer for layer in cfg.layers if layer.type not in ("region", "softmax", "cost")]
+    body = [layer for layer in cfg.layers if layer.type not in ("region", "detection", "softmax", "cost")]
     for own, theirs in zip_longest(ours.layers, body):
         if own is None or theirs is None or _key(own) != _key(theirs):
             where = f"layer {theirs.index} [{theirs.type}] on line {theirs.line}" if theirs else "its end"
-            name = "YOLOv2" if task == "detection" else "Darknet-19"
-            raise UserError(f"{cfg.name}: differs from {name} at {where}: such a network can be run, but not converted")
+            raise UserError(
+                f"{cfg.name}: differs from {native.title} at {where}: such a network can be run, but not converted"
+            )
     return native
+
+
+def _guess(cfg: Cfg) -> Native:
+    """The network that a cfg describes, if it is one of ours."""
+    kind = cfg.head.type
+    if kind not in ("region", "detection", "softmax", "avgpool"):
+        known = "YOLOv1, YOLOv2, Extraction and Darknet-19"
+        raise UserError(f"{cfg.name}: ends in [{kind}]; only {known} can be converted")
+    convolutions = [layer for layer in cfg.layers if isinstance(layer, Convolutional)]
+    if not convolutions:
+        return Native("classification" if kind in ("softmax", "avgpool") else "detection", 1)
+    first, last = convolutions[0], convolutions[-1]
+    trunk = "extraction" if first.size == 7 else "tiny" if kind == "detection" else "darknet19"
+    common = {"trunk": trunk, "batch_norm": first.batch_normalize}
+    if kind == "detection":
+        native = Native("detection", architecture="yolo_v1", **common, **_guess_head(cfg))
+    elif kind == "region":
+        passthrough = any(layer.type == "reorg" for layer in cfg.layers)
+        native = Native("detection", last.filters, passthrough=passthrough, **common)
+    else:
+        logits = last.activation if trunk == "extraction" else "linear"
+        native = Native("classification", last.filters, logits=logits, **common)
+    return replace(native, width=_width(native, [layer.filters for layer in convolutions]))
+
+
+def _guess_head(cfg: Cfg) -> dict:
+    """What follows YOLOv1's convolutions, as fields of a Native."""
+    connected = [layer.output for layer in cfg.layers if isinstance(layer, Connected)]
+    local = [layer.filters for layer in cfg.layers if isinstance(layer, Local)]
+    dropout = [layer.probability for layer in cfg.layers if isinstance(layer, Dropout)]
+    head = "local" if local else "connected" if len(connected) > 1 else "direct"
+    hidden = [*local, *connected[:-1], 1][0]
+    return {"outputs": [1, *connected][-1], "head": head, "hidden": hidden, "dropout": [*dropout, 0.0][0]}
 
 
 def _key(layer: Layer) -> tuple:
     """What makes two layers the same."""
-    names = ("type", "inputs", "out_shape", "size", "stride", "padding", "activation", "groups", "dontload", "dontsave")
+    names = (
+        "type",
+        "inputs",
+        "out_shape",
+        "size",
+        "stride",
+        "padding",
+        "activation",
+        "groups",
+        "dontload",
+        "dontsave",
+        "probability",
+    )
     return *(getattr(layer, name, None) for name in names), *layer.parameters().items()
 
 
-def _width(task: str, passthrough: bool, filters: list[int]) -> float:
-    """The width multiplier that gives these filters, as round as it can be; 1 where there is none."""
-    if not filters:
-        return 1.0
-    full = [options["filters"] for _, options, path in sections(Native(task, 1, 1.0, passthrough)) if path]
-    pairs = list(zip(full[:-1], filters, strict=False))
+def _width(native: Native, filters: list[int]) -> float:
+    """The width multiplier that gives the convolutions these filters, as round as it can be; 1 where there is none."""
+    full = [
+        options["filters"]
+        for kind, options, path in sections(replace(native, width=1.0))
+        if kind == "convolutional" and path not in (("logits",), ("boxes",))  # which don't depend on it
+    ]
+    pairs = list(zip(full, filters, strict=False))
     middle = sum(limit((own + way) / base for base, own in pairs) for limit, way in ((max, -2), (min, 2))) / 2
     candidates = [own / base for base, own in pairs] + [middle]
     fits = (width for width in candidates if all(scaled(base, width) == own for base, own in pairs))
@@ -137,5 +227,5 @@ def as_arrays(native: Native, cfg: Cfg, variables: dict) -> Arrays:
 
 
 def _paths(native: Native) -> dict[str, ModulePath]:
-    """Path of each convolution in our variables, by its name in those of darknet.network."""
+    """Path of each layer that learns in our variables, by its name in those of darknet.network."""
     return {f"layer{index}": path for index, (_, _, path) in enumerate(sections(native)) if path}

@@ -14,77 +14,19 @@ from yolo9000_jax.darknet import layers as plan
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
 from yolo9000_jax.darknet.weights import Arrays, read_weights
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.models.layers import BATCH_NORMS, BatchNorm, Conv, leaky_relu, max_pool, reorg
+from yolo9000_jax.models.layers import (
+    BATCH_NORMS,
+    BatchNorm,
+    Connected,
+    Conv,
+    Local,
+    flatten,
+    leaky_relu,
+    max_pool,
+    reorg,
+)
 
 ACTIVATIONS = {"linear": None, "leaky": leaky_relu, "relu": nn.relu, "logistic": nn.sigmoid}
-
-
-def _flatten(x):
-    """[B, H, W, C] -> [B, C*H*W] in Darknet's order: channel, row, column."""
-    return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
-
-
-class Connected(nn.Module):
-    """Darknet's [connected] layer (SPEC 4.6): y = activation(norm(x W) or x W + bias) of the flattened input."""
-
-    features: int
-    activation: Callable | None = leaky_relu
-    norm: Callable[..., nn.Module] | None = None
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x, train: bool = False):
-        """[B, H, W, C] -> [B, 1, 1, features]."""
-        x = _flatten(x).astype(self.dtype)
-        kernel = self.param("kernel", nn.initializers.he_normal(), (x.shape[1], self.features), self.param_dtype)
-        x = x @ kernel.astype(self.dtype)
-        if self.norm is None:
-            x = x + self.param("bias", nn.initializers.zeros, (self.features,), self.param_dtype).astype(self.dtype)
-        else:
-            x = self.norm(param_dtype=self.param_dtype, name="norm")(x, train)
-        x = x if self.activation is None else self.activation(x)
-        return x[:, None, None]
-
-
-class Local(nn.Module):
-    """Darknet's [local] layer (SPEC 4.7): a convolution whose filters and bias differ from position to position.
-
-    `padding` zeros stand above and left of the input, and as many as the last window needs below and right of it.
-    """
-
-    filters: int
-    size: int
-    stride: int
-    padding: int
-    out_size: tuple[int, int]
-    activation: Callable | None = leaky_relu
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x):
-        """[B, H, W, C] -> [B, *out_size, filters]."""
-        bank = (*self.out_size, self.size, self.size, x.shape[3], self.filters)
-        initializer = nn.initializers.variance_scaling(
-            2.0, "fan_in", "truncated_normal", in_axis=(2, 3, 4), out_axis=5, batch_axis=(0, 1)
-        )
-        kernel = self.param("kernel", initializer, bank, self.param_dtype)
-        bias = self.param("bias", nn.initializers.zeros, (*self.out_size, self.filters), self.param_dtype)
-        spans = [(count - 1) * self.stride + 1 for count in self.out_size]
-        ends = [
-            max(span + self.size - 1 - self.padding - side, 0) for span, side in zip(spans, x.shape[1:3], strict=True)
-        ]
-        x = jnp.pad(x.astype(self.dtype), ((0, 0), *((self.padding, end) for end in ends), (0, 0)))
-        patches = [
-            x[:, row : row + spans[0] : self.stride, column : column + spans[1] : self.stride]
-            for row in range(self.size)
-            for column in range(self.size)
-        ]
-        patches = jnp.stack(patches, 3)
-        kernel = kernel.reshape(*self.out_size, self.size**2, *bank[4:]).astype(self.dtype)
-        x = jnp.einsum("bhwkc,hwkcn->bhwn", patches, kernel) + bias.astype(self.dtype)
-        return x if self.activation is None else self.activation(x)
 
 
 class Network(nn.Module):
@@ -178,9 +120,9 @@ def _head_output(layers: tuple[plan.Layer, ...], outputs: list):
         case plan.Region():
             return x.reshape(*x.shape[:3], layer.num, layer.coords + 1 + layer.classes)
         case plan.Softmax():
-            return _flatten(x) / layer.temperature
+            return flatten(x) / layer.temperature
         case plan.Detection():
-            return _flatten(x)
+            return flatten(x)
     return x
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from yolo9000_jax.boxes import iou_cxcywh, shape_iou
+from yolo9000_jax.decode import place_boxes
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.wordtree.softmax import path_cross_entropies, path_loss
 
@@ -59,6 +60,7 @@ def region_loss(
     bias_match=True,
     background=False,
     class_activation="softmax",
+    location="direct",
     tree=None,
     image_labels=None,
     class_box="darknet",
@@ -84,6 +86,9 @@ def region_loss(
         bias_match: choose the anchor by the prior's shape; False: by the predicted shape.
         background: objectness is the first entry of a softmax over background and classes, as Darknet has it.
         class_activation: "softmax" or "logistic"; the latter lets a box have several labels. Unused with a tree.
+        location: what x and y say. "direct": where in its cell the centre is, through a sigmoid; "offset": how far from
+            the middle of its cell, in widths and heights of the prior and without bounds, as in region proposal
+            networks (paper, "Direct location prediction"; decode.place_boxes). Their errors are squared either way.
         tree: a WordTree of C nodes: one softmax per group of siblings, trained along the path of the label.
         image_labels: [B] int, a classification image's node, -1 for a detection image; None: all are detection images.
         class_box: the box that a classification image trains is the one with the highest objectness * P(label)
@@ -98,14 +103,14 @@ def region_loss(
     Raises:
         UserError: unknown or conflicting options.
     """
-    _check_options(class_activation, background, tree, image_labels, class_box, class_objectness)
+    _check_options(class_activation, location, background, tree, image_labels, class_box, class_objectness)
     batch, height, width, anchors, entries = raw.shape
     anchors_cells, grid_wh = jnp.asarray(anchors_cells, raw.dtype), jnp.asarray([width, height], raw.dtype)
     rows = raw.reshape(batch, -1, entries)
     class_only = jnp.zeros(batch, bool) if image_labels is None else image_labels >= 0
     mask = mask & ~class_only[:, None]
     boxes_cxcywh = jnp.where(mask[..., None], boxes_cxcywh, 0.5)
-    predicted = jax.lax.stop_gradient(_all_boxes(raw, anchors_cells))  # [B,N,4]
+    predicted = jax.lax.stop_gradient(_all_boxes(raw, anchors_cells, location))  # [B,N,4]
     truth = _assign(predicted, boxes_cxcywh, mask, anchors_cells, (height, width), bias_match)
     if image_labels is not None:
         chosen = _choose_box(jax.lax.stop_gradient(rows), image_labels, anchors, tree, class_box)
@@ -114,14 +119,19 @@ def region_loss(
     owner = jnp.take_along_axis(rows, truth.index[..., None], axis=1)  # [B,T,5+C]
     owned = _any_at(truth.index, truth.owns | truth.class_only, rows.shape[1])  # [B,N]
     prior_wh = anchors_cells[truth.anchor]
-    iou = iou_cxcywh(jax.lax.stop_gradient(_decode(owner, truth.cell_xy, prior_wh, grid_wh)), boxes_cxcywh)
+    responsible = jax.lax.stop_gradient(place_boxes(owner, truth.cell_xy, prior_wh, grid_wh, location))
+    iou = iou_cxcywh(responsible, boxes_cxcywh)
 
     pulled = ~owned & ~class_only[:, None] & (seen < warmup_images)
-    xy, wh = _coordinate_losses(rows, jnp.where(pulled, WARMUP_SCALE, 0), 0.5, 0.0)
+    middle = 0.5 if location == "direct" else 0.0
+    xy, wh = _coordinate_losses(rows, jnp.where(pulled, WARMUP_SCALE, 0), middle, 0.0, location)
     weight = jnp.where(truth.owns, coord_scale * (2 - boxes_cxcywh[..., 2] * boxes_cxcywh[..., 3]), 0)
     target_xy = boxes_cxcywh[..., :2] * grid_wh - truth.cell_xy
+    if location == "offset":
+        target_xy = (target_xy - 0.5) / prior_wh
     target_wh = jnp.log(boxes_cxcywh[..., 2:] * grid_wh / prior_wh)
-    xy, wh = (a + b for a, b in zip((xy, wh), _coordinate_losses(owner, weight, target_xy, target_wh), strict=True))
+    own = _coordinate_losses(owner, weight, target_xy, target_wh, location)
+    xy, wh = xy + own[0], wh + own[1]
 
     empty = ~owned & (_best_iou(predicted, boxes_cxcywh, mask) <= ignore_threshold)
     weight = jnp.where(truth.owns, object_scale, 0)
@@ -153,9 +163,10 @@ def region_loss(
     )
 
 
-def _check_options(class_activation, background, tree, image_labels, class_box, class_objectness):
+def _check_options(class_activation, location, background, tree, image_labels, class_box, class_objectness):
     options = {
         "class_activation": (class_activation, ("softmax", "logistic")),
+        "location": (location, ("direct", "offset")),
         "class_box": (class_box, ("darknet", "paper")),
         "class_objectness": (class_objectness, ("darknet", "paper")),
     }
@@ -168,16 +179,11 @@ def _check_options(class_activation, background, tree, image_labels, class_box, 
         raise UserError("image_labels need a tree: classification images are trained on its paths")
 
 
-def _decode(rows, cell_xy, prior_wh, grid_wh):
-    """Boxes, fractions of the network input, from raw x, y, w, h, ... [...,4+] (SPEC 5.2; paper, section 2)."""
-    centre = (cell_xy + jax.nn.sigmoid(rows[..., :2])) / grid_wh
-    return jnp.concatenate([centre, prior_wh * jnp.exp(rows[..., 2:4]) / grid_wh], axis=-1)
-
-
-def _all_boxes(raw, anchors_cells):
+def _all_boxes(raw, anchors_cells, location):
     batch, height, width = raw.shape[:3]
     cell_xy = jnp.stack(jnp.meshgrid(jnp.arange(width), jnp.arange(height)), axis=-1)[:, :, None]
-    return _decode(raw, cell_xy, anchors_cells, jnp.asarray([width, height], raw.dtype)).reshape(batch, -1, 4)
+    grid_wh = jnp.asarray([width, height], raw.dtype)
+    return place_boxes(raw, cell_xy, anchors_cells, grid_wh, location).reshape(batch, -1, 4)
 
 
 def _assign(predicted, boxes_cxcywh, mask, anchors_cells, grid, bias_match) -> _Assignment:
@@ -228,9 +234,10 @@ def _best_iou(predicted, boxes_cxcywh, mask):
     return jnp.max(jnp.where(mask[:, None], iou, 0), axis=-1)
 
 
-def _coordinate_losses(rows, weight, target_xy, target_wh):
-    """Half the weighted squares of the errors in (sigmoid x, sigmoid y) and in (w, h)."""
-    errors = target_xy - jax.nn.sigmoid(rows[..., :2]), target_wh - rows[..., 2:4]
+def _coordinate_losses(rows, weight, target_xy, target_wh, location):
+    """Half the weighted squares of the errors in (x, y), after the sigmoid if there is one, and in (w, h)."""
+    xy = jax.nn.sigmoid(rows[..., :2]) if location == "direct" else rows[..., :2]
+    errors = target_xy - xy, target_wh - rows[..., 2:4]
     return tuple(jnp.sum(weight[..., None] * jnp.square(error)) / 2 for error in errors)
 
 

@@ -1,13 +1,13 @@
 """Darknet-19, the paper's classification network (section 3, table 6)."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from yolo9000_jax.models.layers import BatchNorm, Conv, max_pool, scaled
+from yolo9000_jax.models.layers import BatchNorm, Conv
+from yolo9000_jax.models.trunk import Trunk
 
 # (filters, kernel size) of each convolution; a max pool stands between the stages.
 STAGES = (
@@ -20,31 +20,13 @@ STAGES = (
 )
 
 
-class Darknet19Trunk(nn.Module):
+class Darknet19Trunk(Trunk):
     """The 18 convolutions before the classifier's last one, shared by classifier and detector.
 
-    Attributes: `width` multiplies every layer's filters; `norm` makes the batch-norm modules.
+    images [B, H, W, 3] -> (fine [B, H/16, W/16, 512 width], coarse [B, H/32, W/32, 1024 width]).
     """
 
-    width: float = 1.0
-    norm: Callable[..., nn.Module] | None = BatchNorm
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, images, train: bool = False):
-        """images [B, H, W, 3] -> (fine [B, H/16, W/16, 512 width], coarse [B, H/32, W/32, 1024 width])."""
-        conv = partial(Conv, norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
-        x = images.astype(self.dtype)
-        number = 0
-        for stage, layers in enumerate(STAGES):
-            if stage:
-                fine = x
-                x = max_pool(x)
-            for filters, size in layers:
-                number += 1
-                x = conv(scaled(filters, self.width), size, name=f"conv{number}")(x, train)
-        return fine, x
+    stages = STAGES
 
 
 class Darknet19(nn.Module):

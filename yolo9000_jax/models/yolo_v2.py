@@ -9,9 +9,13 @@ import jax.numpy as jnp
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.darknet19 import Darknet19Trunk
+from yolo9000_jax.models.extraction import ExtractionTrunk
 from yolo9000_jax.models.layers import BatchNorm, Conv, reorg, scaled
+from yolo9000_jax.models.trunk import choose, names_after
 
 STRIDE = 32
+# By its name, a trunk and how many 3x3 convolutions follow it.
+TRUNKS = {"darknet19": (Darknet19Trunk, 3), "extraction": (ExtractionTrunk, 4)}
 # Priors of Darknet's yolov2-voc.cfg (w, h in cells of 32 pixels), SPEC 14 item 12.
 VOC_ANCHORS_CELLS = (
     (1.3221, 1.73145),
@@ -23,20 +27,24 @@ VOC_ANCHORS_CELLS = (
 
 
 class YoloV2(nn.Module):
-    """Darknet-19's trunk, three 3x3 convolutions with the passthrough between them, and a 1x1 convolution to the boxes.
+    """A trunk, 3x3 convolutions with the passthrough before the last of them, and a 1x1 convolution to the boxes.
 
     Attributes:
       num_classes: classes of each box.
       anchors_cells: A priors (w, h) in cells of 32 pixels.
       width: multiplies every layer's filters.
       passthrough: bring the fine 1/16 features to the head (paper, "Fine-Grained Features"; SPEC 4.5).
-      norm: makes the batch-norm modules.
+      trunk: "darknet19", with three more convolutions; or "extraction", with four: YOLOv1 up to its last convolution,
+        less one halving of the resolution (the stride of conv22), as the paper's row "convolutional" has it (section
+        2, "Convolutional With Anchor Boxes").
+      norm: makes the batch-norm modules; None means biases instead.
     """
 
     num_classes: int = 20
     anchors_cells: Sequence[tuple[float, float]] = VOC_ANCHORS_CELLS
     width: float = 1.0
     passthrough: bool = True
+    trunk: str = "darknet19"
     norm: Callable[..., nn.Module] | None = BatchNorm
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
@@ -54,13 +62,15 @@ class YoloV2(nn.Module):
         options = dict(norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
         conv = partial(Conv, **options)
         wide = scaled(1024, self.width)
-        fine, x = Darknet19Trunk(self.width, name="trunk", **options)(images, train)
-        x = conv(wide, name="conv19")(x, train)
-        x = conv(wide, name="conv20")(x, train)
+        trunk, count = choose(TRUNKS, self.trunk, "trunk")
+        *names, last = names_after(trunk, count)
+        fine, x = trunk(self.width, name="trunk", **options)(images, train)
+        for name in names:
+            x = conv(wide, name=name)(x, train)
         if self.passthrough:
             side = conv(scaled(64, self.width), 1, name="passthrough")(fine, train)
             x = jnp.concatenate([reorg(side), x], axis=-1)
-        x = conv(wide, name="conv21")(x, train)
+        x = conv(wide, name=last)(x, train)
         anchors, entries = len(self.anchors_cells), 5 + self.num_classes
         start = {"kernel_init": nn.initializers.normal(0.01), "bias_init": _prior_bias(entries)}
         x = Conv(anchors * entries, 1, activation=None, name="boxes", **options | {"norm": None} | start)(x, train)
