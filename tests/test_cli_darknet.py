@@ -8,8 +8,10 @@ from PIL import Image
 
 from tests import tiny
 from tests.darknet.test_convert import classifier, detector
-from tests.darknet.test_load import REGION, write_net
+from tests.darknet.test_load import NET, REGION, write_net
+from yolo9000_jax.darknet.cfg import parse_cfg
 from yolo9000_jax.darknet.convert import from_workdir
+from yolo9000_jax.darknet.weights import write_weights
 
 
 @pytest.fixture
@@ -83,6 +85,41 @@ def test_classify(tmp_path, picture, run, refused):
     assert (status, error) == (0, "") and "top1 0.5000\ntop5 1.0000\nimages 2" in output
     assert json.loads((tmp_path / "e.json").read_text())["per_class"]["n00000003"]["top1"] == 0
     assert "--report is for detectors" in refused("evaluate", *arguments, "--report", tmp_path / "r")
+
+
+def test_a_yolo_v1_network(tmp_path, picture, run, refused):
+    """One cell of two boxes over a black picture: the biases of the last layer are its output."""
+    head = "[connected]\noutput=12\nactivation=linear\n[detection]\nclasses=2\nnum=2\ncoords=4\nside=1\nsqrt=1\n"
+    cfg = parse_cfg(NET.format(1) + head)
+    arrays = {layer.index: {k: np.zeros(v) for k, v in layer.parameters().items()} for layer in cfg.layers[:2]}
+    left, right = (0.25, 0.5, 0.5**0.5, 0.5), (0.75, 0.5, 0.5**0.5, 0.5)  # half the picture wide, a quarter of it high
+    arrays[1]["biases"] = np.array([0.1, 0.9, 0.8, 0.5, *left, *right])
+    (tmp_path / "v1.cfg").write_text(NET.format(1) + head)
+    write_weights(tmp_path / "v1.weights", cfg, arrays)
+    (tmp_path / "a.names").write_text("cat\ndog\n")
+    arguments = ["--cfg", tmp_path / "v1.cfg", "--weights", tmp_path / "v1.weights", "--names", tmp_path / "a.names"]
+    status, _, error = run("predict", picture, *arguments, "--threshold", 0.4, "--json", tmp_path / "p.json")
+    assert (status, error) == (0, "")
+    ((best, other),) = (item["detections"] for item in json.loads((tmp_path / "p.json").read_text()))
+    assert best == {"box_xyxy": [0.0, 15.0, 40.0, 25.0], "score": 0.72, "class": 1, "label": "dog"}, "stretched"
+    assert other["box_xyxy"] == [40.0, 15.0, 80.0, 25.0] and other["score"] == 0.45
+    (tmp_path / "data/Annotations").mkdir(parents=True)
+    (tmp_path / "data/JPEGImages").mkdir()
+    picture.rename(tmp_path / "data/JPEGImages/a.png")
+    (tmp_path / "data/Annotations/a.xml").write_text(ANNOTATION)
+    data = ["--dataset", f"voc:{tmp_path / 'data'}"]
+    status, output, error = run("evaluate", *arguments, *data, "--json", tmp_path / "e.json")
+    assert (status, error) == (0, "") and "dog" in output
+    assert json.loads((tmp_path / "e.json").read_text())["voc_ap50"] == 1
+    letterboxed = json.loads((tmp_path / "e.json").read_text())
+    run("evaluate", *arguments, *data, "--json", tmp_path / "e.json", "--resize", "letterbox")
+    assert json.loads((tmp_path / "e.json").read_text()) != letterboxed
+    assert "takes [batch, 32, 32, 3]" in refused("evaluate", *arguments, *data, "--size", 64)
+
+
+ANNOTATION = """<annotation><filename>a.png</filename><size><width>80</width><height>40</height><depth>3</depth></size>
+<object><name>dog</name><difficult>0</difficult><bndbox><xmin>1</xmin><ymin>16</ymin><xmax>40</xmax><ymax>25</ymax>
+</bndbox></object></annotation>"""
 
 
 def test_evaluate_as_the_workdir_it_comes_from(trained, tmp_path, run):
