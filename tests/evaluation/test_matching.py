@@ -13,6 +13,7 @@ from yolo9000_jax.detector import Detector
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import classification
 from yolo9000_jax.evaluation.detection import evaluate
+from yolo9000_jax.heads import RegionHead
 from yolo9000_jax.wordtree.tree import WordTree
 
 RIGHT = [8, 6, 40, 30]
@@ -53,12 +54,31 @@ def test_a_tree_is_judged_by_the_nodes_of_the_classes():
     raw = np.array(grid((*BOX, 0.9, 1)), np.float32)  # two classes; a root before them
     raw = np.concatenate([raw[..., :5], np.zeros((*raw.shape[:3], 1)), raw[..., 5:]], -1)
     nested = tuple(tuple(tuple(tuple(map(float, a)) for a in cell) for cell in line) for line in raw)
-    detect = Detector(Fixed(nested), {}, tree.names, [ANCHOR], (64, 64), "stretch", tree=tree, synsets=tree.synsets)
+    head = RegionHead([ANCHOR], tree=tree)
+    detect = Detector(Fixed(nested), {}, tree.names, head, (64, 64), "stretch", synsets=tree.synsets)
     (first,) = detect.stream([np.zeros((60, 80, 3), np.uint8)], batch_size=1)
     assert first.labels == ("dog",) and first.paths == (("animal", "dog"),)
     records = [record(0, [RIGHT], [1]), record(1, [RIGHT], [1])]
     found = evaluate(detect, Dataset("test", "all", ("cats", "dogs"), records, ("n00000002", "n00000003")))
     assert found["per_class"]["dogs"]["voc_ap50"] == 1.0 and found["per_class"]["cats"]["detections"] == 0
+
+
+@pytest.mark.parametrize("seen", [("Cat", "sofa"), ("n00000002", "n00000009"), ("cat",)])
+def test_seen_and_unseen_classes(seen):
+    """Dogs are always found, cats never, horses are in no picture; zebras the detector lacks."""
+    names, synsets = ("cat", "dog", "horse"), ("n00000002", "n00000003", "n00000004")
+    raw = np.array(grid((*BOX, 0.9, 1)), np.float32)
+    raw = np.concatenate([raw, np.full((*raw.shape[:3], 1), -20)], -1)
+    nested = tuple(tuple(tuple(tuple(map(float, a)) for a in cell) for cell in line) for line in raw)
+    detect = Detector(Fixed(nested), {}, names, RegionHead([ANCHOR]), (64, 64), "stretch", synsets=synsets)
+    records = [record(0, [RIGHT], [1]), record(1, [RIGHT], [2])]
+    data = Dataset("test", "all", ("zebra", "dog", "cat", "horse"), records, ("n00000008", *synsets[1::-1], synsets[2]))
+    found = evaluate(detect, data, seen=seen)
+    assert (found["voc_ap50_seen"], found["voc_ap50_unseen"], found["voc_ap50"]) == (0.0, 1.0, 0.5)
+    assert found["seen_classes"] == ["cat"] and found["unseen_classes"] == ["dog", "horse"]
+    found = evaluate(detect, data, seen=[])
+    assert (found["voc_ap50_seen"], found["voc_ap50_unseen"], found["seen_classes"]) == (None, 0.5, [])
+    assert "voc_ap50_seen" not in evaluate(detect, data)
 
 
 class Colours(nn.Module):

@@ -12,8 +12,10 @@ from PIL import Image
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.voc import Detections, Truth, evaluate_detections
+from yolo9000_jax.report.comparisons import plot_accuracy_speed, plot_anchors
 from yolo9000_jax.report.draw import VERDICT_COLORS, class_color, contact_sheet, draw_against_truth, draw_boxes
-from yolo9000_jax.report.plots import plot_anchors, plot_curves, plot_precision_recall, read_metrics
+from yolo9000_jax.report.plots import plot_curves, plot_precision_recall, read_metrics
+from yolo9000_jax.report.style import check_output
 
 
 def picture(height=120, width=160, value=127):
@@ -158,6 +160,8 @@ def test_contact_sheet():
         (lambda: contact_sheet([], 3), "0 pictures"),
         (lambda: contact_sheet([picture()], 3, captions=["a", "b"]), "1 pictures with 2 captions"),
         (lambda: plot_anchors({}, "x.png"), "number of priors"),
+        (lambda: plot_anchors({"a": {}}, "x.png"), "number of priors"),
+        (lambda: plot_accuracy_speed({"a": []}, {}, "x.png"), "no speeds"),
         (lambda: plot_precision_recall(evaluate_detections([], [], 1), ["cat"], "x.png"), "no class has a truth"),
     ],
 )
@@ -225,10 +229,33 @@ def test_precision_recall(tmp_path, num_classes):
 
 
 def test_anchors(tmp_path):
-    plot_anchors({5: 0.61, "1": 0.4, 9: 0.67}, tmp_path / "plain.png")
-    marks = {f"other {i}": (i, 0.5) for i in range(1, 12)}
-    plot_anchors({k: 1 - 0.6 / k for k in range(1, 16)}, tmp_path / "marked.svg", marks)
+    plot_anchors({"$a_set": {5: 0.61, "1": 0.4, 9: 0.67}}, tmp_path / "plain.png")
+    curves = {name: {k: 1 - 0.6 / k for k in range(1, 16)} for name in ("one", "other")}
+    marks = {"one": {f"method {i}": (i, 0.5) for i in range(1, 12)}}
+    plot_anchors(curves, tmp_path / "marked.svg", marks, {name: [[0.1, 0.2], [0.3, 0.1]] for name in curves})
     check_plot(tmp_path / "plain.png")
-    assert (tmp_path / "marked.svg").read_text().count("<path") > 20
+    assert (tmp_path / "marked.svg").read_text().count("<path") > 40
     with pytest.raises(UserError, match="plot.docx: cannot write"):
-        plot_anchors({1: 0.4}, tmp_path / "plot.docx")
+        plot_anchors({"one": {1: 0.4}}, tmp_path / "plot.docx")
+
+
+def test_accuracy_against_speed(tmp_path):
+    """Whatever is measured is drawn without a warning: accuracies or none, a missing one, and cited numbers."""
+    cited = {"paper": [(288, 91, 0.69), (544, 40, 0.786)]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for number, aps in enumerate([(0.2, 0.3), (None, None), (0.2, None), (0.0, 0.0)]):
+            points = [(288, 30.0, 28.0, 31.0, aps[0]), (544, 8.0, 8.0, 8.5, aps[1])]
+            plot_accuracy_speed({"$this_machine": points}, cited, tmp_path / f"{number}.png")
+            check_plot(tmp_path / f"{number}.png")
+
+
+def test_a_plot_that_cannot_be_written_is_refused_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    for good in (None, tmp_path / "new/deep/a.png", tmp_path / "a.SVG"):
+        check_output(good)
+    for bad in (tmp_path / "a.docx", tmp_path / "a", tmp_path, tmp_path / "file/a.png"):
+        with pytest.raises(UserError, match="cannot be written") as caught:
+            check_output(bad)
+        assert str(bad) in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

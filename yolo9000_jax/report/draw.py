@@ -38,7 +38,7 @@ def draw_boxes(image_uint8, boxes_xyxy, captions, colors=None) -> np.ndarray:
     Args:
         image_uint8: [H, W, 3].
         boxes_xyxy: [N, 4] pixels of this picture.
-        captions: N strings; an empty one gets no tab.
+        captions: N strings, of one or more lines; an empty one gets no tab.
         colors: N RGB triples of 0..255; left out, N colours that differ.
     Returns:
         [H, W, 3] uint8, a new array.
@@ -180,21 +180,23 @@ class _Canvas:
         """Puts the captions' tabs, (frame, caption, color) each, the first where it likes best."""
         tabs = []
         for frame, caption, color in labelled:
-            text = _shorten(str(caption), self.font, self.picture.width - 2 * self._pad)
-            if text:
-                tabs.append((self._place(frame, text, [tab for tab, _, _ in tabs]), text, color))
-        for (x0, y0, x1, y1), text, color in reversed(tabs):
+            lines = [_shorten(line, self.font, self.picture.width - 2 * self._pad) for line in str(caption).split("\n")]
+            if any(lines):
+                tabs.append((self._place(frame, lines, [tab for tab, _, _ in tabs]), lines, color))
+        for (x0, y0, x1, y1), lines, color in reversed(tabs):
             self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=color)
-            self.draw.text((x0 + self._pad, (y0 + y1) / 2), text, font=self.font, fill=_ink_on(color), anchor="lm")
+            for number, line in enumerate(lines):
+                middle = y0 + (y1 - y0) * (2 * number + 1) / (2 * len(lines))
+                self.draw.text((x0 + self._pad, middle), line, font=self.font, fill=_ink_on(color), anchor="lm")
 
     @property
     def _pad(self):
         return max(2, round(1.5 * self.line))
 
-    def _place(self, frame, text, taken):
+    def _place(self, frame, lines, taken):
         """The tab's (x0, y0, x1, y1), end excluded: over the box, else in it, under it, at its foot, by free space."""
-        width = math.ceil(self.font.getlength(text)) + 2 * self._pad
-        height = min(_line_height(self.font) + self.line, self.picture.height)
+        width = math.ceil(max(map(self.font.getlength, lines))) + 2 * self._pad
+        height = min(len(lines) * _line_height(self.font) + self.line, self.picture.height)
         x0, y0, x1, y1 = frame
         lefts = (min(x0, self.picture.width - width), max(0, x1 + 1 - width))
         tops = (y0 - height, y0, y1 + 1, y1 + 1 - height)

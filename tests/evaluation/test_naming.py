@@ -1,0 +1,181 @@
+"""What a tree detector calls the objects it finds, with a detector that says what it is told."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.evaluation.test_detection import BOX
+from tests.test_detector import ANCHOR, Fixed, grid
+from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.detector import Detector, Result
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.evaluation.naming import assign, naming_confusion
+from yolo9000_jax.heads import RegionHead
+from yolo9000_jax.wordtree.tree import WordTree
+
+NAMES = ("cell", "platelet", "red", "white", "granulocyte", "lymphocyte", "neutrophil", "eosinophil")
+TREE = WordTree(tuple(f"n{node:08d}" for node in range(8)), [-1, -1, 0, 0, 3, 3, 4, 4], NAMES)
+CELL, PLATELET, RED, WHITE, GRANULOCYTE, LYMPHOCYTE, NEUTROPHIL, EOSINOPHIL = range(8)
+CLASSES = ("red", "neutrophil", "white", "lymphocyte", "platelet", "eosinophil")
+ROWS = ["neutrophil", "lymphocyte", "eosinophil"]
+PIXELS = np.zeros((60, 80, 3), np.uint8)
+
+
+def at(x):
+    """A box of its own for each x."""
+    return (20.0 * x, 0.0, 20.0 * x + 10, 10.0)
+
+
+def record(*objects):
+    """Objects are (box, name) or (box, name, difficult)."""
+    boxes = np.float32([box for box, *_ in objects]).reshape(-1, 4)
+    labels = np.int32([CLASSES.index(name) for _, name, *_ in objects])
+    difficult = np.array([bool(hard) for _, _, *hard in objects], bool)
+    return Record("a", None, 80, 60, boxes, labels, difficult, lambda: PIXELS)
+
+
+class Told:
+    """A detector that gives the answers it was made with, [(box, node)] a picture, best first."""
+
+    classes, synsets, tree = NAMES, TREE.synsets, TREE
+
+    def __init__(self, *answers):
+        self.answers = answers
+
+    def stream(self, pictures, **options):
+        self.options = options
+        for pixels, answer in zip(pictures, self.answers, strict=True):
+            boxes = np.float32([box for box, _ in answer]).reshape(-1, 4)
+            nodes = np.array([node for _, node in answer], int)
+            scores = np.linspace(1, 0.5, len(answer))
+            yield Result(pixels, boxes, scores, nodes, tuple(NAMES[node] for node in nodes))
+
+
+def confusion(records, answers, classes=CLASSES, **options):
+    detector = Told(*answers)
+    return naming_confusion(detector, Dataset("test", "all", classes, records, rendered=True), **options)
+
+
+def test_every_kind_of_answer():
+    """Truths are listed with both names, in either order, as data sets with both levels do."""
+    truths = [(at(x), name) for x in range(4) for name in ("white", "neutrophil")]
+    found = confusion(
+        [record(*truths), record((at(0), "lymphocyte"), (at(0), "white"), (at(1), "red"), (at(2), "neutrophil"))],
+        [
+            [(at(0), NEUTROPHIL), (at(1), GRANULOCYTE), (at(2), CELL), (at(3), LYMPHOCYTE)],
+            [(at(0), GRANULOCYTE), (at(1), RED), (at(3), NEUTROPHIL)],
+        ],
+    )
+    (group,) = found["groups"]
+    assert group["name"] == "white" and group["rows"] == ROWS
+    assert group["columns"] == [*ROWS, "undecided", "other", "missed"]
+    assert group["matrix"] == [[1, 1, 0, 2, 0, 1], [0, 0, 0, 0, 1, 0], [0] * 6]
+    for numbers in (group, found):
+        assert (numbers["truths"], numbers["detected"], numbers["right"]) == (6, 5, 1)
+        assert numbers["right_of_detected"] == pytest.approx(1 / 5)
+        assert numbers["right_of_all"] == pytest.approx(1 / 6)
+        assert numbers["most_common_of_all"] == pytest.approx(5 / 6)
+    assert found["images"] == 2
+
+
+def test_red_and_white_are_no_group_of_their_own_unless_named():
+    records = [record((at(0), "red"), (at(1), "neutrophil"), (at(2), "platelet"))]
+    answers = [[(at(0), RED), (at(1), EOSINOPHIL), (at(2), PLATELET)]]
+    assert confusion(records, answers)["truths"] == 1
+    found = confusion(records, answers, groups=["cell", "n00000003"])
+    assert [group["name"] for group in found["groups"]] == ["cell", "white"]
+    assert found["groups"][0]["rows"] == ["red"] and found["groups"][0]["matrix"] == [[1, 0, 0, 0]]
+    assert found["groups"][1]["rows"] == ROWS and (found["truths"], found["right"]) == (2, 1)
+
+
+def test_a_better_detection_has_the_object():
+    """Two detections of one object: the second is nobody's. One far from it is none of it."""
+    near = (0.0, 0.0, 10.0, 9.0)
+    answers = [[(near, EOSINOPHIL), (at(0), NEUTROPHIL)]]
+    found = confusion([record((at(0), "neutrophil"))], answers)
+    assert found["groups"][0]["matrix"][0] == [0, 0, 1, 0, 0, 0]
+    far = (0.0, 0.0, 10.0, 4.0)
+    assert confusion([record((at(0), "neutrophil"))], [[(far, NEUTROPHIL)]])["detected"] == 0
+    found = confusion([record((at(0), "neutrophil"))], [[(far, NEUTROPHIL)]], iou_threshold=0.4)
+    assert (found["detected"], found["right"]) == (1, 1)
+
+
+def test_objects_of_other_classes_take_their_own_detections():
+    """The red cell's detection also overlaps the white one; it belongs to the red cell, and the white one is missed."""
+    shifted = (0.0, 0.0, 10.0, 8.0)
+    found = confusion([record((at(0), "neutrophil"), (shifted, "red"))], [[(shifted, RED)]])
+    assert found["groups"][0]["matrix"][0] == [0, 0, 0, 0, 0, 1]
+
+
+def test_difficult_truths_do_not_count():
+    records = [record((at(0), "neutrophil", True), (at(1), "neutrophil"))]
+    assert confusion(records, [[(at(0), NEUTROPHIL)]])["truths"] == 1
+
+
+def test_pictures_without_anything():
+    found = confusion([record(), record((at(0), "red"))], [[(at(0), RED)], []])
+    assert (found["truths"], found["right_of_detected"], found["right_of_all"]) == (0, None, None)
+    assert found["groups"][0]["matrix"] == [[0] * 6] * 3
+
+
+def test_the_detector_goes_down_the_tree():
+    """A network, not a stub: sure of white, not of what kind, until the threshold is low enough."""
+    classes = np.full(8, -20.0)
+    classes[[CELL, WHITE, GRANULOCYTE, NEUTROPHIL]] = 20
+    classes[EOSINOPHIL] = 19.5  # the neutrophil's conditional probability is 0.62
+    raw = np.array(grid((*BOX, 0.9, 1)), np.float32)
+    raw = np.concatenate([raw[..., :5], np.broadcast_to(classes, (*raw.shape[:3], 8))], -1)
+    nested = tuple(tuple(tuple(tuple(map(float, a)) for a in cell) for cell in line) for line in raw)
+    head = RegionHead([ANCHOR], tree=TREE, hierarchy_rule="conditional")
+    detector = Detector(Fixed(nested), {}, NAMES, head, (64, 64), "stretch", synsets=TREE.synsets)
+    dataset = Dataset("test", "all", CLASSES, [record(((8, 6, 40, 30), "neutrophil"))] * 3, rendered=True)
+    for threshold, right in ((0.5, 3), (0.7, 0)):
+        found = naming_confusion(detector, dataset, hierarchical_threshold=threshold, batch_size=2)
+        assert (found["detected"], found["right"]) == (3, right)
+        assert found["groups"][0]["matrix"][0][:4] == [right, 0, 0, 3 - right]
+    assert naming_confusion(detector, dataset, threshold=0.95)["detected"] == 0
+
+
+boxes = st.tuples(*[st.integers(0, 6)] * 2, *[st.integers(1, 6)] * 2).map(
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
+
+
+@given(st.lists(boxes, max_size=6), st.lists(boxes, max_size=5))
+def test_assign_against_plain_loops(found, true):
+    owners = assign(np.array(found, float).reshape(-1, 4), np.array(true, float).reshape(-1, 4), 0.3)
+    expected = {}
+    for place, box in enumerate(found):
+        overlaps = [(iou(box, other), -m) for m, other in enumerate(true) if m not in expected]
+        if overlaps and max(overlaps)[0] >= 0.3:
+            expected[-max(overlaps)[1]] = place
+    assert owners.tolist() == [expected.get(m, -1) for m in range(len(true))]
+
+
+def iou(a, b):
+    width, height = (max(0, min(a[k + 2], b[k + 2]) - max(a[k], b[k])) for k in (0, 1))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return width * height / (sum(areas) - width * height)
+
+
+# Mistakes
+
+
+def test_a_group_without_classes():
+    with pytest.raises(UserError, match="group 'neutrophil': no class of the data set lies below"):
+        confusion([record()], [[]], groups=["neutrophil"])
+    with pytest.raises(UserError, match="no node is called 'bone'"):
+        confusion([record()], [[]], groups=["bone"])
+
+
+def test_no_groups_at_all():
+    with pytest.raises(UserError, match="name the nodes to look below"):
+        confusion([record()], [[]], classes=("red", "neutrophil", "platelet"))
+
+
+def test_without_a_tree():
+    detector = Told()
+    detector.tree = None
+    with pytest.raises(UserError, match="form no tree"):
+        naming_confusion(detector, Dataset("test", "all", CLASSES, [record()], rendered=True))

@@ -1,0 +1,153 @@
+"""The paper's comparisons as pictures: priors (Figure 2), accuracy against speed (Figure 4), and tables."""
+
+from itertools import cycle
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.report.style import (
+    COLORS,
+    GREY,
+    INK,
+    LEGEND,
+    LIGHT,
+    legend_entry,
+    name_axes,
+    new_figure,
+    plain,
+    save,
+    short_number,
+)
+
+MARKERS = "sD^vP*X"
+
+
+def plot_anchors(iou_by_k, output, marks=None, anchors=None) -> None:
+    """Draws how well priors fit the boxes of one or more data sets (the paper's Figure 2).
+
+    To the left the average IoU of the boxes with their closest prior against the number of priors; to the right, where
+    given, the shapes of some priors.
+
+    Args:
+        iou_by_k: {data set: {k: average IoU, 0..1}}.
+        output: the picture to write; its ending chooses the format.
+        marks: {data set: {label: (k, average IoU)}}, points to compare with, such as hand-picked priors.
+        anchors: {data set: shapes [k, 2], width and height as fractions of the picture}.
+    Raises:
+        UserError: there is no k to draw; the picture cannot be written.
+    """
+    curves = {name: sorted((int(k), 100 * iou) for k, iou in by_k.items()) for name, by_k in iou_by_k.items()}
+    marks = marks or {}
+    if not curves or not all(curves.values()):
+        raise UserError("no number of priors to draw: give the average IoU of at least one k")
+    figure, panels = new_figure(10.4 if anchors else 6.4, 4.9, 1, 2 if anchors else 1)
+    axes, markers = panels[0], {}
+    for (name, points), color in zip(curves.items(), cycle(COLORS), strict=False):
+        k, iou = zip(*points, strict=True)
+        axes.plot(k, iou, color=color, linewidth=2, marker="o", markersize=5, label=f"k-means, {plain(name)}")
+        for x, y in points if len(curves) == 1 else ():
+            axes.annotate(f"{y:.0f}", (x, y), (0, 6), textcoords="offset points", fontsize=8, ha="center")
+        hollow = {"markersize": 7, "markeredgecolor": color, "markerfacecolor": "white", "markeredgewidth": 1.6}
+        for label, (mark_k, mark_iou) in marks.get(name, {}).items():
+            marker = markers.setdefault(label, MARKERS[len(markers) % len(MARKERS)])
+            label = legend_entry(mark_iou, label if len(curves) == 1 else f"{label}, {name}")
+            axes.plot(mark_k, 100 * mark_iou, marker, linestyle="", label=label, zorder=3, **hollow)
+    name_axes(axes, "How well the priors fit the boxes", "number of priors k", "average IoU (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.06, y=0.1)
+    figure.legend(loc="outside lower left", ncols=len(curves), **LEGEND)
+    if anchors:
+        _draw_shapes(panels[1], anchors)
+    save(figure, output)
+
+
+def plot_accuracy_speed(curves, cited, output, metric="voc07_ap50") -> None:
+    """Draws accuracy against speed, one point an input size (the paper's Figure 4); without accuracies, speed by size.
+
+    Args:
+        curves: {name: [(size, images a second, slowest run, fastest run, average precision 0..1 or None)]}.
+        cited: {name: [(size, images a second, average precision)]}, others' numbers, in grey; may be empty.
+        output: the picture to write; its ending chooses the format.
+        metric: what the average precisions are called.
+    Raises:
+        UserError: there is nothing to draw; the picture cannot be written.
+    """
+    if not curves or not all(curves.values()):
+        raise UserError("no speeds to draw: give at least one size")
+    judged = all(point[4] is not None for points in curves.values() for point in points)
+    figure, (axes,) = new_figure(7.2, 5)
+    for (name, points), color in zip(curves.items(), cycle(COLORS), strict=False):
+        sizes, speeds, slowest, fastest, ap = (np.array(column, float) for column in zip(*points, strict=True))
+        spread = np.abs(np.stack([slowest, fastest]) - speeds)
+        style = {"color": color, "linewidth": 2, "marker": "o", "markersize": 6, "label": plain(name)}
+        style |= {"elinewidth": 1, "capsize": 3}
+        if judged:
+            axes.errorbar(speeds, 100 * ap, xerr=spread, **style)
+            _label_sizes(axes, sizes, speeds, 100 * ap, color)
+        else:
+            axes.errorbar(sizes, speeds, yerr=spread, **style)
+            axes.set_xticks(sizes)
+    for name, points in cited.items() if judged else ():
+        sizes, speeds, ap = (np.array(column, float) for column in zip(*points, strict=True))
+        style = {"color": GREY, "linewidth": 1.4, "linestyle": "--", "marker": "s", "markersize": 5}
+        axes.plot(speeds, 100 * ap, label=plain(name), **style)
+        _label_sizes(axes, sizes, speeds, 100 * ap, GREY)
+    if judged:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(short_number))
+        axes.xaxis.set_minor_locator(NullLocator())
+        name_axes(axes, "Accuracy against speed, by input size", "images per second", f"{metric} (%)")
+    else:
+        axes.set_ylim(bottom=0)
+        name_axes(axes, "Speed by input size", "side of the input (pixels)", "images per second")
+    axes.margins(x=0.08, y=0.16)
+    figure.legend(loc="outside lower left", **LEGEND)
+    save(figure, output)
+
+
+def plot_table(table, output) -> None:
+    """Writes a report.table.Table as a picture.
+
+    Raises:
+        UserError: the picture cannot be written.
+    """
+    lines, flush_right = [list(map(plain, line)) for line in table.lines()], table.flush_right()
+    figure = Figure((1, 0.24 * len(lines)), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    grid = axes.table([[f"  {cell}  " for cell in line] for line in lines], loc="upper left", edges="B")
+    grid.AXESPAD = 0
+    grid.auto_set_font_size(False)
+    grid.set_fontsize(10)
+    grid.auto_set_column_width(range(len(flush_right)))
+    for (row, column), cell in grid.get_celld().items():
+        cell.set(edgecolor=INK if row in (0, len(lines) - 1) else LIGHT, height=1 / len(lines))
+        alignment = "right" if flush_right[column] else "left"
+        cell.set_text_props(color=INK, ha=alignment, fontweight="bold" if row == 0 else "normal")
+    axes.set_title(plain(table.title), loc="left", fontsize=12, fontweight="bold", color=INK)
+    note = "\n".join(map(plain, table.note_lines()))
+    axes.annotate(note, (0, 0), (0, -6), "axes fraction", "offset points", fontsize=8, color=GREY, va="top")
+    save(figure, output, bbox_inches="tight", pad_inches=0.15)
+
+
+def _draw_shapes(axes, anchors) -> None:
+    """Priors as rectangles that share a corner, so that the opposite one stands at (width, height); a colour a set."""
+    for shapes, color in zip(anchors.values(), cycle(COLORS), strict=False):
+        for width, height in 100 * np.asarray(shapes):
+            axes.add_patch(Rectangle((0, 0), width, height, edgecolor=color, facecolor=(color, 0.06), linewidth=1.6))
+            axes.plot(width, height, "o", color=color, markersize=4)
+    reach = 108 * max(float(np.max(shapes)) for shapes in anchors.values())
+    axes.set(xlim=(0, reach), ylim=(0, reach), aspect="equal")
+    count = len(next(iter(anchors.values())))
+    name_axes(axes, f"The shapes of {count} priors", "width (% of the picture)", "height (% of the picture)")
+
+
+def _label_sizes(axes, sizes, x, y, color) -> None:
+    for size, at in zip(sizes, zip(x, y, strict=True), strict=True):
+        axes.annotate(f"{size:.0f}", at, (6, 5), textcoords="offset points", fontsize=8, color=color)

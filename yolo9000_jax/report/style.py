@@ -1,0 +1,78 @@
+"""How the package's plots look, and how they reach a file.
+
+The figures are made without pyplot, so they leave a notebook's own figures alone and need no display.
+"""
+
+import os
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from yolo9000_jax.errors import UserError
+
+INK, GREY, LIGHT = "#222222", "#8a8a8a", "#e3e3e3"
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#7f7f00", "#444444", "#b2182b")
+LEGEND = {"frameon": False, "fontsize": 9, "title_fontsize": 9}
+
+
+def new_figure(width_in, height_in, rows=1, columns=1):
+    """A figure and its flat array of axes in our plain style."""
+    figure = Figure((width_in, height_in), dpi=120, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(GREY)
+        axes.tick_params(colors=INK, labelsize=9, length=3, color=GREY)
+        axes.grid(color=LIGHT, linewidth=0.8)
+        axes.set_axisbelow(True)
+    return figure, grid
+
+
+def name_axes(axes, title, x, y) -> None:
+    """Gives axes their title and the names of their directions."""
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
+    axes.set_xlabel(x, color=INK)
+    axes.set_ylabel(y, color=INK)
+
+
+def legend_entry(share, name) -> str:
+    """Legend entry: a share in percent and a name."""
+    return f"{100 * share:.1f}  {plain(name)}"
+
+
+def plain(text) -> str:
+    """The text, in which a $ starts no formula."""
+    return str(text).replace("$", r"\$")
+
+
+def short_number(value, _position=None) -> str:
+    """1200000 as 1.2M, for the ticks of an axis."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{unit}" if value % (size / 10) == 0 else f"{value / size:.1f}{unit}"
+    return f"{value:.3g}"
+
+
+def check_output(output) -> None:
+    """Raises UserError for a picture that could not be written, before the work for it is done; None is no picture."""
+    if output is None:
+        return
+    path = Path(output)
+    known = path.suffix[1:].lower() in FigureCanvasAgg.get_supported_filetypes()
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not known or path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UserError(
+            f"{output}: a plot cannot be written there: name a .png, .svg or .pdf file in a folder of yours"
+        )
+
+
+def save(figure, output, **options) -> None:
+    """Writes a figure, making its folder; options as for savefig. Raises UserError where that cannot be done."""
+    try:
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(output, **options)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{output}: cannot write the plot ({error}): name a .png, .svg or .pdf file") from error
