@@ -1,4 +1,4 @@
-"""The demo of yolo9000_jax/demo.py as an experiment of 3500 steps.
+"""The demo of yolo9000_jax/demo.py as an experiment with fixed numbers of steps.
 
 yolo9000 train --config experiments/demo.py --workdir runs/demo
 """

@@ -14,7 +14,7 @@ from tests import tiny
 from tests.helpers import ROOT
 from yolo9000_jax import cli
 from yolo9000_jax import config as configs
-from yolo9000_jax.tasks import Detection
+from yolo9000_jax.tasks.detection import Detection
 
 CONFIG = "from tests.tiny import tiny_config\ndef get_config(row=None):\n    return tiny_config({!r})\n"
 
@@ -139,13 +139,13 @@ def test_wrong_command_lines(arguments, part, capsys):
 def test_workdirs_without_a_detector(verb, refused, tmp_path):
     assert f"{tmp_path}: no config.json" in refused(*verb, "--workdir", tmp_path)
     config = configs.detection()
-    config.data.classes = ("cat",)
+    config.model.classes = ("cat",)
     configs.save(config, tmp_path / "config.json")
     assert f"{tmp_path}: there is no checkpoint here yet; train first" in refused(*verb, "--workdir", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
-@pytest.mark.parametrize("size", [0, -32, 100])
+@pytest.mark.parametrize("size", [0, -32, 100, 999_999_968])
 def test_wrong_size(trained, refused, size):
     message = refused("predict", "a.jpg", "--workdir", trained, "--size", size)
     assert f"--size {size}: it must be a multiple of 32" in message

@@ -127,7 +127,7 @@ def test_override(key, value, expected):
         ("multi_scale", "(320, 'x')", ["multi_scale[1] is 'x'", "int"]),
         ("data.classes", "cat", ["data.classes is 'cat'", "('cat', 'dog')"]),
         ("model.anchors_cells", "(1, 2)", ["model.anchors_cells[0] is 1", "tuple"]),
-        ("augment.geometry", "crops", ["augment.geometry is 'crops'", "crop, place, none"]),
+        ("augment.geometry", "crops", ["augment.geometry is 'crops'", "crop, place, rotate_crop, none"]),
         ("evaluation.resize", "crop", ["evaluation.resize is 'crop'", "letterbox"]),
         ("optimizer.schedule", "linear", ["optimizer.schedule is 'linear'", "polynomial"]),
         ("model.compute_dtype", "float16", ["model.compute_dtype is 'float16'", "bfloat16"]),

@@ -17,7 +17,7 @@ from tests.helpers import ROOT
 from yolo9000_jax import config as configs
 from yolo9000_jax import train as training
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.tasks import Detection
+from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.training.checkpoint import Checkpoints
 from yolo9000_jax.training.parallel import check_batch_size
 
@@ -83,7 +83,7 @@ def test_pictures_and_curves(trained):
 
 def test_saved_config_is_settled(trained):
     config = configs.read(trained / "config.json")
-    assert config.data.classes == tiny.CLASSES and config.data.max_boxes == 1
+    assert config.model.classes == tiny.CLASSES and config.data.max_boxes == 1
     assert len(config.model.anchors_cells) == 2
 
 

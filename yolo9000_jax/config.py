@@ -4,6 +4,7 @@ import ast
 import difflib
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import ml_collections
@@ -14,22 +15,38 @@ from yolo9000_jax.errors import UserError
 FREE_ON_RESUME = ("log_every", "evaluate_every", "checkpoint_every", "evaluation.batch_size")
 
 CHOICES = {
-    "task": ("detection", "classification"),
+    "task": ("detection", "classification", "joint"),
+    "model.architecture": ("yolo_v2", "yolo_v1"),
+    "model.trunk": ("darknet19", "extraction", "tiny"),
+    "model.box_parametrisation": ("direct", "offset"),
+    "model.logits": ("linear", "leaky"),
+    "model.head": ("connected", "local", "direct"),
     "model.batch_norm": ("gpu", "cpu"),
     "model.compute_dtype": ("float32", "bfloat16"),
-    "augment.geometry": ("crop", "place", "none"),
+    "augment.geometry": ("crop", "place", "rotate_crop", "none"),
     "optimizer.schedule": ("steps", "polynomial", "cosine", "constant"),
+    "loss.class_box": ("paper", "darknet"),
+    "loss.class_objectness": ("paper", "darknet"),
     "evaluation.resize": ("stretch", "letterbox"),
+    "evaluation.hierarchy_rule": ("conditional", "darknet"),
 }
 POSITIVE = ("steps", "batch_size", "multi_scale_every", "log_every", "checkpoint_every", "evaluation.batch_size")
 # What belongs into the tuples that are empty by default.
-EXAMPLES = {"multi_scale": (320, 352), "model.anchors_cells": ((1.5, 2.0),), "data.classes": ("cat", "dog")}
+EXAMPLES = {
+    "multi_scale": (320, 352),
+    "model.anchors_cells": ((1.5, 2.0),),
+    "data.classes": ("cat", "dog"),
+    "model.classes": ("cat", "dog"),
+    "classification.classes": ("cat", "dog"),
+    "evaluation.classes": ("cat", "dog"),
+}
 
 
 def detection() -> ml_collections.ConfigDict:
-    """Every key of a detection experiment, with the paper's recipe as the default."""
+    """Every key of an experiment, with the paper's recipe for detection as the default."""
     c = ml_collections.ConfigDict()
-    c.task = "detection"
+    c.name = "experiment"  # names the folder of a run that pre-trains for others
+    c.task = "detection"  # "classification", "detection", or "joint" (paper, section 4)
     c.seed = 0
     c.steps = 1000  # updates in all
     c.batch_size = 64  # images an update, over all devices and hosts
@@ -40,32 +57,55 @@ def detection() -> ml_collections.ConfigDict:
     c.evaluate_every = 0  # steps; 0: only at the end
     c.checkpoint_every = 500
     c.init_from = ""  # weights to start from: a workdir's, matched by name and shape, or darknet:FILE.weights
+    c.pretraining = ml_collections.ConfigDict()  # the experiment to train first and to start from; empty: none
 
     c.model = ml_collections.ConfigDict()
+    c.model.architecture = "yolo_v2"  # of a detector; or "yolo_v1", which works at one input size
+    c.model.trunk = "darknet19"  # or "extraction", YOLOv1's; or "tiny", Fast YOLO's (yolo_v1 only)
+    c.model.use_batch_norm = True  # False: convolutions have biases instead
+    c.model.box_parametrisation = "direct"  # "direct" location prediction, or "offset" as region proposal networks
+    c.model.logits = "linear"  # end of extraction's classifier: "linear" (YOLOv1 paper) or "leaky" (Darknet)
+    c.model.head = "connected"  # of yolo_v1: "connected" (paper), "local" (Darknet), "direct" (Darknet's tiny one)
+    c.model.hidden = 0  # units, or filters, of that layer; 0: 4096, or 256, times width
+    c.model.dropout = 0.5  # after that layer
+    c.model.side = 7  # rows and columns of yolo_v1's grid
+    c.model.boxes_per_cell = 2  # of yolo_v1
+    c.model.classes = ()  # names of what it tells apart, which the run fills in; with a tree, of its detection classes
     c.model.width = 1.0  # multiplies the filters of every layer
     c.model.passthrough = True
     c.model.anchors_cells = ()  # priors (w, h) in cells of 32 pixels; empty: k-means on the training boxes
     c.model.num_anchors = 5  # how many, where k-means chooses them
+    c.model.tree = ""  # the classes form a WordTree: FILE.tree, "emoji" or "flat" (see tasks.trees)
     c.model.batch_norm = "gpu"  # divides by sqrt(var + 1e-5), as Darknet on a GPU; "cpu": by sqrt(var) + 1e-6
     c.model.batch_norm_momentum = 0.99
     c.model.sync_batch_norm = False  # share batch statistics over all devices
     c.model.compute_dtype = "float32"  # or "bfloat16"
 
     c.data = ml_collections.ConfigDict()
-    c.data.source = ""  # voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml, emoji
+    c.data.source = ""  # voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml, folders:DIR, tfds:NAME, emoji
     c.data.split = "train"
     c.data.classes = ()  # class names in order; empty: the source's own
     c.data.include_difficult = False  # train on boxes marked difficult (Darknet does not)
     c.data.max_boxes = 0  # boxes an image in a batch; 0: as many as the fullest picture has
 
+    c.classification = ml_collections.ConfigDict()  # of a joint experiment: pictures with a label and no box
+    c.classification.source = ""
+    c.classification.split = "train"
+    c.classification.classes = ()
+    c.classification.ratio = 4.0  # at most so many of them to one with boxes, which are repeated for it (paper: 4)
+
     c.augment = ml_collections.ConfigDict()
-    c.augment.geometry = "crop"  # "crop" (paper), "place" on grey (Darknet, SPEC 9), "none"
+    c.augment.geometry = "crop"  # "crop" (paper), "place" on grey (SPEC 9), "rotate_crop" (classifiers), "none"
     c.augment.jitter = 0.2  # share of the picture's sides that crop or place may move
     c.augment.flip = 0.5  # probability of mirroring left and right
     c.augment.flip_vertical = 0.0  # probability of mirroring up and down, for pictures without an up
     c.augment.hue = 0.1
     c.augment.saturation = 1.5
     c.augment.exposure = 1.5
+    c.augment.angle = 7.0  # of "rotate_crop": degrees to both sides; Darknet's numbers for 224 (SPEC 11)
+    c.augment.aspect = 0.75  # limit of the change of proportions, a factor
+    c.augment.min_crop = 128  # pixels that the picture's shorter side may be brought to before the crop
+    c.augment.max_crop = 448
 
     c.optimizer = ml_collections.ConfigDict()
     c.optimizer.learning_rate = 1e-3
@@ -89,16 +129,35 @@ def detection() -> ml_collections.ConfigDict:
     c.loss.warmup_images = 12800  # images during which all boxes are pulled to their priors
     c.loss.rescore = True  # objectness learns the IoU rather than 1
     c.loss.bias_match = True  # the responsible prior is chosen by the priors' shapes, not the predictions'
+    c.loss.class_box = "paper"  # box that a picture without boxes trains: likeliest label; "darknet": times objectness
+    c.loss.class_objectness = "paper"  # pulls that box's objectness up to .3; "darknet": pushes all others to 0
 
     c.evaluation = ml_collections.ConfigDict()
     c.evaluation.source = ""  # empty: as data.source
     c.evaluation.split = "val"
+    c.evaluation.classes = ()  # empty: as data.classes; with a tree, the source's own
     c.evaluation.image_size = 0  # 0: as image_size
     c.evaluation.resize = "stretch"  # or "letterbox"; of detection: classifiers crop
     c.evaluation.batch_size = 8
     c.evaluation.score_threshold = 0.005
     c.evaluation.nms_threshold = 0.45
+    c.evaluation.hierarchy_rule = "conditional"  # what "sure enough" is in a tree; "darknet": SPEC 7.3
     return c.lock()
+
+
+def classification() -> ml_collections.ConfigDict:
+    """Every key of a classification experiment, with the paper's recipe (section 3) as the default."""
+    c = detection()
+    c.task = "classification"
+    c.batch_size = 128
+    c.image_size = 224
+    c.augment.geometry = "rotate_crop"
+    c.augment.saturation = 0.75
+    c.augment.exposure = 0.75
+    c.optimizer.learning_rate = 0.1
+    c.optimizer.schedule = "polynomial"
+    c.evaluation.batch_size = 32
+    return c
 
 
 def from_scratch() -> ml_collections.ConfigDict:
@@ -124,7 +183,7 @@ def from_scratch() -> ml_collections.ConfigDict:
 def load(path: str, overrides: dict[str, str] | None = None) -> ml_collections.ConfigDict:
     """The config that `FILE[:ROW]` describes, with `{"a.b": "value"}` overrides, checked.
 
-    FILE is Python and holds `get_config(row=None)`. Raises UserError for a missing file, an unknown row or key, a value
+    FILE is Python and holds `get_config(row=…)`. Raises UserError for a missing file, an unknown row or key, a value
     of the wrong type.
     """
     file, _, row = str(path).partition(".py:")
@@ -133,14 +192,24 @@ def load(path: str, overrides: dict[str, str] | None = None) -> ml_collections.C
         raise UserError(f"{file}: no such config file; see experiments/ for examples")
     spec = importlib.util.spec_from_file_location("experiment", file)
     module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(Path(file).resolve().parent))  # a config may build on the one beside it
     try:
         spec.loader.exec_module(module)
         config = module.get_config(row) if row else module.get_config()
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
     except Exception as error:  # it is the user's program
         raise UserError(f"{path}: {type(error).__name__}: {_one_line(error)}") from error
+    finally:
+        sys.path.pop(0)
     return override(complete(config, file), overrides or {})
+
+
+def unknown_row(row: str, rows) -> UserError:
+    """The error of a config file that has no such row."""
+    near = difflib.get_close_matches(row, rows, 1)
+    hint = f"did you mean {near[0]}?" if near else f"the rows are {', '.join(rows)}"
+    return UserError(f"there is no row {row!r}; {hint}")
 
 
 def complete(config, where: str = "config") -> ml_collections.ConfigDict:
@@ -181,18 +250,27 @@ def _merge(full, given: dict, where: str, prefix: str) -> None:
         if isinstance(default, ml_collections.ConfigDict):
             if not isinstance(value, dict):
                 raise UserError(f"{where}: {prefix}{key} is a group of keys ({', '.join(default)}), not {value!r}")
+            if key == "pretraining" and value and not default:
+                with full.unlocked():
+                    full[key] = default = detection()
             _merge(default, value, where, f"{prefix}{key}.")
         else:
             name = prefix + key
-            full[key] = _convert(value, EXAMPLES.get(name, default), f"{where}: {name}")
+            full[key] = _convert(value, EXAMPLES.get(_without_stage(name), default), f"{where}: {name}")
             _check(full[key], name, where)
 
 
 def _check(value, name: str, where: str) -> None:
-    if name in CHOICES and value not in CHOICES[name]:
-        raise UserError(f"{where}: {name} is {value!r}; it can be {', '.join(CHOICES[name])}")
-    if name in POSITIVE and value < 1:
+    stage = _without_stage(name)
+    if stage in CHOICES and value not in CHOICES[stage]:
+        raise UserError(f"{where}: {name} is {value!r}; it can be {', '.join(CHOICES[stage])}")
+    if stage in POSITIVE and value < 1:
         raise UserError(f"{where}: {name} is {value}; it must be 1 or more")
+
+
+def _without_stage(name: str) -> str:
+    """The key's name in its own experiment: "pretraining.task" is the "task" of the one to train first."""
+    return name.rpartition("pretraining.")[2]
 
 
 def _convert(value, default, where: str):
@@ -232,7 +310,7 @@ def difference(old, new) -> list[str]:
     return [
         f"{key}: {before.get(key)!r} -> {after[key]!r}"
         for key in after
-        if key not in FREE_ON_RESUME and before.get(key) != after[key]
+        if _without_stage(key) not in FREE_ON_RESUME and before.get(key) != after[key]
     ]
 
 

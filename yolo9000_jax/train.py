@@ -10,57 +10,86 @@ from PIL import Image
 
 from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.tasks import Detection
-from yolo9000_jax.training import parallel, schedule, state, step
-from yolo9000_jax.training.checkpoint import Checkpoints, load_variables
+from yolo9000_jax.tasks import make_task
+from yolo9000_jax.tasks.trees import save_tree
+from yolo9000_jax.training import parallel, preemption, schedule, state, step
+from yolo9000_jax.training.checkpoint import Checkpoints, as_folder, latest_step, load_variables
+from yolo9000_jax.training.lock import claim
 from yolo9000_jax.training.logging import Log, say
 
 DARKNET = "darknet:"  # before the .weights file in init_from
 
 
-def train(config, workdir: str | Path) -> state.TrainState:
+def train(config, workdir: str | Path, stages: str | Path | None = None) -> state.TrainState:
     """Trains what the config describes, or carries on where a run in `workdir` stopped.
 
-    Leaves in `workdir`: config.json, checkpoints/ (latest and best), metrics.jsonl, tensorboard/, first_batch.png, and
-    report/ with the evaluation of the last state and the curves.
+    An experiment that `config.pretraining` names is trained first, in `stages`/its name (default: in
+    `workdir`/pretraining), unless it is there already; several runs may share `stages`.
 
-    Returns the last state. Raises UserError for wrong configs or data, for a workdir of another experiment, and when
-    the loss or the weights are no longer finite.
+    Leaves in `workdir`: config.json, checkpoints/ (latest and best), metrics.jsonl, tensorboard/, first_batch.png, the
+    tree of the classes if they form one, and report/ with the evaluation of the last state and the curves.
+
+    SIGTERM and Ctrl-C stop it between two steps, with a checkpoint. While it runs no other run can use `workdir`.
+
+    Returns the last state. Raises UserError for wrong configs or data, for a workdir of another experiment or in use,
+    when it is stopped, and when the loss or the weights are no longer finite.
     """
-    workdir = Path(workdir)
-    config = _continue_config(configs.complete(config), workdir)
-    if config.task != "detection":
-        raise UserError(f"task {config.task!r}: only detection can be trained")
+    workdir = as_folder(workdir)
+    with preemption.listen() as stop:
+        return _train(config, workdir, as_folder(stages) if stages else workdir / "pretraining", stop)
+
+
+def _train(config, workdir: Path, stages: Path, stop, wait: bool = False) -> state.TrainState:
+    config = configs.complete(config)
     parallel.check_batch_size(config.batch_size)
-    task = Detection(config, say)
-    config = task.config
-
-    optimizer, update = _machinery(task)
-    variables = task.init(config.seed)
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-    say(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
-
-    _make_workdir(workdir)
-    checkpoints = Checkpoints(workdir, task.metric)
-    try:
-        begun = checkpoints.latest_step is not None
-        if config.init_from and not begun:
-            variables = _start_from(variables, _read_start(config), config.init_from)
+    with claim(workdir, wait) as still_ours:
+        config = _continue_config(config, workdir)
+        start = _start(config, workdir, stages, stop)
+        task = make_task(config, say)
+        config = task.config
+        optimizer, update = _machinery(task)
+        variables = task.init(config.seed)
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+        say(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
+        begun = latest_step(workdir) is not None
+        if start and not begun:
+            variables = _start_from(variables, _read_start(start, config), start)
         current = state.create(variables, optimizer, average=config.optimizer.average_decay > 0)
-        if begun:
-            current = checkpoints.restore(current)
-            say(f"continuing {workdir} from step {int(current.step)}")
-            if int(current.step) >= config.steps:
-                say(f"all {config.steps} steps are done: nothing is left to do")
-        configs.save(config, workdir / "config.json")
-        return _run(task, current, update, checkpoints, workdir)
-    finally:
-        checkpoints.close()
+        checkpoints = Checkpoints(workdir, task.metric)
+        try:
+            if begun:
+                current = checkpoints.restore(current)
+                say(f"continuing {workdir} from step {int(current.step)}")
+            configs.save(config, workdir / "config.json")
+            if task.tree is not None:
+                save_tree(task.tree, task.nodes, workdir)
+            return _run(task, current, update, checkpoints, workdir, stop, still_ours)
+        finally:
+            checkpoints.close()
+
+
+def _start(config, workdir: Path, stages: Path, stop) -> str:
+    """Where the run takes its first weights from ("": nowhere), trained now if they have to be."""
+    if not config.pretraining:
+        return config.init_from
+    if config.init_from:
+        raise UserError("init_from and pretraining both say where to start from: leave one empty")
+    if latest_step(workdir) is not None:
+        return ""
+    stage, place = config.pretraining, stages / config.pretraining.name
+    _continue_config(configs.complete(stage), place)
+    if (latest_step(place) or 0) < stage.steps:
+        say(f"pre-training first: {stage.name}, in {place}")
+        _train(stage, place, stages, stop, wait=True)  # as another run may need it too, and be at it
+        say(f"pre-training done: {stage.name}")
+    else:
+        say(f"pre-training {stage.name} is in {place} already")
+    return str(place)
 
 
 def seconds_per_step(config, steps: int = 12) -> float:
     """Measured seconds of one training step of this config on this machine, its input included."""
-    task = Detection(configs.complete(config), lambda line: None)
+    task = make_task(configs.complete(config), lambda line: None)
     optimizer, update = _machinery(task)
     average = task.config.optimizer.average_decay > 0
     current = parallel.replicate(state.create(task.init(task.config.seed), optimizer, average))
@@ -81,7 +110,7 @@ def _machinery(task):
     return optimizer, parallel.map_step(step.make_step(task.loss, optimizer, rate, options.average_decay))
 
 
-def _run(task, current, update, checkpoints, workdir):
+def _run(task, current, update, checkpoints, workdir, stop, still_ours):
     config, start = task.config, int(current.step)
     log = Log(workdir, config.steps, config.batch_size, start)
     replicated = parallel.replicate(current)
@@ -90,11 +119,14 @@ def _run(task, current, update, checkpoints, workdir):
     batches, pending = task.batches(start), []
     log.restart_clock(start)
     try:
+        if start >= config.steps:
+            _finish(task, current, log, checkpoints, workdir)
         for number in range(start + 1, config.steps + 1):
             batch = _next(batches, task, number - 1)
             if number == 1:
                 Image.fromarray(task.draw_batch(batch)).save(workdir / "first_batch.png")
-            replicated, metrics = update(replicated, parallel.shard(batch))
+            with stop.held():
+                replicated, metrics = update(replicated, parallel.shard(batch))
             pending.append(metrics)
             last = number == config.steps
             evaluate = last or bool(config.evaluate_every) and number % config.evaluate_every == 0
@@ -102,10 +134,13 @@ def _run(task, current, update, checkpoints, workdir):
             if save or number % config.log_every == 0 or number == start + 1:
                 log.train(number, _average(pending, number, checkpoints.latest_step, workdir))
                 pending.clear()
+                still_ours()
+            stop.check(number)
             if save:
                 current = _finite(parallel.unreplicate(replicated), checkpoints.latest_step, workdir)
                 report = _evaluate(task, current, log, checkpoints, workdir if last else None) if evaluate else None
-                checkpoints.save(current, report)
+                with stop.held():
+                    checkpoints.save(current, report)
                 log.restart_clock(number)
     except KeyboardInterrupt:
         current = _finite(parallel.unreplicate(replicated), checkpoints.latest_step, workdir)
@@ -114,6 +149,15 @@ def _run(task, current, update, checkpoints, workdir):
     finally:
         log.close()
     return current
+
+
+def _finish(task, current, log, checkpoints, workdir: Path) -> None:
+    """What is left to do of a run whose steps are all done: the report, if it was stopped before that."""
+    if (workdir / "report" / "metrics.json").is_file():
+        say(f"all {task.config.steps} steps are done: nothing is left to do")
+    else:
+        say(f"all {task.config.steps} steps are done: the evaluation is left to do")
+        checkpoints.save(current, _evaluate(task, current, log, checkpoints, workdir))
 
 
 def _evaluate(task, current, log, checkpoints, workdir: Path | None) -> dict[str, float]:
@@ -181,21 +225,14 @@ def _diverged(what: str, number: int, saved_step: int | None, workdir: Path) -> 
     return UserError(f"{what} at step {number}; {kept}; {advice}")
 
 
-def _make_workdir(workdir: Path) -> None:
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{workdir}: cannot make this folder ({error.strerror}); choose another workdir") from error
-
-
 def _continue_config(config, workdir: Path):
     """The config to run: that of the workdir where a run began there, if it is the same experiment."""
     path = workdir / "config.json"
-    if not path.is_file() or not any((workdir / "checkpoints").glob("[0-9]*")):
+    if not path.is_file() or latest_step(workdir) is None:
         return config  # nothing is trained there yet
     before = configs.read(path)
     # What a run settles by itself it keeps.
-    for group, key in (("data", "classes"), ("data", "max_boxes"), ("model", "anchors_cells")):
+    for group, key in (("model", "classes"), ("data", "max_boxes"), ("model", "anchors_cells")):
         if not config[group][key]:
             config[group][key] = before[group][key]
     if changed := configs.difference(before, config):
@@ -205,13 +242,13 @@ def _continue_config(config, workdir: Path):
     return config
 
 
-def _read_start(config) -> dict:
-    """The variables that `init_from` names."""
-    if config.init_from.startswith(DARKNET):
+def _read_start(start: str, config) -> dict:
+    """The variables that `init_from` names, or that pre-training left."""
+    if start.startswith(DARKNET):
         from yolo9000_jax.darknet.convert import read_start
 
-        return read_start(config.init_from.removeprefix(DARKNET), config)
-    return load_variables(Path(config.init_from))
+        return read_start(start.removeprefix(DARKNET), config)
+    return load_variables(as_folder(start))
 
 
 def _start_from(variables, loaded, where: str):
@@ -230,6 +267,6 @@ def _start_from(variables, loaded, where: str):
     chosen = jax.tree_util.tree_map_with_path(choose, variables)
     total = len(jax.tree.leaves(variables))
     if not taken:
-        raise UserError(f"init_from {where}: none of its arrays fits this model; check model.width")
+        raise UserError(f"{where}: none of its arrays fits this model; check model.width")
     say(f"starting from {where}: {taken} of {total} arrays")
     return chosen

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 GREY = 127.0
-DRAWS = 11  # uniform random numbers that one example uses
+DRAWS = 12  # uniform random numbers that one example uses
 MIN_SIDE = 0.001  # a box whose visible part is smaller, as a share of the input, is dropped (SPEC 9)
 
 
@@ -90,6 +90,23 @@ def rotate_crop_transform(width, height, size, radians, scale, aspect, dx, dy):
             sin * step_x, cos * step_y, sin * low_x + cos * low_y + height / 2,
         ]
     )  # fmt: skip
+
+
+def rotate_crop(image, uniform, options, size):
+    """Darknet's crop for classifiers of uint8 [H, W, 3], with the options of config.augment: uint8 [size, size, 3]."""
+    height, width = tf.unstack(tf.shape(image)[:2])
+    transform = sample_rotate_crop(
+        tf.gather(uniform, [0, 1, 2, 3, 4, 5, 11]),  # those between are of the colours
+        width,
+        height,
+        size,
+        angle=options.angle,
+        aspect=options.aspect,
+        min_crop=options.min_crop,
+        max_crop=options.max_crop,
+        flip=options.flip,
+    )
+    return warp(image, transform, size, fill=0.0)
 
 
 def sample_rotate_crop(uniform, width, height, size, *, angle, aspect, min_crop, max_crop, flip):

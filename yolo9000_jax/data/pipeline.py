@@ -33,10 +33,35 @@ def detection_batches(
         images uint8 [b, S, S, 3]; colour float32 [b, 3] for `colour.distort`; boxes_cxcywh float32 [b, T, 4] fractions
         of the input; labels int32 [b, T]; mask bool [b, T].
     """
+    read = boxed_reader(dataset, config)
+
+    def example(place, size):
+        return detection_example(*read(place), place, size, config, max_boxes)
+
+    return batches_of(example, config, start_step, process_index, process_count)
+
+
+def classification_batches(dataset: Dataset, config, start_step: int, process_index: int = 0, process_count: int = 1):
+    """As `detection_batches`, of pictures with one label each: images, colour, and labels int32 [b]."""
+    read = labelled_reader(dataset, config)
+
+    def example(place, size):
+        image, label = read(place)
+        uniform = _draws(config, place)
+        if config.augment.geometry == "rotate_crop":
+            cropped = augment.rotate_crop(image, uniform, config.augment, size)
+        else:
+            cropped = augment.resample(image, _window(image, uniform, config), size)
+        return {"images": cropped, "colour": augment.sample_colour(uniform, config.augment), "labels": label}
+
+    return batches_of(example, config, start_step, process_index, process_count)
+
+
+def batches_of(example, config, start_step: int, process_index: int, process_count: int):
+    """Batches of `example(place, size)`, a dict of tensors for each place of the run, counted from 0."""
     share = config.batch_size // process_count
     first = process_index * share
     sizes = tf.constant(config.multi_scale or (config.image_size,), tf.int32)
-    load = (_rendered if dataset.rendered else _from_files)(dataset, config.data.include_difficult)
     seed = tf.constant(config.seed, tf.int64)
 
     def step_examples(step):
@@ -45,24 +70,6 @@ def detection_batches(
         )
         places = step * config.batch_size + tf.range(first, first + share, dtype=tf.int64)
         return tf.data.Dataset.from_tensor_slices((places, tf.repeat(sizes[draw], share)))
-
-    def example(place, size):
-        index = _record_at(place, seed, len(dataset))
-        uniform = tf.random.stateless_uniform([augment.DRAWS], tf.stack([seed, place]))
-        image, boxes_xyxy, labels = load(index)
-        height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-        window = augment.sample_window(uniform, config.augment, width, height)
-        boxes, keep = augment.move_boxes(boxes_xyxy, window)
-        boxes, labels = tf.boolean_mask(boxes, keep)[:max_boxes], tf.boolean_mask(labels, keep)[:max_boxes]
-        count, side = tf.shape(boxes)[0], boxes[:, 2:] - boxes[:, :2]
-        cxcywh = tf.concat([boxes[:, :2] + side / 2, side], 1)
-        return {
-            "images": augment.resample(image, window, size),
-            "colour": augment.sample_colour(uniform, config.augment),
-            "boxes_cxcywh": tf.ensure_shape(tf.pad(cxcywh, [[0, max_boxes - count], [0, 0]]), [max_boxes, 4]),
-            "labels": tf.ensure_shape(tf.pad(labels, [[0, max_boxes - count]]), [max_boxes]),
-            "mask": tf.range(max_boxes) < count,
-        }
 
     batches = (
         tf.data.Dataset.range(start_step, config.steps)
@@ -74,11 +81,76 @@ def detection_batches(
     return batches.as_numpy_iterator()
 
 
+def detection_example(image, boxes_xyxy, labels, place, size, config, max_boxes: int) -> dict:
+    """One picture as the network sees it: the entries of `detection_batches`, without the batch's axis."""
+    uniform = _draws(config, place)
+    window = _window(image, uniform, config)
+    boxes, keep = augment.move_boxes(boxes_xyxy, window)
+    boxes, labels = tf.boolean_mask(boxes, keep)[:max_boxes], tf.boolean_mask(labels, keep)[:max_boxes]
+    count, side = tf.shape(boxes)[0], boxes[:, 2:] - boxes[:, :2]
+    cxcywh = tf.concat([boxes[:, :2] + side / 2, side], 1)
+    return {
+        "images": augment.resample(image, window, size),
+        "colour": augment.sample_colour(uniform, config.augment),
+        "boxes_cxcywh": tf.ensure_shape(tf.pad(cxcywh, [[0, max_boxes - count], [0, 0]]), [max_boxes, 4]),
+        "labels": tf.ensure_shape(tf.pad(labels, [[0, max_boxes - count]]), [max_boxes]),
+        "mask": tf.range(max_boxes) < count,
+    }
+
+
+def _draws(config, place):
+    seed = tf.constant(config.seed, tf.int64)
+    return tf.random.stateless_uniform([augment.DRAWS], tf.stack([seed, place]))
+
+
+def _window(image, uniform, config):
+    height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
+    return augment.sample_window(uniform, config.augment, width, height)
+
+
+def boxed_reader(dataset: Dataset, config):
+    """place (int64) -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N])."""
+    difficult = config.data.include_difficult
+
+    def annotations(record):
+        keep = ~record.difficult | difficult
+        sides = np.float32([record.width, record.height] * 2)
+        return (record.boxes_xyxy[keep] / sides).astype(np.float32), record.labels[keep].astype(np.int32)
+
+    return _reader(dataset, config.seed, annotations)
+
+
+def labelled_reader(dataset: Dataset, config):
+    """place (int64) -> (image uint8 [H, W, 3], label int32), of a data set whose pictures have one label each."""
+
+    def annotations(record):
+        if len(record.labels) != 1:
+            raise UserError(f"{record.name}: has {len(record.labels)} labels; a classifier learns from folders:DIR")
+        return np.zeros((0, 4), np.float32), record.labels.astype(np.int32)
+
+    load = _reader(dataset, config.seed, annotations)
+
+    def read(place):
+        image, _, labels = load(place)
+        return image, labels[0]
+
+    return read
+
+
+def _reader(dataset: Dataset, seed: int, annotations):
+    load = (_rendered if dataset.rendered else _from_files)(dataset, annotations)
+    return lambda place: load(_record_at(place, tf.constant(seed, tf.int64), len(dataset)))
+
+
 def batch_records(dataset: Dataset, config, step: int) -> list[int]:
     """Indexes of the records in the batch of `step`: who is to blame when it cannot be read."""
-    places = tf.range(step * config.batch_size, (step + 1) * config.batch_size, dtype=tf.int64)
-    seed = tf.constant(config.seed, tf.int64)
-    return [int(_record_at(place, seed, len(dataset))) for place in places]
+    return records_at(dataset, config.seed, range(step * config.batch_size, (step + 1) * config.batch_size))
+
+
+def records_at(dataset: Dataset, seed: int, places) -> list[int]:
+    """Indexes of the records at these places of the run."""
+    seed, count = tf.constant(seed, tf.int64), len(dataset)
+    return [int(_record_at(tf.constant(place, tf.int64), seed, count)) for place in places]
 
 
 def _record_at(place, seed, count: int):
@@ -93,20 +165,14 @@ def fullest(dataset: Dataset, sample: int = 1000) -> int:
     return max((len(dataset[index].labels) for index in range(count)), default=1) or 1
 
 
-def _from_files(dataset: Dataset, include_difficult: bool):
-    """index -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N]), by tables in memory."""
-    keep = [~record.difficult | include_difficult for record in dataset]
-    boxes = [
-        record.boxes_xyxy[kept] / np.float32([record.width, record.height] * 2)
-        for record, kept in zip(dataset, keep, strict=True)
-    ]
-    ends = tf.constant(np.cumsum([0, *map(len, boxes)]), tf.int64)
-    boxes = tf.constant(np.concatenate(boxes).astype(np.float32).reshape(-1, 4))
-    labels = tf.constant(np.concatenate([r.labels[k] for r, k in zip(dataset, keep, strict=True)]), tf.int32)
+def _from_files(dataset: Dataset, annotations):
+    """index -> (image uint8 [H, W, 3], boxes_xyxy [N, 4], labels [M]), the annotations by tables in memory."""
+    boxes, labels = zip(*map(annotations, dataset), strict=True)
+    box_ends, label_ends = (tf.constant(np.cumsum([0, *map(len, rows)]), tf.int64) for rows in (boxes, labels))
+    boxes, labels = tf.constant(np.concatenate(boxes)), tf.constant(np.concatenate(labels))
     paths = tf.constant([record.image for record in dataset])
 
     def load(index):
-        mine = slice(ends[index], ends[index + 1])
         data = tf.io.read_file(paths[index])
         # TensorFlow reads no TIFF, and reads the palette numbers of a BMP as grey: Pillow decodes all but these two.
         image = tf.cond(
@@ -114,19 +180,21 @@ def _from_files(dataset: Dataset, include_difficult: bool):
             lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
             lambda: tf.numpy_function(lambda i: dataset[int(i)].read(), [index], tf.uint8, stateful=False),
         )
-        return tf.ensure_shape(image, [None, None, 3]), boxes[mine], labels[mine]
+        return (
+            tf.ensure_shape(image, [None, None, 3]),
+            boxes[box_ends[index] : box_ends[index + 1]],
+            labels[label_ends[index] : label_ends[index + 1]],
+        )
 
     return load
 
 
-def _rendered(dataset: Dataset, include_difficult: bool):
-    """The same for records that are drawn as they are read."""
+def _rendered(dataset: Dataset, annotations):
+    """The same for records that are made as they are read."""
 
     def draw(index):
         record = dataset[int(index)]
-        keep = ~record.difficult | include_difficult
-        boxes = record.boxes_xyxy[keep] / np.float32([record.width, record.height] * 2)
-        return record.read(), boxes.astype(np.float32), record.labels[keep].astype(np.int32)
+        return record.read(), *annotations(record)
 
     def load(index):
         image, boxes, labels = tf.numpy_function(draw, [index], [tf.uint8, tf.float32, tf.int32], stateful=False)

@@ -1,4 +1,4 @@
-"""What is trained: a task joins a model, its loss, its input and its evaluation."""
+"""Detection: YOLOv2 on pictures with boxes."""
 
 from pathlib import Path
 
@@ -6,20 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from yolo9000_jax import colour
-from yolo9000_jax.data.sources import open_source
-from yolo9000_jax.errors import UserError
 from yolo9000_jax.losses.region import region_loss
 from yolo9000_jax.models.build import build_detector, build_model
-from yolo9000_jax.models.yolo_v2 import STRIDE
 from yolo9000_jax.priors import kmeans_priors, to_cells
+from yolo9000_jax.tasks.task import Task, blank_pictures, check_sizes, open_set
+from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.training.step import AXIS
 
 PRIOR_BOXES = 20000  # boxes that k-means looks at, where a rendered set has no end
 
 
-class Detection:
-    """YOLOv2 on a detection data set.
+class Detection(Task):
+    """YOLOv2 on a detection data set; with a tree, on its nodes.
 
     Making one opens and checks the data and settles what the config leaves open: classes, priors, boxes a picture;
     `config` then holds them.
@@ -28,54 +26,40 @@ class Detection:
     metric = "voc_ap50"
 
     def __init__(self, config, say=print):
-        _check_sizes(config)
+        check_sizes(config)
         self._say = say
-        classes = config.data.classes or None
-        self.dataset = _open(config.data.source, config.data.split, classes, say)
+        self.dataset = open_set("data.source", config.data.source, config.data.split, config.data.classes, say)
+        self.tree = open_tree(config.model.tree, self.dataset, *self._more_sets(config))
+        # Labels of the batches are the data set's; these are the network's.
+        self.nodes = np.arange(len(self.dataset.classes)) if self.tree is None else nodes_of(self.dataset, self.tree)
+        classes = config.evaluation.classes or (() if self.tree else self.dataset.classes)
         source = config.evaluation.source or config.data.source
-        self.evaluation_set = _open(source, config.evaluation.split, self.dataset.classes, say)
+        self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes, say)
         self.config = _settle(config, self.dataset, say)
-        self.model = build_model(self.config, AXIS)
+        self.model = build_model(self.config, AXIS, self.tree)
 
-    def init(self, seed: int):
-        """Fresh variables."""
-        side = 2 * STRIDE
-        return jax.jit(self.model.init)(jax.random.key(seed), jnp.zeros((1, side, side, 3)))
+    def _more_sets(self, config) -> list:
+        """The other data sets whose classes the network learns."""
+        return []
 
     def batches(self, start_step: int):
         """Batches of every step from `start_step` on; see data.pipeline.detection_batches."""
         from yolo9000_jax.data.pipeline import detection_batches
 
-        return detection_batches(
-            self.dataset,
-            self.config,
-            start_step,
-            self.config.data.max_boxes,
-            jax.process_index(),
-            jax.process_count(),
-        )
+        boxes, place = self.config.data.max_boxes, (jax.process_index(), jax.process_count())
+        return detection_batches(self.dataset, self.config, start_step, boxes, *place)
 
-    def blame(self, step: int) -> str | None:
-        """What is wrong with the pictures of a step's batch: the first line of complaint, or None."""
+    def records(self, step: int) -> list:
+        """The records in the batch of a step."""
         from yolo9000_jax.data.pipeline import batch_records
 
-        for index in batch_records(self.dataset, self.config, step):
-            try:
-                self.dataset[index].read()
-            except UserError as error:
-                return str(error)
-        return None
-
-    def sizes(self) -> list[int]:
-        """Input sizes of the run, the largest first."""
-        return sorted(set(self.config.multi_scale or (self.config.image_size,)), reverse=True)
+        return [self.dataset[index] for index in batch_records(self.dataset, self.config, step)]
 
     def blank_batch(self, size: int):
         """A batch of this process's shape, all zeros: to compile with."""
-        share, boxes = self.config.batch_size // jax.process_count(), self.config.data.max_boxes
-        return {
-            "images": np.zeros((share, size, size, 3), np.uint8),
-            "colour": np.zeros((share, 3), np.float32),
+        pictures, boxes = blank_pictures(self.config, size), self.config.data.max_boxes
+        share = len(pictures["images"])
+        return pictures | {
             "boxes_cxcywh": np.zeros((share, boxes, 4), np.float32),
             "labels": np.zeros((share, boxes), np.int32),
             "mask": np.zeros((share, boxes), bool),
@@ -83,16 +67,17 @@ class Detection:
 
     def loss(self, params, batch_stats, batch, step):
         """The mean loss of a batch: (scalar, (metrics, batch_stats))."""
-        raw, mutated = self.model.apply(
-            {"params": params, "batch_stats": batch_stats}, self.inputs(batch), train=True, mutable=["batch_stats"]
-        )
+        raw, batch_stats = self.apply(params, batch_stats, batch, step)
         loss = region_loss(
             raw,
             batch["boxes_cxcywh"],
-            batch["labels"],
+            jnp.asarray(self.nodes)[batch["labels"]],
             batch["mask"],
             jnp.asarray(self.config.model.anchors_cells, jnp.float32),
             seen=(step + 1) * self.config.batch_size,
+            tree=self.tree,
+            image_labels=self.image_labels(batch),
+            location=self.config.model.box_parametrisation,
             **self.config.loss.to_dict(),
         )
         metrics = {
@@ -104,15 +89,15 @@ class Detection:
             "average_iou": loss.avg_iou,
             "responsible_recall50": loss.recall50,
         }
-        return loss.total, (metrics, mutated["batch_stats"])
+        return loss.total, (metrics, batch_stats)
 
-    def inputs(self, batch):
-        """The network's input [B, S, S, 3] in 0..1, colours changed."""
-        return colour.distort(batch["images"].astype(jnp.float32) / 255, *jnp.moveaxis(batch["colour"], -1, 0))
+    def image_labels(self, batch):
+        """The node of each picture that has a label and no boxes, -1 of the others; None where all have boxes."""
+        return None
 
     def detector(self, variables):
         """The detector with these variables."""
-        return build_detector(self.config, variables, self.model)
+        return build_detector(self.config, variables, self.model, self.tree)
 
     def evaluate(self, variables, report: Path | None = None) -> dict:
         """Metrics of these variables on the evaluation set."""
@@ -125,6 +110,7 @@ class Detection:
             batch_size=options.batch_size,
             score_threshold=options.score_threshold,
             nms_threshold=options.nms_threshold,
+            seen=None if self.tree is None else [self.tree.synsets[node] for node in self.nodes],
             report=report,
             say=self._say,
         )
@@ -134,39 +120,25 @@ class Detection:
         from yolo9000_jax.boxes import cxcywh_to_xyxy
         from yolo9000_jax.report.draw import class_color, contact_sheet, draw_boxes
 
-        pixels = np.uint8(np.rint(255 * np.asarray(jax.jit(self.inputs)(batch))))
         pictures = []
-        for image, boxes, labels, mask in zip(
-            pixels[:16], batch["boxes_cxcywh"], batch["labels"], batch["mask"], strict=False
-        ):
-            boxes_xyxy = cxcywh_to_xyxy(boxes[mask]) * image.shape[0]
-            names = [self.config.data.classes[label] for label in labels[mask]]
-            pictures.append(draw_boxes(image, boxes_xyxy, names, [class_color(label) for label in labels[mask]]))
-        return contact_sheet(pictures, columns=min(4, len(pictures)))
+        for row, image in enumerate(self.pixels(batch)):
+            mask = batch["mask"][row]
+            boxes_xyxy = cxcywh_to_xyxy(batch["boxes_cxcywh"][row][mask]) * image.shape[0]
+            labels = batch["labels"][row][mask]
+            names = [self.dataset.classes[label] for label in labels]
+            pictures.append(draw_boxes(image, boxes_xyxy, names, [class_color(label) for label in labels]))
+        return contact_sheet(pictures, columns=min(4, len(pictures)), captions=self.captions(batch, len(pictures)))
 
-
-def _check_sizes(config) -> None:
-    evaluation = (config.evaluation.image_size,) if config.evaluation.image_size else ()
-    for size in (config.image_size, *config.multi_scale, *evaluation):
-        if size < STRIDE or size % STRIDE:
-            raise UserError(f"image_size {size}: an input size must be a multiple of {STRIDE}")
-
-
-def _open(source: str, split: str, classes, say):
-    if not source:
-        raise UserError("data.source is empty: say where the training data are, e.g. --config.data.source=voc:DIR")
-    dataset = open_source(source, split, classes)
-    say(f"{source} {split}: {len(dataset)} pictures, {len(dataset.classes)} classes")
-    for note in dataset.notes:
-        say(f"  {note}")
-    return dataset
+    def captions(self, batch, count: int) -> list[str] | None:
+        """What a batch says of its first pictures besides their boxes."""
+        return None
 
 
 def _settle(config, dataset, say):
     from yolo9000_jax.data.pipeline import fullest
 
     config = config.copy_and_resolve_references()
-    config.data.classes = dataset.classes
+    config.model.classes = dataset.classes
     if not config.data.max_boxes:
         config.data.max_boxes = fullest(dataset)
     if not config.model.anchors_cells:

@@ -1,6 +1,7 @@
 """Checkpoints: the latest and the best, through Orbax."""
 
 import logging
+import re
 from pathlib import Path
 
 import jax
@@ -75,6 +76,22 @@ class Checkpoints:
     def close(self) -> None:
         self.wait()
         self._manager.close()
+
+
+def as_folder(workdir: str | Path) -> Path:
+    """The path of a workdir. Raises UserError for a URL, such as gs://…: it would become a local folder of that name."""
+    if url := re.match(r"\w{2,}:/+([^/]*)", str(workdir)):
+        raise UserError(
+            f"{workdir}: a workdir is a folder, not a URL: mount the bucket (gcsfuse {url[1] or 'BUCKET'} DIR), "
+            "or another file system that all hosts share, and give the path there"
+        )
+    return Path(workdir)
+
+
+def latest_step(workdir: Path) -> int | None:
+    """The step of a workdir's latest checkpoint; None where there is none."""
+    folders = (workdir / "checkpoints").glob("[0-9]*")
+    return max((int(folder.name) for folder in folders if folder.name.isdigit()), default=None)
 
 
 def load_variables(workdir: Path) -> dict:

@@ -1,0 +1,182 @@
+"""Joint training through the very code that users run: pre-training, mixed batches, a tree, evaluation, prediction."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import tiny
+from yolo9000_jax import cli
+from yolo9000_jax import config as configs
+from yolo9000_jax.detector import load
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.tasks import make_task
+from yolo9000_jax.train import train
+
+TREE = (("shape", -1), ("disc", 0), ("rectangle", 0), ("crimson disc", 1), ("pink disc", 1))
+
+
+def make_tree(folder: Path) -> str:
+    (folder / "shapes.tree").write_text("".join(f"{name.replace(' ', '_')} {parent}\n" for name, parent in TREE))
+    (folder / "shapes.names").write_text("".join(f"{name}\n" for name, _ in TREE))
+    return str(folder / "shapes.tree")
+
+
+def make_folders(folder: Path, classes=("crimson disc", "pink disc"), pictures=3) -> str:
+    rng = np.random.default_rng(3)
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(pictures):
+            noise = rng.integers(90, 160, (64, 64, 3), np.uint8)
+            Image.fromarray(noise).save(folder / name / f"{number}.jpg")
+    return f"folders:{folder}"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("joint")
+    c = tiny.tiny_config(tiny.make_voc(folder / "voc"))
+    c.task = "joint"
+    c.multi_scale = ()
+    c.steps = 2
+    c.model.tree = make_tree(folder)
+    c.classification.source = make_folders(folder / "labelled")
+    first = configs.classification()
+    first.name, first.steps, first.batch_size, first.image_size = "first", 2, 8, 64
+    first.model.width = c.model.width
+    first.model.tree = c.model.tree
+    first.data.source = first.evaluation.source = c.classification.source
+    first.evaluation.split = "all"
+    first.augment.min_crop, first.augment.max_crop = 64, 80
+    c.pretraining = first
+    return c
+
+
+@pytest.fixture(scope="module")
+def workdir(config, tmp_path_factory):
+    place = tmp_path_factory.mktemp("run") / "joint"
+    train(config, place)
+    return place
+
+
+def settled(config, **values):
+    changed = config.copy_and_resolve_references()
+    with changed.unlocked():
+        changed.pretraining = {}
+    for key, value in values.items():
+        group, _, name = key.partition("__")
+        changed[group][name] = value
+    return changed
+
+
+def refused(config, **values) -> str:
+    with pytest.raises(UserError) as caught:
+        make_task(configs.complete(settled(config, **values)), lambda line: None)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_chain_leaves_both_workdirs(workdir):
+    assert (workdir / "pretraining/first/report/curves.png").is_file()
+    assert (workdir / "report/detections.png").is_file()
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert all(np.isfinite(row["loss"]) and row["loss_class"] > 0 for row in rows if "loss" in row)
+
+
+def test_the_detector_starts_from_the_classifiers_trunk(config, tmp_path, capsys):
+    c = config.copy_and_resolve_references()
+    c.steps = 1
+    train(c, tmp_path / "a", stages=tmp_path / "stages")
+    said = capsys.readouterr().out
+    assert "pre-training first" in said and "stages/first: 90 of 112 arrays" in said
+    c.seed = 5
+    train(c, tmp_path / "b", stages=tmp_path / "stages")
+    assert "pre-training first is in" in capsys.readouterr().out
+
+
+def test_a_stage_of_other_settings_is_refused_and_kept(config, workdir, tmp_path):
+    c = config.copy_and_resolve_references()
+    c.pretraining.optimizer.learning_rate = 0.5
+    before = (workdir / "pretraining/first/config.json").read_bytes()
+    with pytest.raises(UserError, match="pretraining/first holds another experiment .*learning_rate: 0.1 -> 0.5"):
+        train(c, tmp_path / "other", stages=workdir / "pretraining")
+    assert (workdir / "pretraining/first/config.json").read_bytes() == before
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_workdir_is_complete_without_the_tree_files(workdir, config, tmp_path):
+    detector = load(workdir)
+    assert detector.tree.names == detector.classes == tuple(name for name, _ in TREE)
+    result = detector(np.zeros((64, 64, 3), np.uint8), threshold=0.0, hierarchical_threshold=0.0)
+    for label, path in zip(result.labels, result.paths, strict=True):
+        assert path[0] == "shape" and path[-1] == label
+
+
+def test_cli_speaks_trees(workdir, config, tmp_path, capsys):
+    picture = config.data.source.removeprefix("voc:") + "/JPEGImages/0.jpg"
+    where = str(tmp_path / "out.json")
+    arguments = ["--workdir", str(workdir), "--threshold", "0", "--json", where]
+    assert cli.main(["predict", picture, *arguments, "--hierarchical-threshold", "0"]) == 0
+    (item,) = json.loads(Path(where).read_text())
+    assert {d["path"][0] for d in item["detections"]} == {"shape"}
+    assert cli.main(["evaluate", "--workdir", str(workdir), "--split", "val", "--json", where]) == 0
+    metrics = json.loads(Path(where).read_text())
+    assert metrics["seen_classes"] == ["disc", "rectangle"] and metrics["unseen_classes"] == []
+    assert cli.main(["evaluate", "--workdir", str(workdir / "pretraining/first"), "--json", where]) == 0
+    assert set(json.loads(Path(where).read_text())["per_class"]) == {"crimson disc", "pink disc"}
+
+
+def test_labels_of_both_sets_reach_their_nodes(config):
+    task = make_task(configs.complete(settled(config)), lambda line: None)
+    assert task.nodes.tolist() == [1, 2]  # disc, rectangle
+    batch = next(task.batches(0))
+    nodes = np.asarray(task.image_labels(batch))
+    classes = np.array([-1, 3, 4])  # crimson disc, pink disc
+    np.testing.assert_array_equal(nodes, classes[batch["image_labels"] + 1])
+    assert (nodes >= 0).any() and (nodes < 0).any()
+    sheet = task.draw_batch(batch)
+    assert sheet.ndim == 3
+
+
+def test_a_flat_control_has_one_softmax(config):
+    task = make_task(configs.complete(settled(config, model__tree="flat")), lambda line: None)
+    assert task.tree.names == ("disc", "rectangle", "crimson disc", "pink disc")
+    assert (task.tree.parents == -1).all()
+    assert jax.eval_shape(lambda: task.init(0))["params"]["boxes"]["bias"].shape == (2 * (5 + 4),)
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"model__tree": ""}, "model.tree is empty"),
+        ({"classification__source": ""}, "classification.source is empty"),
+        ({"classification__classes": ("crimson disc",)}, "pink disc"),
+        ({"model__tree": "nowhere.tree"}, "nowhere.tree"),
+    ],
+)
+def test_wrong_configs(config, values, words):
+    assert words in refused(config, **values)
+
+
+def test_a_class_without_pictures(config, tmp_path):
+    source = make_folders(tmp_path / "more", pictures=1)
+    classes = ("crimson disc", "pink disc", "rectangle")
+    assert "no picture of 'rectangle'" in refused(
+        config, classification__source=source, classification__classes=classes
+    )
+
+
+def test_classes_that_the_tree_lacks(config, tmp_path):
+    source = make_folders(tmp_path / "more", ("crimson disc", "hexagon"))
+    message = refused(config, classification__source=source)
+    assert "lacks 1 of the 2 classes" in message and "'hexagon'" in message and "wordtree build" in message
+
+
+def test_init_from_and_pretraining_exclude_each_other(config, tmp_path):
+    c = config.copy_and_resolve_references()
+    c.init_from = "somewhere"
+    with pytest.raises(UserError, match="leave one empty"):
+        train(c, tmp_path / "run")

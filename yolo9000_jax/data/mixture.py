@@ -1,0 +1,85 @@
+"""Batches that mix pictures with boxes and pictures with only a label, for joint training (paper, section 4)."""
+
+from fractions import Fraction
+
+import tensorflow as tf
+
+from yolo9000_jax.data.pipeline import batches_of, boxed_reader, detection_example, labelled_reader, records_at
+from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.errors import UserError
+
+NO_LABEL = -1  # image_labels of a picture whose boxes say what is in it
+
+
+def detection_share(detection: int, classification: int, ratio: float) -> Fraction:
+    """The share of a run's pictures that come from the detection set.
+
+    The paper repeats COCO until ImageNet is only four times larger: with `ratio` 4 the smaller set is repeated where
+    there are more than 4 labelled pictures to one with boxes. Otherwise every picture comes equally often.
+
+    Args:
+        detection, classification: number of pictures of the two sets.
+        ratio: most labelled pictures to one with boxes.
+
+    Raises:
+        UserError: a set is empty, or the ratio is not above 0.
+    """
+    if not detection or not classification:
+        empty = "classification.source" if detection else "data.source"
+        raise UserError(f"{empty} has no pictures: joint training needs some with boxes and some with only a label")
+    if ratio <= 0:
+        raise UserError(f"classification.ratio is {ratio}; it must be above 0")
+    return 1 / (1 + min(Fraction(ratio), Fraction(classification, detection)).limit_denominator(1000))
+
+
+def joint_batches(
+    detection: Dataset,
+    classification: Dataset,
+    config,
+    start_step: int,
+    max_boxes: int,
+    process_index: int = 0,
+    process_count: int = 1,
+):
+    """As `pipeline.detection_batches`, with pictures of both sets in every batch, evenly spread over it.
+
+    A batch also has image_labels int32 [b]: the class of a picture without boxes, whose mask is all False; NO_LABEL of
+    a picture with boxes. Its class numbers are those of the classification set.
+    """
+    share = detection_share(len(detection), len(classification), config.classification.ratio)
+    boxed, labelled = boxed_reader(detection, config), labelled_reader(classification, config)
+
+    def read(place):
+        before, after = _detection_pictures(place, share), _detection_pictures(place + 1, share)
+
+        def with_label():
+            image, label = labelled(place - before)
+            return image, tf.zeros((0, 4)), tf.zeros((0,), tf.int32), label
+
+        return tf.cond(after > before, lambda: (*boxed(before), NO_LABEL), with_label)
+
+    def example(place, size):
+        image, boxes_xyxy, labels, image_label = read(place)
+        image = tf.ensure_shape(image, [None, None, 3])
+        boxes_xyxy, labels = tf.ensure_shape(boxes_xyxy, [None, 4]), tf.ensure_shape(labels, [None])
+        batch = detection_example(image, boxes_xyxy, labels, place, size, config, max_boxes)
+        return batch | {"image_labels": image_label}
+
+    return batches_of(example, config, start_step, process_index, process_count)
+
+
+def joint_records(detection: Dataset, classification: Dataset, config, step: int) -> list[tuple[Dataset, int]]:
+    """The data set and the index in it of each picture in the batch of `step`."""
+    share = detection_share(len(detection), len(classification), config.classification.ratio)
+    found = []
+    for place in range(step * config.batch_size, (step + 1) * config.batch_size):
+        before = _detection_pictures(place, share)
+        boxed = _detection_pictures(place + 1, share) > before
+        dataset, own = (detection, before) if boxed else (classification, place - before)
+        found.append((dataset, *records_at(dataset, config.seed, [own])))
+    return found
+
+
+def _detection_pictures(place, share: Fraction):
+    """How many of the pictures at the places before `place` are from the detection set."""
+    return place * share.numerator // share.denominator

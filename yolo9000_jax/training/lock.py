@@ -1,0 +1,167 @@
+"""One run a workdir: a file in it says who trains there, and is touched for as long as that run lives."""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import jax
+
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.training.logging import duration, say
+
+NAME = "running.json"
+BEAT_S = 30.0  # between two signs of life
+DOUBTFUL_S = 75.0  # without one: wait and see
+DEAD_S = 180.0  # without one: gone
+POLL_S = 5.0
+
+_held: set[str] = set()  # ids of the claims of this very process
+
+
+@contextmanager
+def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
+    """Holds a workdir, which is made if need be, for this run: `with claim(workdir) as check`.
+
+    Of two runs one gets it: the file is made atomically (O_CREAT | O_EXCL), also on file systems that machines share. A
+    claim whose process is no longer there is taken over: at once if it was on this machine, on another after three
+    minutes without a sign of life. Of the processes of one run on many hosts the first claims for all.
+
+    Args:
+        workdir: a folder.
+        wait: where another run has it, wait until that one ends.
+
+    Yields:
+        A function that raises UserError if another run has taken over, which can only be after this one seemed dead.
+
+    Raises:
+        UserError: another run has the workdir, or it cannot be written.
+    """
+    new = _make(workdir)
+    if jax.process_index():
+        yield lambda: None
+        return
+    mine = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine(), "id": uuid.uuid4().hex}
+    mine["since"] = time.strftime("%Y-%m-%d %H:%M:%S %z")
+    path, ended = workdir / NAME, threading.Event()
+    _take(path, mine, wait)
+    _held.add(mine["id"])
+    beats = threading.Thread(target=_beat, args=(path, ended), daemon=True)
+    beats.start()
+
+    def check():
+        if (owner := _read(path)) and owner["id"] != mine["id"]:
+            raise UserError(f"{workdir}: taken over by {_describe(owner)}, as this run gave no sign of life; it stops")
+
+    try:
+        yield check
+    finally:
+        ended.set()
+        beats.join()
+        _held.discard(mine["id"])
+        if (_read(path) or {}).get("id") == mine["id"]:
+            path.unlink(missing_ok=True)
+        for folder in new:
+            with suppress(OSError):
+                folder.rmdir()  # only if nothing came into it
+
+
+def _make(workdir: Path) -> list[Path]:
+    """Makes the folder; which ones had to be made, the innermost first."""
+    new = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{workdir}: cannot make this folder ({error.strerror}); choose another workdir") from error
+    return new
+
+
+def _take(path: Path, mine: dict, wait: bool) -> None:
+    told = False
+    while True:
+        try:
+            with path.open("x") as file:
+                json.dump(mine, file)
+            return
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror}); choose another workdir") from error
+        try:
+            silence = time.time() - path.stat().st_mtime
+        except FileNotFoundError:
+            continue  # its run has just ended
+        owner = _read(path)
+        if silence > DEAD_S or _is_gone(owner, mine):
+            _remove(path, owner, mine)
+            continue
+        if not wait and silence < DOUBTFUL_S:
+            raise UserError(
+                f"{path.parent}: {_describe(owner)} trains here: wait for it, stop it, or choose another workdir; "
+                f"once it has given no sign of life for {duration(DEAD_S)} the same command takes over"
+            )
+        if not told:
+            say(f"{path.parent}: {_describe(owner)} trains here; waiting for it to end")
+            told = True
+        time.sleep(POLL_S)
+
+
+def _remove(path: Path, dead: dict | None, mine: dict) -> None:
+    """Removes the claim of a dead run, and not one that a third run has made meanwhile."""
+    aside = path.with_name(f"{NAME}.{mine['id']}")
+    with suppress(FileNotFoundError):
+        path.rename(aside)
+        if _read(aside) == dead:
+            aside.unlink()
+        else:
+            aside.rename(path)
+
+
+def _beat(path: Path, ended: threading.Event) -> None:
+    while not ended.wait(BEAT_S):
+        with suppress(OSError):  # a file system that does not answer for a while
+            os.utime(path)
+
+
+def _read(path: Path) -> dict | None:
+    """Who claims; None where nobody does, or the claim is being written just now."""
+    try:
+        owner = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return owner if isinstance(owner, dict) and {"host", "pid", "machine", "id", "since"} <= set(owner) else None
+
+
+def _is_gone(owner: dict | None, mine: dict) -> bool:
+    """Whether the owner was a process of this machine that is no longer there."""
+    if owner is None or owner["machine"] != mine["machine"]:
+        return False
+    if owner["pid"] == os.getpid():
+        return owner["id"] not in _held  # of an earlier process of the same number
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False  # it is another user's
+    return False
+
+
+def _machine() -> str:
+    """What tells apart machines, their starts, and containers, where process numbers mean something else."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return f"{socket.gethostname()} {uuid.getnode()}"
+
+
+def _describe(owner: dict | None) -> str:
+    if owner is None:
+        return "another run"
+    return f"process {owner['pid']} on {owner['host']} (since {owner['since']})"

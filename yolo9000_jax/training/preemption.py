@@ -1,0 +1,56 @@
+"""Stopping between two steps: SIGTERM, which announces that the machine will be taken away, and Ctrl-C."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+from jax.experimental import multihost_utils
+
+
+class Stop:
+    """Whether to stop: a signal raises KeyboardInterrupt at once, but in `with stop.held():` it waits for `check`."""
+
+    def __init__(self):
+        self._holding = self._asked = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What must not be cut short: a step, whose state is whole only before and after it, or saving it."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+
+    def check(self, step: int) -> None:
+        """Raises KeyboardInterrupt if to stop after this step; on many hosts after the same one, as they agree on it.
+
+        Must be called after every step.
+        """
+        agreed = jax.distributed.is_initialized() and multihost_utils.reached_preemption_sync_point(step)
+        if agreed or self._asked:
+            raise KeyboardInterrupt
+
+    def _receive(self, number, frame):
+        if not self._holding:
+            raise KeyboardInterrupt
+        self._asked = True
+
+
+@contextmanager
+def listen() -> Iterator[Stop]:
+    """A `Stop` that hears SIGTERM and Ctrl-C; only in the main thread, as Python offers.
+
+    After jax.distributed.initialize() SIGTERM belongs to JAX, which tells the other hosts.
+    """
+    stop, before = Stop(), {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [signal.SIGINT] if jax.distributed.is_initialized() else [signal.SIGINT, signal.SIGTERM]
+        before = {number: signal.signal(number, stop._receive) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
