@@ -1,8 +1,8 @@
 """YOLO9000: joint training on COCO's boxes and ImageNet's labels, on one WordTree (paper, section 4).
 
     yolo9000 wordtree build --labels tfds:coco/2017 --labels folders:IMAGENET_9K/train --output yolo9000.tree
-    yolo9000 train --config experiments/yolo9000.py --workdir gs://…/yolo9000
-    yolo9000 evaluate --workdir gs://…/yolo9000 --dataset voc:ILSVRC_DET --split val
+    yolo9000 train --config experiments/yolo9000.py --workdir runs/yolo9000
+    yolo9000 evaluate --workdir runs/yolo9000 --dataset voc:ILSVRC_DET --split val
 
 The paper: 19.7 mAP on ImageNet's detection task, 16.0 on the 156 classes of it that have no boxes in COCO. Ours: not
 run (no COCO, no ImageNet and no accelerator at hand). The same code was run on tiny data of the same formats
@@ -10,7 +10,8 @@ run (no COCO, no ImageNet and no accelerator at hand). The same code was run on 
 yolo9000_blood_cells.py).
 
 Rows: `9k`, with the top 9000 classes of the full ImageNet in folders named by synset; `1k`, with TensorFlow Datasets'
-imagenet2012 instead; `darknet`, what Darknet's cfg does otherwise (SPEC 14): no passthrough, and the .3 rule left out.
+imagenet2012 instead; `darknet`, what Darknet's cfg does otherwise (SPEC 14): nothing between trunk and boxes, hence no
+passthrough, and the .3 rule left out.
 The paper gives no schedule for YOLO9000: size, steps, rates and priors are those of Darknet's yolo9000.cfg.
 """
 
@@ -43,7 +44,7 @@ def get_config(row="9k"):
     c.optimizer.burn_in = 1000
     c.evaluation.split = "validation"
     if row == "darknet":
-        c.model.passthrough = False
+        c.model.head_convolutions = False
         c.loss.class_box = c.loss.class_objectness = "darknet"
     return c
 

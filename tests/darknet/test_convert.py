@@ -1,6 +1,7 @@
 """Darknet's files to workdirs and back: the same outputs and the same bytes; weights to start a run from."""
 
 import json
+import math
 import shutil
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import yolo9000_jax as y9
-from tests.darknet.test_load import PICTURE, REGION, write_net
+from tests.darknet.test_load import PICTURE, REGION, TREE, write_net
 from tests.helpers import golden_dir
 from yolo9000_jax import config as configs
 from yolo9000_jax.darknet import native
@@ -18,6 +19,7 @@ from yolo9000_jax.darknet.load import load_darknet
 from yolo9000_jax.darknet.weights import WeightsHeader, write_weights
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.layers import scaled
+from yolo9000_jax.tasks.trees import load_seen
 from yolo9000_jax.train import _read_start, _start_from
 
 SMALL = 1 / 32
@@ -34,21 +36,24 @@ ANCHORS = {
 IMAGES = np.random.default_rng(3).random((1, 64, 64, 3), np.float32)
 
 
+def random_arrays(layer, rng) -> dict[str, np.ndarray]:
+    """Parameters that keep activations near 1, also where a variance is so small that batch norm's epsilon decides."""
+    arrays = {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in layer.parameters().items()}
+    arrays["weights"] *= np.sqrt(8 / math.prod(arrays["weights"].shape[1:][-3:]))
+    if "rolling_variance" in arrays:
+        arrays["scales"] += 1
+        arrays["rolling_variance"] = np.exp(arrays["rolling_variance"])
+        arrays["rolling_variance"][0], arrays["scales"][0] = 1e-8, 1e-4
+    return arrays
+
+
 def write(folder, network: native.Native, head=None, seed=0):
     """Darknet's files of one of our networks, with random numbers in them; some variances are tiny."""
     folder.mkdir(exist_ok=True)
     net = {"batch": 4, "width": 64, "height": 64, "channels": 3}
     (folder / "a.cfg").write_text(native.write_cfg(network, net, head))
     plan, rng = parse_cfg(folder / "a.cfg"), np.random.default_rng(seed)
-    arrays = {
-        layer.index: {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in layer.parameters().items()}
-        for layer in plan.layers
-        if layer.parameters()
-    }
-    for own in arrays.values():
-        if "rolling_variance" in own:
-            own["rolling_variance"] = np.square(own["rolling_variance"])
-            own["rolling_variance"][0] = 1e-8
+    arrays = {layer.index: random_arrays(layer, rng) for layer in plan.layers if layer.parameters()}
     write_weights(folder / "a.weights", plan, arrays, WeightsHeader(seen=4 * 1000))
     return folder / "a.cfg", folder / "a.weights"
 
@@ -111,6 +116,7 @@ def test_there_and_back(tmp_path, make):
     assert ours.resize == theirs.resize
     expected = np.asarray(jax.jit(theirs.model.apply)(theirs.variables, IMAGES))
     found = np.asarray(jax.jit(ours.model.apply)(ours.variables, IMAGES))
+    assert np.isfinite(expected).all() and expected.std() > 1e-3
     np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
     if detects:
         assert ours.head == theirs.head
@@ -148,6 +154,31 @@ def test_a_trained_workdir_gives_darknets_files(trained, tmp_path):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("make, option", [(detector, "softmax=1\n"), (classifier, "[softmax]\n")])
+def test_a_tree_there_and_back(tmp_path, make, option):
+    """The workdir needs no other file; with the files made of it Darknet's outputs are the same again."""
+    cfg, weights = make(tmp_path / "darknet", classes=3)
+    cfg.write_text(cfg.read_text().replace(option, f"{option}tree=a.tree\n"))
+    (tmp_path / "darknet/a.tree").write_text(TREE)
+    (tmp_path / "darknet/a.names").write_text("all\nthis\nthat\n")
+    to_workdir(cfg, weights, tmp_path / "run", tmp_path / "darknet/a.names")
+    written = from_workdir(tmp_path / "run", tmp_path / "b.weights")
+    assert [path.name for path in written] == ["b.weights", "b.cfg", "b.names", "b.tree"]
+    assert (tmp_path / "b.weights").read_bytes() == weights.read_bytes()
+    assert (tmp_path / "b.tree").read_text() == TREE
+    theirs = load_darknet(cfg, weights, tmp_path / "darknet/a.names")
+    again = load_darknet(tmp_path / "b.cfg", tmp_path / "b.weights", tmp_path / "b.names")
+    shutil.rmtree(tmp_path / "darknet")
+    ours = y9.load(tmp_path / "run")
+    options = {"threshold": 0.0} if make is detector else {"top": 3}
+    for other in (ours, again):
+        assert other.tree.names == ("all", "this", "that") and other.tree.synsets == theirs.tree.synsets
+        expected, found = theirs(PICTURE, **options), other(PICTURE, **options)
+        assert len(found.labels) and found.labels == expected.labels
+        np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-6)
+    assert load_seen(tmp_path / "run") is None
+
+
 @pytest.mark.parametrize("width", [1, 0.75, 0.5, 0.3, 0.25, 1 / 16, 0.07])
 def test_width_is_found_again(width):
     network = native.Native("detection", 24, width)
@@ -180,7 +211,8 @@ def test_what_cannot_be_converted(tmp_path):
         ("[region]", "[maxpool]\nsize=1\nstride=1\n[region]", "differs from YOLOv2 at layer 31 [maxpool]"),
         ("layers=-1,-4", "layers=-4,-1", "differs from YOLOv2 at layer 28 [route]"),
         ("activation=leaky", "activation=relu", "differs from YOLOv2 at layer 0 [convolutional]"),
-        ("random=", "tree=x\nrandom=", "a tree, background or temperature can be run, not converted"),
+        ("random=", "tree=x\nrandom=", "there is no tree x in the working directory"),
+        ("random=", "background=1\nrandom=", "background or temperature can be run, not converted"),
     ):
         assert old in text
         cfg.write_text(text.replace(old, new))

@@ -33,7 +33,8 @@ def module(network: native.Native, head):
     if network.architecture == "yolo_v1":
         options |= {name: getattr(network, name) for name in ("head", "hidden", "dropout")}
         return YoloV1(side=head.side, boxes_per_cell=head.num, **options)
-    return YoloV2(anchors_cells=((1, 1),) * head.num, passthrough=network.passthrough, **options)
+    options |= {"passthrough": network.passthrough, "head_convolutions": network.head_convolutions}
+    return YoloV2(anchors_cells=((1, 1),) * head.num, **options)
 
 
 def cases() -> list:
@@ -83,6 +84,7 @@ def test_golden(name, tmp_path):
 NETWORKS = [
     native.Native("detection", 24),
     native.Native("detection", 24, 0.25, passthrough=False, batch_norm=False),
+    native.Native("detection", 24, 0.5, head_convolutions=False, passthrough=False),  # as yolo9000.cfg
     native.Native("detection", 24, 0.5, trunk="extraction"),
     native.Native("detection", 24, 0.07, passthrough=False, trunk="extraction"),
     native.Native("classification", 9, 0.5),

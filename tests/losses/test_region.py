@@ -186,13 +186,16 @@ def _chosen_boxes(neg_grad):
 
 
 def test_class_box(raw, truths):
-    """Darknet weighs P(label) by objectness; the paper does not."""
+    """Darknet weighs P(label) by objectness; the paper does not; "detection" looks at objectness alone."""
     raw[1, ..., 5:] = 0
     raw[1, 1, 2, 0, [5, 7, 10]] = 4.0  # the path of node 5: box 10 is the surest of it, but has no objectness
     raw[1, 1, 2, 0, 4] = -9.0
     raw[1, 0, 1, 1, [5, 7, 10]] = 3.0
     assert _chosen_boxes(_run(raw, truths, class_box="paper")[1]) == [10]
     assert _chosen_boxes(_run(raw, truths, class_box="darknet")[1]) == [3]
+    raw[1, ..., 4] = -5.0
+    raw[1, 0, 0, 1, 4] = 2.0  # box 1 knows nothing of the label
+    assert _chosen_boxes(_run(raw, truths, class_box="detection")[1]) == [1]
 
 
 def test_equal_boxes_are_chosen_in_darknets_order(raw, truths):

@@ -13,13 +13,13 @@ from yolo9000_jax import config as configs
 from yolo9000_jax.darknet import native
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
 from yolo9000_jax.darknet.layers import Detection, Layer, Region
-from yolo9000_jax.darknet.load import count_classes
+from yolo9000_jax.darknet.load import read_classes
 from yolo9000_jax.darknet.weights import WeightsHeader, count_numbers, read_weights, write_weights
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.labels import read_labels
 from yolo9000_jax.models import yolo_v1
 from yolo9000_jax.models.layers import scaled
 from yolo9000_jax.models.yolo_v2 import STRIDE
+from yolo9000_jax.tasks.trees import TREE, load_tree, save_tree
 from yolo9000_jax.training import state
 from yolo9000_jax.training.checkpoint import Checkpoints, as_folder, load_variables
 
@@ -34,7 +34,7 @@ LOSS = {
     "bias_match": "bias_match",
 }
 # What says which network it is, by the same names in config.model and Native.
-NETWORK = ("width", "passthrough", "architecture", "trunk", "head", "dropout", "logits")
+NETWORK = ("width", "head_convolutions", "passthrough", "architecture", "trunk", "head", "dropout", "logits")
 
 
 def to_workdir(
@@ -46,8 +46,8 @@ def to_workdir(
 
     Args:
         cfg, weights: Darknet's files.
-        workdir: a new folder; gets config.json and a checkpoint.
-        names: a file of class names; None: "class 0", "class 1", …
+        workdir: a new folder; gets config.json, a checkpoint, and the tree if the classes form one.
+        names: a file of class names; None: "class 0", "class 1", … or, with a tree, the synsets.
 
     Raises:
         UserError: the network is not one of ours, a file is damaged, or the workdir holds a run.
@@ -57,7 +57,10 @@ def to_workdir(
         raise UserError(f"{workdir}: holds a run already; choose a new folder")
     plan = parse_cfg(cfg)
     ours = native.recognise(plan)
-    config = _config(ours, plan, names)
+    labels, tree = read_classes(plan, names)
+    config = _config(ours, plan, labels.names)
+    if tree is not None:
+        config.model.tree, config.evaluation.hierarchy_rule = str(workdir / TREE), "darknet"
     header, arrays = read_weights(weights, plan)
     variables = native.from_arrays(ours, plan, arrays)
     current = state.create(variables, optax.identity(), average=False)
@@ -70,11 +73,14 @@ def to_workdir(
     checkpoints.save(current)
     checkpoints.close()
     configs.save(config, workdir / "config.json")
+    if tree is not None:
+        save_tree(tree, None, workdir)
 
 
 def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]:
     """The best checkpoint of a workdir as Darknet's files: FILE.weights, and FILE.cfg and FILE.names beside it.
 
+    Where the classes form a tree also FILE.tree; Darknet looks for it in the working directory.
     Darknet has no option for batch norm's epsilon: a network trained here with `model.batch_norm` "gpu", the default,
     gives its own numbers on a Darknet with a GPU, or by `load_darknet(…, batch_norm="gpu")`; on a CPU scores move by
     some 1e-4.
@@ -90,13 +96,18 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
         raise UserError(f"{workdir}: no config.json, so this is no workdir of `yolo9000 train`")
     config = configs.read(workdir / "config.json")
     variables = jax.device_get(load_variables(workdir))
-    ours, text = _describe(config)
+    tree = load_tree(workdir)
+    names = config.model.classes if tree is None else tree.names
+    ours, text = _describe(config, len(names), {} if tree is None else {"tree": weights.with_suffix(".tree").name})
     checkpoints = Checkpoints(workdir)
     seen = checkpoints.best_step * config.batch_size
     checkpoints.close()
     plan = parse_cfg(text)
     write_weights(weights, plan, native.as_arrays(ours, plan, variables), WeightsHeader(seen=seen))
-    beside = {".cfg": text, ".names": "".join(f"{name}\n" for name in config.model.classes)}
+    beside = {".cfg": text, ".names": "".join(f"{name}\n" for name in names)}
+    if tree is not None:
+        nodes = zip(tree.synsets, tree.parents, strict=True)
+        beside[".tree"] = "".join(f"{synset} {parent}\n" for synset, parent in nodes)
     for suffix, content in beside.items():
         try:
             weights.with_suffix(suffix).write_text(content, "utf-8")
@@ -147,22 +158,21 @@ def _count(layer: Layer) -> int:
     return sum(map(math.prod, layer.parameters().values()))
 
 
-def _config(ours: native.Native, plan: Cfg, names: str | PathLike | None):
+def _config(ours: native.Native, plan: Cfg, names: tuple[str, ...]):
     """The config of a workdir for the network that `plan` describes."""
     net, head = plan.net, plan.head
     if net.width != net.height or net.width % STRIDE:
         advice = f"a workdir's is square and a multiple of {STRIDE}: change width and height in the cfg"
         raise UserError(f"{plan.name}: the input is {net.width}x{net.height}; {advice}")
-    if getattr(head, "tree", "") or getattr(head, "background", False) or getattr(head, "temperature", 1) != 1:
-        raise UserError(f"{plan.name}, line {head.line}: a tree, background or temperature can be run, not converted")
-    count = count_classes(plan)
+    if getattr(head, "background", False) or getattr(head, "temperature", 1) != 1:
+        raise UserError(f"{plan.name}, line {head.line}: background or temperature can be run, not converted")
     config = configs.detection()
     config.task = ours.task
     config.image_size, config.batch_size = net.width, net.batch
     for name in NETWORK:
         config.model[name] = getattr(ours, name)
     config.model.use_batch_norm, config.model.batch_norm = ours.batch_norm, "cpu"
-    config.model.classes = read_labels(names, count).names if names else tuple(f"class {n}" for n in range(count))
+    config.model.classes = names
     config.evaluation.split = "all"
     config.evaluation.resize = "letterbox"
     if isinstance(head, Region):
@@ -181,18 +191,17 @@ def _config(ours: native.Native, plan: Cfg, names: str | PathLike | None):
     return config
 
 
-def _describe(config) -> tuple[native.Native, str]:
-    """The network of a workdir's config, and the text of its cfg."""
-    for key, offered in (("tree", ""), ("box_parametrisation", "direct")):
-        if config.model[key] != offered:
-            raise UserError(f"a network with model.{key}={config.model[key]!r} cannot be written as Darknet's files")
-    side, classes = config.evaluation.image_size or config.image_size, len(config.model.classes)
+def _describe(config, classes: int, tree: dict[str, str]) -> tuple[native.Native, str]:
+    """The network of a workdir's config, and the text of its cfg; `tree` is the option that names its tree, or none."""
+    if (way := config.model.box_parametrisation) != "direct":
+        raise UserError(f"a network with model.box_parametrisation={way!r} cannot be written as Darknet's files")
+    side = config.evaluation.image_size or config.image_size
     net = {"batch": config.batch_size, "width": side, "height": side, "channels": 3}
     options = config.optimizer
     net |= {"learning_rate": options.learning_rate, "momentum": options.momentum, "decay": options.weight_decay}
     if config.task == "classification":
         ours = _native(config, config.task, classes)
-        return ours, native.write_cfg(ours, net, ("softmax", {"groups": 1}))
+        return ours, native.write_cfg(ours, net, ("softmax", {"groups": 1} | tree))
     loss = {theirs: config.loss[key] for key, theirs in LOSS.items()}
     loss = {key: int(value) if isinstance(value, bool) else value for key, value in loss.items()}
     common = {"classes": classes, "coords": 4, "jitter": config.augment.jitter}
@@ -204,7 +213,7 @@ def _describe(config) -> tuple[native.Native, str]:
         return ours, native.write_cfg(ours, net, ("detection", detection))
     anchors = [float(length) for anchor in config.model.anchors_cells for length in anchor]
     num = len(anchors) // 2
-    region = {"anchors": ",".join(map(repr, anchors)), "num": num, "softmax": 1} | common | loss
+    region = {"anchors": ",".join(map(repr, anchors)), "num": num, "softmax": 1} | common | loss | tree
     region["random"] = int(len(config.multi_scale) > 1)
     ours = _native(config, config.task, num * (5 + classes))
     return ours, native.write_cfg(ours, net, ("region", region))

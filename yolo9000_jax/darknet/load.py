@@ -48,12 +48,8 @@ def load_darknet(
         wanted = "to detect it must end in [region] or [detection], to classify in [softmax]"
         raise UserError(f"{plan.name}: ends in [{kind}]: {wanted}")
     model, variables = load_network(plan, weights, dtype, batch_norm)
-    tree = _load_tree(plan)
-    labels = _labels(names, plan, tree)
-    classes, synsets = labels.names, labels.synsets
-    if tree is not None:
-        tree = WordTree(tree.synsets, tree.parents, classes, tree.source)
-        synsets = tree.synsets
+    labels, tree = read_classes(plan, names)
+    classes, synsets = labels.names, labels.synsets if tree is None else tree.synsets
     notes = plan.warnings + ((labels.note,) if labels.note else ())
     size_wh = (plan.net.width, plan.net.height)
     options = {"synsets": synsets, "notes": notes}
@@ -76,6 +72,13 @@ def _head(plan: Cfg, tree: WordTree | None) -> RegionHead | YoloV1Head:
 def count_classes(plan: Cfg) -> int:
     """How many classes a detection network or classifier tells apart."""
     return plan.head.classes if plan.head.type in ("region", "detection") else plan.head.out_shape[2]
+
+
+def read_classes(plan: Cfg, names: str | PathLike | Sequence[str] | None) -> tuple[Labels, WordTree | None]:
+    """The classes of a network and, where its cfg names one, their tree; `names` and errors as of `load_darknet`."""
+    tree = _load_tree(plan)
+    labels = _labels(names, plan, tree)
+    return labels, tree and WordTree(tree.synsets, tree.parents, labels.names, tree.source)
 
 
 def _labels(names, plan: Cfg, tree: WordTree | None) -> Labels:

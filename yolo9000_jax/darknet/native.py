@@ -33,7 +33,7 @@ class Native:
     architecture: of a detector, "yolo_v2" or "yolo_v1".
     trunk: "darknet19", "extraction" or "tiny".
     batch_norm: whether the convolutions have it.
-    passthrough: of YoloV2.
+    head_convolutions, passthrough: of YoloV2.
     head, hidden, dropout: of YoloV1; `hidden` is never 0.
     logits: of Extraction.
     """
@@ -41,6 +41,7 @@ class Native:
     task: str
     outputs: int
     width: float = 1.0
+    head_convolutions: bool = True
     passthrough: bool = True
     architecture: str = "yolo_v2"
     trunk: str = "darknet19"
@@ -91,14 +92,15 @@ def sections(native: Native) -> Iterator[tuple[str, dict, ModulePath | None]]:
 
 def _yolo_v2_head(native: Native, trunk: type[Trunk]):
     *names, last = names_after(trunk, yolo_v2.TRUNKS[native.trunk][1])
-    for name in names:
-        yield native.conv(1024, 3, name)
-    if native.passthrough:
-        yield "route", {"layers": f"-{len(names) + len(trunk.stages[-1]) + 2}"}, None  # before the last max pool
-        yield native.conv(64, 1, "passthrough")
-        yield "reorg", {"stride": 2}, None
-        yield "route", {"layers": "-1,-4"}, None
-    yield native.conv(1024, 3, last)
+    if native.head_convolutions:
+        for name in names:
+            yield native.conv(1024, 3, name)
+        if native.passthrough:
+            yield "route", {"layers": f"-{len(names) + len(trunk.stages[-1]) + 2}"}, None  # before the last max pool
+            yield native.conv(64, 1, "passthrough")
+            yield "reorg", {"stride": 2}, None
+            yield "route", {"layers": "-1,-4"}, None
+        yield native.conv(1024, 3, last)
     yield native.last("boxes")
 
 
@@ -158,7 +160,8 @@ def _guess(cfg: Cfg) -> Native:
         native = Native("detection", architecture="yolo_v1", **common, **_guess_head(cfg))
     elif kind == "region":
         passthrough = any(layer.type == "reorg" for layer in cfg.layers)
-        native = Native("detection", last.filters, passthrough=passthrough, **common)
+        more = len(convolutions) > 1 + sum(map(len, yolo_v2.TRUNKS[trunk][0].stages))
+        native = Native("detection", last.filters, head_convolutions=more, passthrough=passthrough, **common)
     else:
         logits = last.activation if trunk == "extraction" else "linear"
         native = Native("classification", last.filters, logits=logits, **common)

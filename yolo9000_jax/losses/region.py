@@ -92,7 +92,8 @@ def region_loss(
         tree: a WordTree of C nodes: one softmax per group of siblings, trained along the path of the label.
         image_labels: [B] int, a classification image's node, -1 for a detection image; None: all are detection images.
         class_box: the box that a classification image trains is the one with the highest objectness * P(label)
-            ("darknet") or P(label) ("paper").
+            ("darknet"), P(label) ("paper"), or objectness ("detection", ours: the box that would be detected; by the
+            other two rules a box that knows the label is chosen again and again, and the one detected learns nothing).
         class_objectness: in a classification image, "darknet" leaves the trained box's objectness alone and pushes all
             others to 0; "paper" assumes that the trained box overlaps the object by .3, so pulls a lower objectness up
             to that, and leaves all others alone.
@@ -167,12 +168,12 @@ def _check_options(class_activation, location, background, tree, image_labels, c
     options = {
         "class_activation": (class_activation, ("softmax", "logistic")),
         "location": (location, ("direct", "offset")),
-        "class_box": (class_box, ("darknet", "paper")),
+        "class_box": (class_box, ("darknet", "paper", "detection")),
         "class_objectness": (class_objectness, ("darknet", "paper")),
     }
     for name, (value, choices) in options.items():
         if value not in choices:
-            raise UserError(f"{name} is {value!r}; choose '{choices[0]}' or '{choices[1]}'")
+            raise UserError(f"{name} is {value!r}; choose {' or '.join(map(repr, choices))}")
     if background and (tree is not None or class_activation != "softmax"):
         raise UserError("background=True needs class_activation='softmax' and no tree")
     if image_labels is not None and tree is None:
@@ -208,8 +209,10 @@ def _assign(predicted, boxes_cxcywh, mask, anchors_cells, grid, bias_match) -> _
 
 def _choose_box(rows, image_labels, anchors, tree, class_box):
     """The box that a classification image trains, by index in row, column, anchor order: [B]."""
-    score = -path_loss(rows[..., 5:], jnp.maximum(image_labels, 0)[:, None], tree)  # log P(label), [B,N]
-    if class_box == "darknet":
+    score = jnp.zeros(rows.shape[:2], rows.dtype)
+    if class_box != "detection":
+        score -= path_loss(rows[..., 5:], jnp.maximum(image_labels, 0)[:, None], tree)  # log P(label), [B,N]
+    if class_box != "paper":
         score += jax.nn.log_sigmoid(rows[..., 4])
     batch, cells = len(score), score.shape[1] // anchors
     place = jnp.argmax(score.reshape(batch, cells, anchors).swapaxes(1, 2).reshape(batch, -1), axis=1)

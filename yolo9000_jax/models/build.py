@@ -40,7 +40,8 @@ def build_model(config, axis_name: str | None = None, tree: WordTree | None = No
         names = ("side", "boxes_per_cell", "trunk", "head", "hidden", "dropout")
         return YoloV1(**{name: options[name] for name in names}, **common)
     anchors_cells = tuple(map(tuple, options.anchors_cells))
-    return YoloV2(anchors_cells=anchors_cells, passthrough=options.passthrough, trunk=options.trunk, **common)
+    names = ("head_convolutions", "passthrough", "trunk")
+    return YoloV2(anchors_cells=anchors_cells, **{name: options[name] for name in names}, **common)
 
 
 def _norm(options, axis_name: str | None):

@@ -13,6 +13,8 @@ from yolo9000_jax.models.extraction import ExtractionTrunk
 from yolo9000_jax.models.layers import BatchNorm, Connected, Conv, Local, scaled
 from yolo9000_jax.models.trunk import Trunk, choose, names_after
 
+STRIDE = 64
+
 
 class TinyTrunk(Trunk):
     """The first six convolutions of Fast YOLO, Darknet's yolov1-tiny.cfg; its last stage is a bare max pool.

@@ -37,6 +37,8 @@ class YoloV2(nn.Module):
       trunk: "darknet19", with three more convolutions; or "extraction", with four: YOLOv1 up to its last convolution,
         less one halving of the resolution (the stride of conv22), as the paper's row "convolutional" has it (section
         2, "Convolutional With Anchor Boxes").
+      head_convolutions: False leaves out the 3x3 convolutions between the trunk and the last layer, and the passthrough
+        with them, as Darknet's yolo9000.cfg does (SPEC 14).
       norm: makes the batch-norm modules; None means biases instead.
     """
 
@@ -45,6 +47,7 @@ class YoloV2(nn.Module):
     width: float = 1.0
     passthrough: bool = True
     trunk: str = "darknet19"
+    head_convolutions: bool = True
     norm: Callable[..., nn.Module] | None = BatchNorm
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
@@ -65,12 +68,13 @@ class YoloV2(nn.Module):
         trunk, count = choose(TRUNKS, self.trunk, "trunk")
         *names, last = names_after(trunk, count)
         fine, x = trunk(self.width, name="trunk", **options)(images, train)
-        for name in names:
-            x = conv(wide, name=name)(x, train)
-        if self.passthrough:
-            side = conv(scaled(64, self.width), 1, name="passthrough")(fine, train)
-            x = jnp.concatenate([reorg(side), x], axis=-1)
-        x = conv(wide, name=last)(x, train)
+        if self.head_convolutions:
+            for name in names:
+                x = conv(wide, name=name)(x, train)
+            if self.passthrough:
+                side = conv(scaled(64, self.width), 1, name="passthrough")(fine, train)
+                x = jnp.concatenate([reorg(side), x], axis=-1)
+            x = conv(wide, name=last)(x, train)
         anchors, entries = len(self.anchors_cells), 5 + self.num_classes
         start = {"kernel_init": nn.initializers.normal(0.01), "bias_init": _prior_bias(entries)}
         x = Conv(anchors * entries, 1, activation=None, name="boxes", **options | {"norm": None} | start)(x, train)
