@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from yolo9000_jax.nms import Detections
 from yolo9000_jax.wordtree.tree import WordTree
 
 RESIZES = {"letterbox": images.letterbox, "stretch": images.stretch}
-PATH_STEPS = 3  # of a path, in a picture
+PATH_STEPS = 2  # of a path, in a picture
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class Result:
             paths = zip(self.paths, self.path_probabilities, strict=True)
             captions = [f"{caption}\n{_path_end(*path)}" for caption, path in zip(captions, paths, strict=True)]
         return draw_boxes(self.image, self.boxes_xyxy, captions, [class_color(c) for c in self.classes])
+
+    def enlarged(self, times: int) -> "Result":
+        """The same with the picture and the boxes larger, so that captions take less of it."""
+        image = np.repeat(np.repeat(self.image, times, 0), times, 1)
+        return replace(self, image=image, boxes_xyxy=self.boxes_xyxy * times)
 
     def to_json(self) -> dict[str, Any]:
         """The picture's size and detections, as `yolo9000 predict --json` writes them; with a tree also their paths."""
@@ -84,7 +89,7 @@ class Result:
 
 def _path_end(names: Sequence[str], probabilities: Sequence[float]) -> str:
     """ "… > feline .97 > tiger .81": the last steps of a path, and how sure each is."""
-    steps = [f"{name} {step:.2f}" for name, step in zip(names, probabilities, strict=True)]
+    steps = [f"{name} {f'{step:.2f}'.removeprefix('0')}" for name, step in zip(names, probabilities, strict=True)]
     return " > ".join(["…"] * (len(steps) > PATH_STEPS) + steps[-PATH_STEPS:])
 
 

@@ -34,7 +34,7 @@ SPLITS = {"train": 100_000, "val": 1_000, "test": 1_000}  # number of pictures
 MIN_SIZE = 64  # pixels: below it the smallest objects vanish
 MAX_OBJECTS = 6
 SIDE_RANGE = (0.11, 0.44)  # side of an object, of the picture's largest side
-PICTURE_SIDE_RANGE = (0.25, 0.9)  # side of the one object of a classification picture
+PICTURE_SIDE_RANGE = (0.15, 0.6)  # side of the one object of a classification picture
 REPEAT_CHANCE = 0.25  # of an object being of the class before it: crowds
 TRIES = 6  # places tried for an object before it is left out
 MIN_VISIBLE = 0.45  # of an object's pixels: one that is more hidden or cut off is not drawn
@@ -106,7 +106,7 @@ def open_emoji(
 
 
 def open_emoji_pictures(
-    split: str, classes: Sequence[str] | None = None, labels: str = "fine", seed: int = 0, size: int = 128
+    split: str, classes: Sequence[str] | None = None, labels: str = "fine", seed: int = 0, size: int = 192
 ) -> Dataset:
     """Square pictures of one large emoji each, for classification: labels [1] and no box, boxes_xyxy [0, 4].
 

@@ -20,6 +20,8 @@ from yolo9000_jax.data.records import Dataset  # noqa: E402
 
 tf.config.set_visible_devices([], "GPU")  # the accelerators belong to JAX
 
+CACHE_BYTES = 2 << 30  # of a rendered data set that is kept in memory
+
 
 def detection_batches(
     dataset: Dataset, config, start_step: int, max_boxes: int, process_index: int = 0, process_count: int = 1
@@ -190,11 +192,18 @@ def _from_files(dataset: Dataset, annotations):
 
 
 def _rendered(dataset: Dataset, annotations):
-    """The same for records that are made as they are read."""
+    """The same for records that are made as they are read; a set that fits into CACHE_BYTES is kept once it is made."""
+    kept, small = {}, _size(dataset) <= CACHE_BYTES
 
     def draw(index):
-        record = dataset[int(index)]
-        return record.read(), *annotations(record)
+        index = int(index)
+        if index in kept:
+            return kept[index]
+        record = dataset[index]
+        made = record.read(), *annotations(record)
+        if small:
+            kept[index] = made
+        return made
 
     def load(index):
         image, boxes, labels = tf.numpy_function(draw, [index], [tf.uint8, tf.float32, tf.int32], stateful=False)
@@ -205,3 +214,9 @@ def _rendered(dataset: Dataset, annotations):
         )
 
     return load
+
+
+def _size(dataset: Dataset, sample: int = 20) -> float:
+    """Bytes of all pictures of a data set, guessed from the first ones."""
+    first = [dataset[index] for index in range(min(sample, len(dataset)))]
+    return len(dataset) * sum(3 * record.width * record.height for record in first) / max(len(first), 1)

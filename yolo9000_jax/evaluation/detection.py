@@ -18,6 +18,7 @@ MOST_DETECTIONS = 300  # a picture
 DETECTIONS_A_CLASS, MOST_OF_MANY_CLASSES = 5, 1000  # where there are so many classes that they give more
 SHOWN = 16  # pictures in the report's contact sheet
 SHOWN_SCORE = 0.25
+SHOWN_SCORE_OF_TREES = 0.4  # their captions are longer
 
 
 def evaluate(
@@ -27,6 +28,7 @@ def evaluate(
     batch_size: int = 8,
     score_threshold: float = 0.005,
     nms_threshold: float = 0.45,
+    hierarchical_threshold: float = 0.5,
     seen: Sequence[str] | None = None,
     report: Path | None = None,
     say=None,
@@ -37,6 +39,7 @@ def evaluate(
         detector: its classes are found among the data set's by synset or name (labels.match_classes).
         dataset: records with boxes.
         batch_size, score_threshold, nms_threshold: of the detector; Darknet evaluates with .005 and .45.
+        hierarchical_threshold: with a tree, how sure the names in the report must be.
         seen: names or synsets of the classes whose boxes the detector was trained on; others than the data set's do no
             harm. With it the metrics tell those classes from the rest, as the paper does (19.7 and 16.0).
         report: folder that gets a precision/recall plot, pictures of detections against truth, and metrics.json. Of a
@@ -83,20 +86,22 @@ def evaluate(
         metrics |= _seen_and_unseen(result, names, [not known.isdisjoint(word) for word in words])
     if report:
         if detector.tree is not None:
-            metrics |= _report_names(detector, dataset, Path(report), nms_threshold, batch_size)
-            shown = [detector(image) for image, _, _ in shown]
+            options = {"nms_threshold": nms_threshold, "hierarchical_threshold": hierarchical_threshold}
+            metrics |= _report_names(detector, dataset, Path(report), batch_size=batch_size, **options)
+            thresholds = (SHOWN_SCORE_OF_TREES, nms_threshold, hierarchical_threshold)
+            shown = [detector(image, *thresholds).enlarged(2) for image, _, _ in shown]
         write_report(Path(report), result, metrics, names, shown)
     return metrics
 
 
-def _report_names(detector, dataset, folder: Path, nms_threshold: float, batch_size: int) -> dict:
+def _report_names(detector, dataset, folder: Path, **options) -> dict:
     """How well the tree's finer names are found, {"naming": …}, if the data set has some; a picture a group."""
     from yolo9000_jax.evaluation.naming import has_groups, naming_confusion
     from yolo9000_jax.report.plots import plot_confusion
 
     if not has_groups(detector, dataset):
         return {}
-    found = naming_confusion(detector, dataset, nms_threshold=nms_threshold, batch_size=batch_size)
+    found = naming_confusion(detector, dataset, **options)
     folder.mkdir(parents=True, exist_ok=True)
     for group in found["groups"]:
         path = folder / f"confusion_{group['name'].replace(' ', '_').replace('/', '_')}.png"
@@ -166,7 +171,8 @@ def write_report(folder: Path, result: VocResult, metrics: dict, classes, shown)
         clear = Detections(*(array[found.scores >= SHOWN_SCORE] for array in found))
         pictures.append(draw_against_truth(image, clear, truth, classes))
     if pictures:
-        Image.fromarray(contact_sheet(pictures, columns=4)).save(folder / "detections.png")
+        tile = 480 if isinstance(shown[0], Result) else 320
+        Image.fromarray(contact_sheet(pictures, columns=4, tile=tile)).save(folder / "detections.png")
 
 
 def read_ahead(dataset, batch_size: int) -> Iterator[np.ndarray]:
