@@ -1,7 +1,9 @@
 """Darknet-19, the paper's classifier on ImageNet (section 3, table 6): trained at 224, then ten epochs at 448.
 
-    yolo9000 train --config experiments/darknet19.py --workdir gs://…/darknet19        both, 224 first
-    yolo9000 train --config experiments/darknet19.py:224 --workdir …                   the first alone
+    yolo9000 train --config experiments/darknet19.py --workdir runs/darknet19              both, 224 first
+    yolo9000 train --config experiments/darknet19.py:224 --workdir runs/darknet19_224      the first alone
+
+A workdir is a folder; on several hosts one that all of them see, such as a mounted bucket.
 
 The paper: top-1/top-5 72.9/91.2 % at 224, 76.5/93.3 % at 448. Ours: not run (no ImageNet and no accelerator at hand).
 The same code was run on tiny pictures in folders named by synset (tests/test_experiments.py).

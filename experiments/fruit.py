@@ -13,6 +13,8 @@ from yolo9000_jax import config
 
 
 def get_config(row=None):
+    if row:
+        raise config.unknown_row(row)
     c = config.from_scratch()
     c.steps = 2400
     c.image_size = 256

@@ -12,6 +12,8 @@ from yolo9000_jax import config
 
 
 def get_config(row=None):
+    if row:
+        raise config.unknown_row(row)
     c = config.from_scratch()
     c.steps = 2600
     c.evaluate_every = 650

@@ -10,6 +10,8 @@ Besides top-1 and top-5 of the leaves, `yolo9000 evaluate` says how often an ans
 
 import darknet19  # beside this file
 
+ROWS = darknet19.ROWS
+
 
 def get_config(row="224"):
     c = darknet19.get_config(row)

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +21,7 @@ from yolo9000_jax import train as training
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.training.checkpoint import Checkpoints
+from yolo9000_jax.training.lock import claim
 from yolo9000_jax.training.parallel import check_batch_size
 
 
@@ -129,6 +132,15 @@ def test_resumed_run_is_the_same_bit_for_bit(trained, source, tmp_path, monkeypa
     assert not np.array_equal(saved_state(trained, 6)["params"]["boxes"]["bias"], np.zeros(14, np.float32))
 
 
+def test_workdir_in_use(trained, source, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    with claim(tmp_path / "run"):
+        before = snapshot(tmp_path / "run")
+        message = refused(training.train, tiny.tiny_config(source), tmp_path / "run")
+        assert snapshot(tmp_path / "run") == before
+    assert f"{tmp_path / 'run'}: process {os.getpid()} on " in message
+
+
 def test_finished_run_is_left_as_it_is(trained, source, tmp_path):
     shutil.copytree(trained, tmp_path / "run")
     final = training.train(tiny.tiny_config(source), tmp_path / "run")
@@ -232,6 +244,49 @@ def test_interrupted_with_bad_weights(loop, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_next", interrupt)
     message = refused(loop, tmp_path, [1, 1, float("nan")], [1, 1, float("nan")])
     assert "not finite at step 3;" in message and saved_steps(tmp_path) == [2]
+
+
+def terminate(action):
+    """`action`, with a SIGTERM before the third call of it."""
+    calls = []
+
+    def wrapped(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return action(*arguments)
+
+    return wrapped
+
+
+def test_a_signal_waits_for_the_end_of_the_step(loop, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(training.parallel, "shard", terminate(training.parallel.shard))  # within the third step
+    assert refused(loop, tmp_path).startswith("stopped at step 3;")
+    assert saved_steps(tmp_path) == [3]
+    assert signal.getsignal(signal.SIGTERM) is before and not (tmp_path / "running.json").exists()
+
+
+def test_a_signal_in_the_last_evaluation(loop, tmp_path, monkeypatch, capsys):
+    """What was trained is saved, and running it again makes up for the evaluation."""
+
+    def evaluate(self, variables, report):
+        report.mkdir()
+        (report / "metrics.json").write_text("{}")
+        return {"voc_ap50": 0.5}
+
+    def stopped(self, variables, report):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+    monkeypatch.setattr(Detection, "evaluate", stopped)
+    assert refused(loop, tmp_path).startswith("stopped at step 6;")
+    monkeypatch.setattr(Detection, "evaluate", evaluate)
+    for said in ("the evaluation is left to do", "nothing is left to do"):
+        loop(tmp_path)
+        assert f"all 6 steps are done: {said}" in capsys.readouterr().out
+    assert saved_steps(tmp_path) == [6] and (tmp_path / "report/curves.png").is_file()
+    assert [row["voc_ap50"] for row in rows(tmp_path) if "voc_ap50" in row] == [0.5]
 
 
 def test_best_and_latest_checkpoints(loop, tmp_path, monkeypatch):

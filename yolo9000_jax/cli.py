@@ -13,11 +13,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one verb; returns the exit status: 0, or 1 after one line that says what is wrong and what to do."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.verb != "train":
+    takes_keys = options.verb in ("train", "ablation")  # --config.a.b=value
+    if rest and not takes_keys:
         parser.error(f"unknown argument {rest[0]}")
     try:
         _set_environment()
-        options.run(options, rest) if options.verb == "train" else options.run(options)
+        options.run(options, rest) if takes_keys else options.run(options)
     except UserError as error:
         print(f"yolo9000: {error}", file=sys.stderr)
         return 1
@@ -49,11 +50,25 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--workdir", required=True, help="the same workdir carries on where the run stopped")
     train.set_defaults(run=verbs.train)
 
+    ablation = subparsers.add_parser(
+        "ablation", help="train and judge the rows of an ablation, and make its table", allow_abbrev=False
+    )
+    ablation.add_argument("--config", required=True, help="FILE.py with the rows, such as experiments/ablation.py")
+    ablation.add_argument("--workdir", required=True, help="the same workdir carries on; machines may share it")
+    ablation.add_argument("--rows", help="a,b,… (default: all)")
+    ablation.add_argument("--seeds", type=int, default=1, help="runs of each row, with seeds 0, 1, … (default: 1)")
+    ablation.add_argument("--stages", help="folder of the pre-training (default: stages in the workdir)")
+    ablation.add_argument("--show", action="store_true", help="train nothing, make the table of what is there")
+    ablation.set_defaults(run=verbs.ablation)
+
     evaluate = subparsers.add_parser("evaluate", help="measure a trained detector or classifier on a data set")
     _add_model(evaluate, ("letterbox", "stretch", "crop"))
     evaluate.add_argument("--dataset", help="SOURCE; default: the one it was evaluated on in training")
     evaluate.add_argument("--split", help="default: the one it was evaluated on in training; with --cfg all")
     evaluate.add_argument("--size", type=int, help="side of the network's input, a multiple of 32")
+    evaluate.add_argument(
+        "--hierarchical-threshold", type=float, help="with a tree, how sure the report's names must be (default: .5)"
+    )
     evaluate.add_argument("--json", help="write the metrics here")
     evaluate.add_argument("--report", help="folder for the precision/recall plot and the pictures")
     evaluate.set_defaults(run=verbs.evaluate)

@@ -3,9 +3,12 @@
 import ast
 import difflib
 import importlib.util
+import inspect
 import json
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import ml_collections
 
@@ -19,13 +22,14 @@ CHOICES = {
     "model.architecture": ("yolo_v2", "yolo_v1"),
     "model.trunk": ("darknet19", "extraction", "tiny"),
     "model.box_parametrisation": ("direct", "offset"),
+    "model.priors": ("kmeans", "hand_picked"),
     "model.logits": ("linear", "leaky"),
     "model.head": ("connected", "local", "direct"),
     "model.batch_norm": ("gpu", "cpu"),
     "model.compute_dtype": ("float32", "bfloat16"),
     "augment.geometry": ("crop", "place", "rotate_crop", "none"),
     "optimizer.schedule": ("steps", "polynomial", "cosine", "constant"),
-    "loss.class_box": ("paper", "darknet"),
+    "loss.class_box": ("paper", "darknet", "detection"),
     "loss.class_objectness": ("paper", "darknet"),
     "evaluation.resize": ("stretch", "letterbox"),
     "evaluation.hierarchy_rule": ("conditional", "darknet"),
@@ -72,8 +76,10 @@ def detection() -> ml_collections.ConfigDict:
     c.model.boxes_per_cell = 2  # of yolo_v1
     c.model.classes = ()  # names of what it tells apart, which the run fills in; with a tree, of its detection classes
     c.model.width = 1.0  # multiplies the filters of every layer
+    c.model.head_convolutions = True  # False: none after the trunk, nor the passthrough, as in Darknet's yolo9000.cfg
     c.model.passthrough = True
-    c.model.anchors_cells = ()  # priors (w, h) in cells of 32 pixels; empty: k-means on the training boxes
+    c.model.anchors_cells = ()  # priors (w, h) in cells of 32 pixels; empty: as model.priors says
+    c.model.priors = "kmeans"  # on the training boxes; or "hand_picked", Faster R-CNN's nine
     c.model.num_anchors = 5  # how many, where k-means chooses them
     c.model.tree = ""  # the classes form a WordTree: FILE.tree, "emoji" or "flat" (see tasks.trees)
     c.model.batch_norm = "gpu"  # divides by sqrt(var + 1e-5), as Darknet on a GPU; "cpu": by sqrt(var) + 1e-6
@@ -120,7 +126,7 @@ def detection() -> ml_collections.ConfigDict:
     c.optimizer.burn_in_power = 4.0
     c.optimizer.average_decay = 0.0  # moving average of the weights for evaluation; 0: none
 
-    c.loss = ml_collections.ConfigDict()
+    c.loss = ml_collections.ConfigDict()  # of yolo_v2
     c.loss.coord_scale = 1.0
     c.loss.object_scale = 5.0
     c.loss.noobject_scale = 1.0
@@ -129,8 +135,15 @@ def detection() -> ml_collections.ConfigDict:
     c.loss.warmup_images = 12800  # images during which all boxes are pulled to their priors
     c.loss.rescore = True  # objectness learns the IoU rather than 1
     c.loss.bias_match = True  # the responsible prior is chosen by the priors' shapes, not the predictions'
-    c.loss.class_box = "paper"  # box that a picture without boxes trains: likeliest label; "darknet": times objectness
+    c.loss.class_box = "paper"  # which box a picture without boxes trains; or "darknet", "detection" (losses/region.py)
     c.loss.class_objectness = "paper"  # pulls that box's objectness up to .3; "darknet": pushes all others to 0
+
+    c.yolo_v1_loss = ml_collections.ConfigDict()
+    c.yolo_v1_loss.coord_scale = 5.0
+    c.yolo_v1_loss.object_scale = 1.0
+    c.yolo_v1_loss.noobject_scale = 0.5
+    c.yolo_v1_loss.class_scale = 1.0
+    c.yolo_v1_loss.rescore = True  # objectness learns the IoU rather than 1
 
     c.evaluation = ml_collections.ConfigDict()
     c.evaluation.source = ""  # empty: as data.source
@@ -183,30 +196,52 @@ def from_scratch() -> ml_collections.ConfigDict:
 def load(path: str, overrides: dict[str, str] | None = None) -> ml_collections.ConfigDict:
     """The config that `FILE[:ROW]` describes, with `{"a.b": "value"}` overrides, checked.
 
-    FILE is Python and holds `get_config(row=…)`. Raises UserError for a missing file, an unknown row or key, a value
-    of the wrong type.
+    FILE is Python and holds `get_config(row=…)`. Where that has further arguments, overrides of their names are theirs.
+    Raises UserError for a missing file, an unknown row or key, a value of the wrong type.
     """
     file, _, row = str(path).partition(".py:")
     file = file if file.endswith(".py") else file + ".py"
+    module = load_module(file)
+    overrides, given = dict(overrides or {}), {}
+    with _beside(file, path):
+        arguments = list(inspect.signature(module.get_config).parameters.values())[1:]
+    for each in arguments:
+        if each.name in overrides:
+            given[each.name] = _convert(_parse(overrides.pop(each.name)), each.default, f"--config: {each.name}")
+    with _beside(file, path):
+        config = module.get_config(row, **given) if row else module.get_config(**given)
+    return override(complete(config, file), overrides)
+
+
+def load_module(file: str) -> ModuleType:
+    """A config file as a module; raises UserError where it is missing or fails."""
     if not Path(file).is_file():
         raise UserError(f"{file}: no such config file; see experiments/ for examples")
     spec = importlib.util.spec_from_file_location("experiment", file)
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(Path(file).resolve().parent))  # a config may build on the one beside it
-    try:
+    with _beside(file, file):
         spec.loader.exec_module(module)
-        config = module.get_config(row) if row else module.get_config()
+    return module
+
+
+@contextmanager
+def _beside(file: str, path: str):
+    """Runs what a config file holds, which may build on the one beside it; its errors become UserErrors."""
+    sys.path.insert(0, str(Path(file).resolve().parent))
+    try:
+        yield
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     except Exception as error:  # it is the user's program
         raise UserError(f"{path}: {type(error).__name__}: {_one_line(error)}") from error
     finally:
         sys.path.pop(0)
-    return override(complete(config, file), overrides or {})
 
 
-def unknown_row(row: str, rows) -> UserError:
+def unknown_row(row: str, rows=()) -> UserError:
     """The error of a config file that has no such row."""
+    if not rows:
+        return UserError(f"there is no row {row!r}; this file has a single experiment: leave :{row} out")
     near = difflib.get_close_matches(row, rows, 1)
     hint = f"did you mean {near[0]}?" if near else f"the rows are {', '.join(rows)}"
     return UserError(f"there is no row {row!r}; {hint}")

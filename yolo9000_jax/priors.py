@@ -12,6 +12,10 @@ import numpy as np
 from yolo9000_jax.errors import UserError
 
 CHUNK = 1 << 12  # boxes handled at once, so that the temporaries stay in the processor's cache
+# Faster R-CNN's nine anchors: areas of 128², 256² and 512² pixels in a picture of 800 x 600 (VOC's shape, its shorter
+# side brought to 600), each at three ratios of the sides; here as fractions of the picture.
+HAND_PICKED_SIZES = tuple(side / (800 * 600) ** 0.5 for side in (128, 256, 512))
+HAND_PICKED_RATIOS = (0.5, 1.0, 2.0)
 STILL = 1e-5  # a restart ends when no side of an anchor changes by more than this fraction of itself
 
 
@@ -65,8 +69,8 @@ def average_iou(boxes_wh, anchors):
     return float(1 - distances.mean())
 
 
-def hand_picked_anchors(sizes, ratios):
-    """Every size with every ratio, as for the paper's "Anchor Boxes" row (3 sizes with 3 ratios give its 9).
+def hand_picked_anchors(sizes=HAND_PICKED_SIZES, ratios=HAND_PICKED_RATIOS):
+    """Every size with every ratio; by default the nine of the paper's "Anchor Boxes" row, as fractions of the picture.
 
     Args:
         sizes: square roots of the areas, any unit.

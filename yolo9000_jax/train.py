@@ -143,8 +143,10 @@ def _run(task, current, update, checkpoints, workdir, stop, still_ours):
                     checkpoints.save(current, report)
                 log.restart_clock(number)
     except KeyboardInterrupt:
-        current = _finite(parallel.unreplicate(replicated), checkpoints.latest_step, workdir)
-        checkpoints.save(current)
+        with stop.held():
+            current = _finite(parallel.unreplicate(replicated), checkpoints.latest_step, workdir)
+            checkpoints.save(current)
+            checkpoints.wait()
         raise UserError(f"stopped at step {int(current.step)}; the same command carries on from there") from None
     finally:
         log.close()

@@ -16,13 +16,32 @@ def train(options, rest: list[str]) -> None:
     from yolo9000_jax import config
     from yolo9000_jax.train import train
 
+    train(config.load(options.config, _overrides(rest)), options.workdir)
+
+
+def ablation(options, rest: list[str]) -> None:
+    from yolo9000_jax.ablation import ablation
+
+    ablation(
+        options.config,
+        options.workdir,
+        rows=options.rows.split(",") if options.rows else None,
+        seeds=options.seeds,
+        overrides=_overrides(rest),
+        stages=options.stages,
+        only_show=options.show,
+    )
+
+
+def _overrides(rest: list[str]) -> dict[str, str]:
+    """{"a.b": "value"} of the arguments --config.a.b=value."""
     overrides = {}
     for argument in rest:
         key, equals, value = argument.partition("=")
         if not key.startswith("--config.") or not equals:
             raise UserError(f"{argument}: unknown argument; config keys are changed with --config.a.b=value")
         overrides[key.removeprefix("--config.")] = value
-    train(config.load(options.config, overrides), options.workdir)
+    return overrides
 
 
 def _load(options):
@@ -67,12 +86,22 @@ def evaluate(options) -> None:
             batch_size=settings.evaluation.batch_size,
             score_threshold=settings.evaluation.score_threshold,
             nms_threshold=settings.evaluation.nms_threshold,
+            **_hierarchical(options, model),
             seen=load_seen(Path(options.workdir)) if options.workdir else None,
             report=Path(options.report) if options.report else None,
             say=print,
         )
         _print_detection(metrics)
     _write_json(options.json, metrics)
+
+
+def _hierarchical(options, model) -> dict:
+    """The threshold for going down a tree, if it was given."""
+    if options.hierarchical_threshold is None:
+        return {}
+    if model.tree is None:
+        raise UserError("--hierarchical-threshold: this network's classes form no tree; leave it out")
+    return {"hierarchical_threshold": options.hierarchical_threshold}
 
 
 def _settings(options):
@@ -122,11 +151,7 @@ def predict(options) -> None:
     detector = _load(options)
     if not isinstance(detector, Detector):
         raise UserError("this network is a classifier, it finds no boxes: use `yolo9000 classify`")
-    thresholds = {"threshold": options.threshold, "nms": options.nms}
-    if options.hierarchical_threshold is not None:
-        if detector.tree is None:
-            raise UserError("--hierarchical-threshold: this network's classes form no tree; leave it out")
-        thresholds["hierarchical_threshold"] = options.hierarchical_threshold
+    thresholds = {"threshold": options.threshold, "nms": options.nms} | _hierarchical(options, detector)
     items = predict(detector, options.inputs, output=options.output, say=print, **thresholds)
     _write_json(options.json, items)
 

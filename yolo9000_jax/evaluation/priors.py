@@ -8,10 +8,6 @@ import numpy as np
 from yolo9000_jax.priors import average_iou, hand_picked_anchors, kmeans_priors, to_cells
 from yolo9000_jax.report.table import Table
 
-# Faster R-CNN's nine anchors: areas of 128², 256² and 512² pixels in a picture of 800 x 600 (VOC's shape, its shorter
-# side brought to 600), each at three ratios; here as fractions of the picture.
-HAND_PICKED_SIZES = tuple(side / (800 * 600) ** 0.5 for side in (128, 256, 512))
-HAND_PICKED_RATIOS = (0.5, 1.0, 2.0)
 CURVE = "k-means, IoU"
 PAPER_SOURCE = "arXiv 1612.08242, Table 1: VOC 2007"
 MOST_PRIORS = 15  # of Figure 2
@@ -55,7 +51,7 @@ def compare_priors(boxes_wh, k: int = 5, *, seed: int = 0) -> PriorFit:
         UserError: k < 1, no boxes, a box without area, or fewer distinct boxes than k or than Table 1's 9.
     """
     chosen = kmeans_priors(boxes_wh, k, seed=seed)
-    hand_picked = hand_picked_anchors(HAND_PICKED_SIZES, HAND_PICKED_RATIOS)
+    hand_picked = hand_picked_anchors()
     sse = kmeans_priors(boxes_wh, 5, distance="sse", seed=seed)
     rows = (
         Row("k-means, squared distance", 5, sse.average_iou, 0.587),

@@ -110,6 +110,37 @@ def plot_accuracy_speed(curves, cited, output, metric="voc07_ap50") -> None:
     save(figure, output)
 
 
+def plot_path(rows, ours, cited, output) -> None:
+    """Draws the average precisions of an ablation, row by row, ours beside those that are cited.
+
+    Args:
+        rows: names of the rows, from the first to the last.
+        ours: one (average precision 0..1, its spread) a row, None where there is none.
+        cited: one average precision a row, None where there is none.
+        output: the picture to write; its ending chooses the format.
+    Raises:
+        UserError: the picture cannot be written.
+    """
+    figure, (axes,) = new_figure(8.4, 4.8)
+    percent = np.array([[np.nan if value is None else 100 * value for value in point] for point in ours], float)
+    theirs = np.array([np.nan if value is None else 100 * value for value in cited], float)
+    places = np.arange(len(rows))
+    if np.isfinite(theirs).any():
+        style = {"color": GREY, "linewidth": 1.4, "linestyle": "--", "marker": "s", "markersize": 5}
+        axes.plot(places, theirs, label="cited from the paper, at its size and on its data", **style)
+    style = {"color": COLORS[0], "linewidth": 2, "marker": "o", "markersize": 6, "elinewidth": 1, "capsize": 3}
+    spread = np.nan_to_num(percent[:, 1])
+    axes.errorbar(places, percent[:, 0], spread if spread.any() else None, label="ours", zorder=3, **style)
+    for place, value in zip(places, percent[:, 0], strict=True):
+        if np.isfinite(value):
+            axes.annotate(f"{value:.1f}", (place, value), (0, 8), textcoords="offset points", fontsize=8, ha="center")
+    axes.set_xticks(places, [plain(row).replace("_", "\n") for row in rows], fontsize=8)
+    name_axes(axes, "The path from YOLO to YOLOv2", "", "mAP (%)")
+    axes.margins(x=0.05, y=0.14)
+    figure.legend(loc="outside lower left", ncols=2, **LEGEND)
+    save(figure, output)
+
+
 def plot_table(table, output) -> None:
     """Writes a report.table.Table as a picture.
 

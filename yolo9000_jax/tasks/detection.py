@@ -1,4 +1,4 @@
-"""Detection: YOLOv2 on pictures with boxes."""
+"""Detection: YOLOv2, or YOLOv1, on pictures with boxes."""
 
 from pathlib import Path
 
@@ -6,18 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from yolo9000_jax.losses.region import region_loss
+from yolo9000_jax.losses.region import RegionLoss, region_loss
+from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
+from yolo9000_jax.models import yolo_v1, yolo_v2
 from yolo9000_jax.models.build import build_detector, build_model
-from yolo9000_jax.priors import kmeans_priors, to_cells
+from yolo9000_jax.priors import hand_picked_anchors, kmeans_priors, to_cells
 from yolo9000_jax.tasks.task import Task, blank_pictures, check_sizes, open_set
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.training.step import AXIS
 
+STRIDES = {"yolo_v1": yolo_v1.STRIDE, "yolo_v2": yolo_v2.STRIDE}
 PRIOR_BOXES = 20000  # boxes that k-means looks at, where a rendered set has no end
 
 
 class Detection(Task):
-    """YOLOv2 on a detection data set; with a tree, on its nodes.
+    """YOLOv2 or YOLOv1 on a detection data set; YOLOv2 with a tree, on its nodes.
 
     Making one opens and checks the data and settles what the config leaves open: classes, priors, boxes a picture;
     `config` then holds them.
@@ -26,7 +29,7 @@ class Detection(Task):
     metric = "voc_ap50"
 
     def __init__(self, config, say=print):
-        check_sizes(config)
+        check_sizes(config, STRIDES[config.model.architecture])
         self._say = say
         self.dataset = open_set("data.source", config.data.source, config.data.split, config.data.classes, say)
         self.tree = open_tree(config.model.tree, self.dataset, *self._more_sets(config))
@@ -67,8 +70,22 @@ class Detection(Task):
 
     def loss(self, params, batch_stats, batch, step):
         """The mean loss of a batch: (scalar, (metrics, batch_stats))."""
-        raw, batch_stats = self.apply(params, batch_stats, batch, step)
-        loss = region_loss(
+        output, batch_stats = self.apply(params, batch_stats, batch, step)
+        loss_of = self._yolo_v1_loss if self.config.model.architecture == "yolo_v1" else self._region_loss
+        loss = loss_of(output, batch, step)
+        metrics = {
+            "loss": loss.total,
+            "loss_xy": loss.xy,
+            "loss_wh": loss.wh,
+            "loss_object": loss.objectness,
+            "loss_class": loss.classes,
+            "average_iou": loss.avg_iou,
+            "responsible_recall50": loss.recall50,
+        }
+        return loss.total, (metrics, batch_stats)
+
+    def _region_loss(self, raw, batch, step) -> RegionLoss:
+        return region_loss(
             raw,
             batch["boxes_cxcywh"],
             jnp.asarray(self.nodes)[batch["labels"]],
@@ -80,16 +97,18 @@ class Detection(Task):
             location=self.config.model.box_parametrisation,
             **self.config.loss.to_dict(),
         )
-        metrics = {
-            "loss": loss.total,
-            "loss_xy": loss.xy,
-            "loss_wh": loss.wh,
-            "loss_object": loss.objectness,
-            "loss_class": loss.classes,
-            "average_iou": loss.avg_iou,
-            "responsible_recall50": loss.recall50,
-        }
-        return loss.total, (metrics, batch_stats)
+
+    def _yolo_v1_loss(self, vector, batch, step) -> RegionLoss:
+        return yolo_v1_loss(
+            vector,
+            batch["boxes_cxcywh"],
+            batch["labels"],
+            batch["mask"],
+            side=self.config.model.side,
+            boxes_per_cell=self.config.model.boxes_per_cell,
+            num_classes=len(self.config.model.classes),
+            **self.config.yolo_v1_loss.to_dict(),
+        )
 
     def image_labels(self, batch):
         """The node of each picture that has a label and no boxes, -1 of the others; None where all have boxes."""
@@ -141,13 +160,20 @@ def _settle(config, dataset, say):
     config.model.classes = dataset.classes
     if not config.data.max_boxes:
         config.data.max_boxes = fullest(dataset)
-    if not config.model.anchors_cells:
-        priors = kmeans_priors(shapes(dataset), config.model.num_anchors, seed=config.seed)
-        cells = to_cells(priors.anchors, config.image_size)
+    if config.model.architecture == "yolo_v2" and not config.model.anchors_cells:
+        cells = to_cells(_priors(config, dataset, say), config.image_size)
         config.model.anchors_cells = tuple((round(float(w), 3), round(float(h), 3)) for w, h in cells)
-        text = " ".join(f"{w:.2f}x{h:.2f}" for w, h in config.model.anchors_cells)
-        say(f"priors from k-means, in cells: {text} (average IoU {priors.average_iou:.3f})")
+        say("priors, in cells: " + " ".join(f"{w:.2f}x{h:.2f}" for w, h in config.model.anchors_cells))
     return config
+
+
+def _priors(config, dataset, say) -> np.ndarray:
+    """The priors that the config asks for: [A, 2], fractions of the picture."""
+    if config.model.priors == "hand_picked":
+        return hand_picked_anchors()
+    priors = kmeans_priors(shapes(dataset), config.model.num_anchors, seed=config.seed)
+    say(f"priors from k-means: average IoU {priors.average_iou:.3f}")
+    return priors.anchors
 
 
 def shapes(dataset) -> np.ndarray:

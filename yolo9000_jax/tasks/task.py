@@ -68,12 +68,12 @@ def blank_pictures(config, size: int) -> dict:
     return {"images": np.zeros((share, size, size, 3), np.uint8), "colour": np.zeros((share, 3), np.float32)}
 
 
-def check_sizes(config) -> None:
+def check_sizes(config, stride: int = STRIDE) -> None:
     """Raises UserError unless every input size is a multiple of the network's stride."""
     evaluation = (config.evaluation.image_size,) if config.evaluation.image_size else ()
     for size in (config.image_size, *config.multi_scale, *evaluation):
-        if size < STRIDE or size % STRIDE:
-            raise UserError(f"image_size {size}: an input size must be a multiple of {STRIDE}")
+        if size < stride or size % stride:
+            raise UserError(f"image_size {size}: an input size must be a multiple of {stride}")
 
 
 def open_set(key: str, source: str, split: str, classes, say):

@@ -50,10 +50,14 @@ def nodes_of(dataset, tree: WordTree) -> np.ndarray:
     return np.array(found, np.int32)
 
 
-def save_tree(tree: WordTree, nodes: np.ndarray, workdir: Path) -> None:
-    """Writes the tree, and the nodes of the data set's classes, beside a run's config: it then needs no other file."""
+def save_tree(tree: WordTree, nodes: np.ndarray | None, workdir: Path) -> None:
+    """Writes the tree, and the nodes of the data set's classes, beside a run's config: it then needs no other file.
+
+    `nodes` is None where nobody knows on which classes a network was trained.
+    """
     tree.save(workdir / TREE, workdir / NAMES)
-    (workdir / MAP).write_text("".join(f"{node}\n" for node in nodes))
+    if nodes is not None:
+        (workdir / MAP).write_text("".join(f"{node}\n" for node in nodes))
 
 
 def load_tree(workdir: Path) -> WordTree | None:
@@ -62,6 +66,8 @@ def load_tree(workdir: Path) -> WordTree | None:
 
 
 def load_seen(workdir: Path) -> list[str] | None:
-    """Synsets of the nodes for which a workdir's run had boxes; None where its classes form no tree."""
+    """Synsets of the nodes for which a workdir's run had boxes; None without a tree, or where nobody knows."""
     tree = load_tree(workdir)
-    return None if tree is None else [tree.synsets[node] for node in load_map(workdir / MAP, tree)]
+    if tree is None or not (workdir / MAP).is_file():
+        return None
+    return [tree.synsets[node] for node in load_map(workdir / MAP, tree)]

@@ -79,7 +79,7 @@ class Checkpoints:
 
 
 def as_folder(workdir: str | Path) -> Path:
-    """The path of a workdir. Raises UserError for a URL, such as gs://…: it would become a local folder of that name."""
+    """The path of a workdir. Raises UserError for a URL, such as gs://…: it would be a folder of that name here."""
     if url := re.match(r"\w{2,}:/+([^/]*)", str(workdir)):
         raise UserError(
             f"{workdir}: a workdir is a folder, not a URL: mount the bucket (gcsfuse {url[1] or 'BUCKET'} DIR), "

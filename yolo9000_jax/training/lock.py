@@ -24,6 +24,10 @@ POLL_S = 5.0
 _held: set[str] = set()  # ids of the claims of this very process
 
 
+class Claimed(UserError):
+    """Another run has the workdir."""
+
+
 @contextmanager
 def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
     """Holds a workdir, which is made if need be, for this run: `with claim(workdir) as check`.
@@ -40,7 +44,8 @@ def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
         A function that raises UserError if another run has taken over, which can only be after this one seemed dead.
 
     Raises:
-        UserError: another run has the workdir, or it cannot be written.
+        Claimed: another run has the workdir.
+        UserError: it cannot be written.
     """
     new = _make(workdir)
     if jax.process_index():
@@ -51,7 +56,7 @@ def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
     path, ended = workdir / NAME, threading.Event()
     _take(path, mine, wait)
     _held.add(mine["id"])
-    beats = threading.Thread(target=_beat, args=(path, ended), daemon=True)
+    beats = threading.Thread(target=_beat, args=(path, ended), name=f"claim {workdir}", daemon=True)
     beats.start()
 
     def check():
@@ -92,16 +97,14 @@ def _take(path: Path, mine: dict, wait: bool) -> None:
             pass
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror}); choose another workdir") from error
-        try:
-            silence = time.time() - path.stat().st_mtime
-        except FileNotFoundError:
-            continue  # its run has just ended
-        owner = _read(path)
+        owner, silence = _read(path), _silence(path)
         if silence > DEAD_S or _is_gone(owner, mine):
-            _remove(path, owner, mine)
+            _remove(path, mine)
             continue
+        if owner is None and not path.exists():
+            continue  # it has just ended
         if not wait and silence < DOUBTFUL_S:
-            raise UserError(
+            raise Claimed(
                 f"{path.parent}: {_describe(owner)} trains here: wait for it, stop it, or choose another workdir; "
                 f"once it has given no sign of life for {duration(DEAD_S)} the same command takes over"
             )
@@ -111,15 +114,33 @@ def _take(path: Path, mine: dict, wait: bool) -> None:
         time.sleep(POLL_S)
 
 
-def _remove(path: Path, dead: dict | None, mine: dict) -> None:
-    """Removes the claim of a dead run, and not one that a third run has made meanwhile."""
-    aside = path.with_name(f"{NAME}.{mine['id']}")
-    with suppress(FileNotFoundError):
-        path.rename(aside)
-        if _read(aside) == dead:
-            aside.unlink()
-        else:
-            aside.rename(path)
+def _remove(path: Path, mine: dict) -> None:
+    """Removes a dead run's claim; of several that find it dead one does, so that none removes what the next claims."""
+    guard = path.with_name(f"{NAME}.takeover")
+    try:
+        guard.open("x").close()
+    except OSError as error:
+        if not isinstance(error, FileExistsError):
+            raise UserError(
+                f"{path}: cannot be removed ({error.strerror}), though its run is gone: remove it"
+            ) from error
+        if _silence(guard) > DEAD_S:  # whoever made it died at it
+            guard.unlink(missing_ok=True)
+        time.sleep(0.05)
+        return
+    try:
+        if _silence(path) > DEAD_S or _is_gone(_read(path), mine):
+            path.unlink(missing_ok=True)
+    finally:
+        guard.unlink(missing_ok=True)
+
+
+def _silence(path: Path) -> float:
+    """Seconds since the last sign of life; 0 where the file is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _beat(path: Path, ended: threading.Event) -> None:

@@ -1,0 +1,200 @@
+"""The path from YOLO to YOLOv2: the paper's table 2, every row its predecessor and one change.
+
+    yolo9000 ablation --config experiments/ablation.py --workdir runs/ablation          all of it, on VOC 2007 + 2012
+    yolo9000 train --config experiments/ablation.py:passthrough --workdir …               one row
+    yolo9000 ablation --config experiments/ablation.py --config.dataset=emoji --workdir runs/ablation_emoji
+    yolo9000 ablation --config experiments/ablation.py --config.dataset=blood_cells --workdir runs/ablation_blood_cells
+
+The paper: 63.4 % mAP for `yolo`, 78.6 for `hi_res_detector` (PAPER below). Ours on VOC: not run (no ImageNet, no VOC
+and no accelerator at hand); every row compiles at full size, and narrow ones train (tests/test_ablation.py).
+
+`voc` is the paper's recipe: pre-training of experiments/extraction.py and darknet19.py, then that of experiments/voc.py
+for all rows, YOLOv1's too, so that a row differs from the one above in its switches alone. The last row trains nothing:
+it is the weights of `multi_scale` at 544.
+
+`emoji` and `blood_cells` are the same path at reduced width and length, for two cores: pre-training on pictures of one
+emoji each, then emoji scenes (sizes about half of the paper's), or photographs of blood (the paper's sizes). Blood
+pictures have no labels without boxes, so their rows start from emoji as well: unlike them, and the same for every row.
+--config.length=0.1 makes every training a tenth as long.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import darknet19  # these three are beside this file
+import extraction
+import voc
+
+from yolo9000_jax import config
+from yolo9000_jax.errors import UserError
+
+o, X = False, True
+COLUMNS = (
+    *("batch_norm", "hi_res_classifier", "convolutional", "anchor_boxes", "new_network"),
+    *("dimension_priors", "location_prediction", "passthrough", "multi_scale", "hi_res_detector"),
+)
+# fmt: off
+TABLE = {
+    "yolo":              (o, o, o, o, o, o, o, o, o, o),
+    "batch_norm":        (X, o, o, o, o, o, o, o, o, o),
+    "hi_res_classifier": (X, X, o, o, o, o, o, o, o, o),
+    "convolutional":     (X, X, X, X, o, o, o, o, o, o),
+    "new_network":       (X, X, X, X, X, o, o, o, o, o),
+    "dimension_priors":  (X, X, X, o, X, X, X, o, o, o),
+    "passthrough":       (X, X, X, o, X, X, X, X, o, o),
+    "multi_scale":       (X, X, X, o, X, X, X, X, X, o),
+    "hi_res_detector":   (X, X, X, o, X, X, X, X, X, X),
+}
+# fmt: on
+# Cited, not ours: mAP and recall on VOC 2007's test set.
+PAPER = {
+    "yolo": {"voc07_ap50": 0.634},
+    "batch_norm": {"voc07_ap50": 0.658},
+    "hi_res_classifier": {"voc07_ap50": 0.695, "recall50": 0.81},
+    "convolutional": {"voc07_ap50": 0.692, "recall50": 0.88},
+    "new_network": {"voc07_ap50": 0.696},
+    "dimension_priors": {"voc07_ap50": 0.744},
+    "passthrough": {"voc07_ap50": 0.754},
+    "multi_scale": {"voc07_ap50": 0.768},
+    "hi_res_detector": {"voc07_ap50": 0.786},
+}
+PAPER_SOURCE = "arXiv 1612.08242, table 2: VOC 2007 test, full width and length"
+# What `darknet ops` prints for a cfg of the same layers, 20 classes.
+DARKNET_GFLOP = {
+    **dict.fromkeys(("yolo", "batch_norm", "hi_res_classifier"), 40.57),
+    "convolutional": 41.87,
+    "new_network": 28.55,
+    "dimension_priors": 28.52,
+    **dict.fromkeys(("passthrough", "multi_scale"), 29.36),
+    "hi_res_detector": 50.21,
+}
+
+EMOJI = (
+    *("poodle", "domestic cat", "lion", "tiger", "giant panda", "penguin", "butterfly", "ladybug", "apple", "banana"),
+    *("strawberry", "watermelon", "carrot", "taxi", "fire engine", "helicopter", "sailboat", "electric guitar"),
+    *("soccer ball", "basketball"),
+)
+
+
+def get_config(row="hi_res_detector", dataset="voc", length=1.0):
+    """A row's experiment; `length` multiplies the steps of all its trainings."""
+    if row not in TABLE:
+        raise config.unknown_row(row, TABLE)
+    if dataset not in SETS:
+        raise UserError(f"there is no dataset {dataset!r}; the ablation has {', '.join(SETS)}")
+    sets, on = SETS[dataset], dict(zip(COLUMNS, TABLE[row], strict=True))
+    c = sets.detector()
+    c.name = f"ablation_{dataset}"
+    c.image_size = sets.yolo_size
+    c.multi_scale = ()
+    c.model.architecture = "yolo_v1"
+    c.model.side = sets.yolo_size // 64
+    c.model.trunk = "extraction"
+    c.model.use_batch_norm = on["batch_norm"]
+    c.model.passthrough = on["passthrough"]
+    if on["convolutional"]:
+        c.model.architecture = "yolo_v2"
+        c.image_size = sets.size
+    if on["anchor_boxes"]:  # as in region proposal networks
+        c.model.priors, c.model.box_parametrisation = "hand_picked", "offset"
+    if on["new_network"]:
+        c.model.trunk = "darknet19"
+    if on["dimension_priors"]:
+        c.model.priors = "kmeans"
+    if on["location_prediction"]:
+        c.model.box_parametrisation = "direct"
+    if on["multi_scale"]:
+        c.multi_scale = sets.scales
+    if on["hi_res_detector"]:
+        c.evaluation.image_size = sets.hi_res_size
+    c.pretraining = sets.classifier(c.model.trunk, on["batch_norm"], on["hi_res_classifier"])
+    return _shorten(c, length)
+
+
+def _shorten(c, length):
+    c.steps = max(1, round(c.steps * length))
+    if c.pretraining:
+        _shorten(c.pretraining, length)
+    return c
+
+
+def _imagenet(trunk, batch_norm, hi_res):
+    """The paper's pre-training: experiments/extraction.py and darknet19.py."""
+    row = ("448" if hi_res else "224") if batch_norm else "no_batch_norm"
+    return {"extraction": extraction, "darknet19": darknet19}[trunk].get_config(row)
+
+
+def _pictures(low, high, low_steps, high_steps, trunk, batch_norm, hi_res):
+    """Pre-training on 20 classes of emoji pictures, at `low` pixels and then, with `hi_res`, at `high`."""
+    c = config.classification()
+    c.batch_size = 32
+    c.steps = high_steps if hi_res else low_steps
+    c.image_size = high if hi_res else low
+    c.checkpoint_every = 200
+    c.model.width = 0.25
+    c.model.trunk = trunk
+    c.model.use_batch_norm = batch_norm
+    c.model.batch_norm_momentum = 0.98
+    c.data.source = "emoji:pictures"
+    c.data.classes = EMOJI
+    c.optimizer.learning_rate = 0.01 if hi_res else 0.05
+    c.optimizer.clip_norm = 10.0
+    c.optimizer.schedule = "cosine"
+    c.optimizer.burn_in = 20 if hi_res else 50
+    c.optimizer.burn_in_power = 1.0
+    c.evaluation.split = "test[:500]"
+    c.name = f"{trunk}_{c.image_size}" + ("" if batch_norm else "_no_batch_norm")
+    if hi_res:
+        c.pretraining = _pictures(low, high, low_steps, high_steps, trunk, batch_norm, False)
+    return _plain_colours(c)
+
+
+def _emoji():
+    """Scenes of 20 classes of emoji."""
+    c = config.from_scratch()
+    c.steps = 2000
+    c.data.source = "emoji"
+    c.data.classes = EMOJI
+    c.data.max_boxes = 8
+    c.evaluation.split = "test[:500]"
+    return _plain_colours(c)
+
+
+def _plain_colours(c):
+    """Pictures never run out, so colours are left as they are drawn."""
+    c.augment.geometry = "crop"
+    c.augment.jitter = 0.1
+    c.augment.hue = 0.0
+    c.augment.saturation = c.augment.exposure = 1.0
+    return c
+
+
+def _blood_cells():
+    """experiments/blood_cells.py with fewer steps."""
+    c = config.from_scratch()
+    c.steps = 1000
+    c.data.source = "voc:../shared/data/blood_cells"
+    c.augment.flip_vertical = 0.5
+    c.augment.hue = 0.02
+    c.augment.saturation = c.augment.exposure = 1.3
+    return c
+
+
+class Sets(NamedTuple):
+    """What the rows are trained and judged on: the recipe of the detector, its pre-training, sizes in pixels."""
+
+    detector: Callable  # () -> config
+    classifier: Callable  # (trunk, batch_norm, hi_res) -> config
+    yolo_size: int  # of the input of YOLOv1, 64 times its grid
+    size: int  # of the convolutional networks: an odd number of cells
+    scales: tuple[int, ...]
+    hi_res_size: int
+
+
+PAPER_SIZES = (448, 416, tuple(range(320, 609, 32)), 544)
+SETS = {
+    "voc": Sets(voc.get_config, _imagenet, *PAPER_SIZES),
+    "emoji": Sets(_emoji, partial(_pictures, 128, 256, 1200, 200), 256, 224, tuple(range(160, 289, 32)), 288),
+    "blood_cells": Sets(_blood_cells, partial(_pictures, 224, 448, 450, 80), *PAPER_SIZES),
+}

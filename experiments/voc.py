@@ -1,0 +1,64 @@
+"""YOLOv2 on Pascal VOC 2007 and 2012, judged on VOC 2007's test set (paper, section 2, tables 2 and 3).
+
+    yolo9000 train --config experiments/voc.py --workdir runs/voc
+    yolo9000 evaluate --workdir runs/voc --size 544
+    yolo9000 benchmark --workdir runs/voc --dataset tfds:voc/2007 --split test       table 3 and figure 4
+
+The paper: mAP 76.8 % at 416, 78.6 % at 544 (voc07_ap50 here). Ours: not run (no VOC and no accelerator at hand). The
+same code was run on tiny pictures in VOC's format (tests/test_ablation.py) and on other data (experiments/ablation.py).
+
+Data: TensorFlow Datasets' voc/2007 and voc/2012, or folders: --config.data.source=voc:DIR/VOC2007+voc:DIR/VOC2012
+--config.data.split=trainval --config.evaluation.source=voc:DIR/VOC2007. It starts from experiments/darknet19.py.
+
+Rows: `paper`: 160 epochs, the rate divided by 10 after 60 and 90, crops, priors by k-means. `darknet`, as
+yolov2-voc.cfg has it (SPEC 14): 80200 steps with a burn-in, the rate divided by 10 at 40000 and 60000, whole pictures
+on grey, the priors of the cfg, letterboxed test pictures.
+"""
+
+import darknet19  # beside this file
+
+from yolo9000_jax import config
+from yolo9000_jax.models.yolo_v2 import VOC_ANCHORS_CELLS
+
+ROWS = ("paper", "darknet")
+IMAGES = 16_551  # 5011 of 2007 and 11540 of 2012
+BATCH = 64
+CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
+    *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+
+
+def get_config(row="paper"):
+    if row not in ROWS:
+        raise config.unknown_row(row, ROWS)
+    c = config.detection()
+    c.name = f"voc_{row}"
+    c.pretraining = darknet19.get_config("448")
+    c.steps = 160 * IMAGES // BATCH
+    c.batch_size = BATCH
+    c.image_size = 416
+    c.multi_scale = tuple(range(320, 609, 32))
+    c.log_every = 100
+    c.checkpoint_every = 1000
+    c.data.source = "tfds:voc/2007+voc/2012"
+    c.data.split = "train+validation"
+    c.data.classes = CLASSES
+    c.data.max_boxes = 50
+    c.evaluation.source = "tfds:voc/2007"
+    c.evaluation.split = "test"
+    if row == "darknet":
+        as_darknet(c, 80_200, (40_000, 60_000), VOC_ANCHORS_CELLS)
+    return c
+
+
+def as_darknet(c, steps, drops, anchors_cells):
+    """Makes the paper's recipe that of Darknet's cfgs (SPEC 9 and 14); `drops` are where the rate is divided by 10."""
+    c.steps = steps
+    c.optimizer.boundaries = tuple(step / steps for step in drops)
+    c.optimizer.burn_in = 1000
+    c.model.anchors_cells = anchors_cells
+    c.augment.geometry = "place"
+    c.augment.jitter = 0.3
+    c.data.max_boxes = 30
+    c.evaluation.resize = "letterbox"

@@ -1,0 +1,62 @@
+"""SIGTERM from outside, to a run on its own and to one that jax.distributed coordinates."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from tests import tiny
+from tests.helpers import ROOT
+from tests.test_train import saved_state, saved_steps
+from yolo9000_jax import train as training
+
+SLOWLY = """
+import sys, time
+import jax
+from tests import tiny
+from yolo9000_jax import train as training
+from yolo9000_jax.errors import UserError
+
+if sys.argv[3]:
+    jax.distributed.initialize(f"localhost:{sys.argv[3]}", 1, 0)
+real = training._next
+training._next = lambda *arguments: time.sleep(0.5) or real(*arguments)
+try:
+    training.train(tiny.tiny_config(sys.argv[1]), sys.argv[2])
+except UserError as error:
+    sys.exit(f"yolo9000: {error}")
+"""
+
+
+@pytest.mark.parametrize("hosts", ["alone", "distributed"])
+def test_machine_that_is_taken_away(trained, tmp_path, hosts):
+    """SIGTERM: a checkpoint at the end of the step, one line, and then the same numbers as without."""
+    source, port = f"voc:{trained.parent / 'data'}", ""
+    if hosts == "distributed":
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = str(free.getsockname()[1])
+    program = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, source, str(tmp_path), port],
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in program.stdout:
+        if line.startswith("step 2/6"):
+            program.terminate()
+            break
+    _, errors = program.communicate(timeout=300)
+    assert program.returncode == 1, errors
+    (step,) = saved_steps(tmp_path)
+    assert 2 <= step < 6
+    last = f"yolo9000: stopped at step {step}; the same command carries on from there"
+    assert last in errors.splitlines()
+    training.train(tiny.tiny_config(source), tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, saved_state(tmp_path, 6), saved_state(trained, 6))

@@ -1,0 +1,129 @@
+"""The table of an ablation, our numbers beside the cited ones, as text, Markdown, JSON and pictures."""
+
+import json
+import os
+import statistics
+from pathlib import Path
+
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.report.comparisons import plot_path, plot_table
+from yolo9000_jax.report.table import Table
+from yolo9000_jax.training.logging import duration
+
+METRIC, RECALL = "voc07_ap50", "recall50"
+
+
+def summarise(module, rows: dict) -> list[dict]:
+    """One dict a row, for table.json.
+
+    Args:
+        module: the ablation's config file, with what it cites.
+        rows: {row: {"cost": models.cost.Cost or None, "results": {seed: result}}}, as of ablation.Ablation.
+    """
+    paper, darknet = getattr(module, "PAPER", {}), getattr(module, "DARKNET_GFLOP", {})
+    summary, above, above_paper = [], {}, None
+    for row, found in rows.items():
+        ours = {seed: result["metrics"][METRIC] for seed, result in found["results"].items()}
+        both = sorted(set(ours) & set(above))
+        cited = paper.get(row, {}).get(METRIC)
+        summary.append(
+            {
+                "row": row,
+                "switches": dict(zip(module.COLUMNS, module.TABLE[row], strict=True)),
+                METRIC: _mean(ours.values()),
+                "spread": statistics.stdev(ours.values()) if len(ours) > 1 else None,
+                "change": _mean(ours[seed] - above[seed] for seed in both),
+                "paper": cited,
+                "paper_change": None if None in (cited, above_paper) else cited - above_paper,
+                "voc_ap50": _mean(result["metrics"]["voc_ap50"] for result in found["results"].values()),
+                RECALL: _mean(result["metrics"][RECALL] for result in found["results"].values()),
+                "paper_recall": paper.get(row, {}).get(RECALL),
+                "parameters": found["cost"] and found["cost"].parameters,
+                "gflop": found["cost"] and found["cost"].gflop,
+                "darknet_gflop": darknet.get(row),
+                "training_s": _mean(result["training_s"] for result in found["results"].values()),
+                "seeds": {str(seed): _numbers(result["metrics"]) for seed, result in found["results"].items()},
+            }
+        )
+        above, above_paper = ours, cited
+    return summary
+
+
+def make_table(module, configs: dict, summary: list[dict], stages: dict[str, float]) -> Table:
+    """The summary for people; `configs` are those of the rows, `stages` the seconds of each pre-training."""
+    full_size = all(config.model.width == 1 for config in configs.values())
+    columns = {
+        "row": [line["row"] for line in summary],
+        "mAP (%)": [_with_spread(line) for line in summary],
+        "change": [_percent(line["change"], "+.1f") for line in summary],
+        "paper's mAP*": [_percent(line["paper"]) for line in summary],
+        "change*": [_percent(line["paper_change"], "+.1f") for line in summary],
+        "recall (%)": [_percent(line[RECALL]) for line in summary],
+        "paper's*": [_percent(line["paper_recall"], ".0f") for line in summary],
+        "M parameters": [line["parameters"] and f"{line['parameters'] / 1e6:.2f}" for line in summary],
+        "GFLOP": [line["gflop"] and f"{line['gflop']:.2f}" for line in summary],
+    }
+    if full_size:
+        columns["Darknet's"] = [line["darknet_gflop"] and f"{line['darknet_gflop']:.2f}" for line in summary]
+    columns["training"] = [line["training_s"] and duration(line["training_s"]) for line in summary]
+    lines = list(zip(*columns.values(), strict=True))
+    return Table(list(columns), lines, "The path from YOLO to YOLOv2", _note(module, configs, summary, stages))
+
+
+def write_tables(module, configs: dict, rows: dict, stages: dict[str, float], workdir: Path) -> str:
+    """Writes table.md, table.json, table.png and path.png; returns the table as text."""
+    summary = summarise(module, rows)
+    table = make_table(module, configs, summary, stages)
+    source = getattr(module, "PAPER_SOURCE", "")
+    content = {"rows": summary, "metric": METRIC, "paper": source, "pretraining_s": stages}
+    write_whole(workdir / "table.json", json.dumps(content, indent=2) + "\n")
+    write_whole(workdir / "table.md", table.markdown() + "\n")
+    plot_table(table, workdir / "table.png")
+    if any(line[METRIC] is not None for line in summary):
+        ours = [(line[METRIC], line["spread"]) for line in summary]
+        plot_path([line["row"] for line in summary], ours, [line["paper"] for line in summary], workdir / "path.png")
+    return table.text()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that who reads it sees the old or the new one, never a part."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text)
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another workdir") from error
+
+
+def _note(module, configs: dict, summary: list[dict], stages: dict[str, float]) -> str:
+    last = list(configs.values())[-1]
+    seeds = max(len(line["seeds"]) for line in summary)
+    where = f"{last.evaluation.source or last.data.source} {last.evaluation.split}"
+    parts = [f"mAP is {METRIC}, recall is {RECALL}, on {where}, width {last.model.width:g}."]
+    if seeds > 1:
+        parts.append(f"Means of up to {seeds} seeds of the detector's training, ± their standard deviation.")
+    if source := getattr(module, "PAPER_SOURCE", ""):
+        parts.append(f"* cited from {source}.")
+    if stages:
+        times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in stages.items())
+        parts.append(f"Pre-training, besides: {times}.")
+    return "\n".join(parts)
+
+
+def _numbers(metrics: dict) -> dict:
+    return {key: value for key, value in metrics.items() if isinstance(value, (int, float))}
+
+
+def _with_spread(line: dict) -> str | None:
+    value = _percent(line[METRIC])
+    return value if line["spread"] is None else f"{value} ± {100 * line['spread']:.1f}"
+
+
+def _percent(share: float | None, form: str = ".1f") -> str | None:
+    return None if share is None else format(100 * share, form)
+
+
+def _mean(values) -> float | None:
+    values = [value for value in values if value is not None]
+    return statistics.fmean(values) if values else None
