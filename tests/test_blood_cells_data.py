@@ -93,7 +93,7 @@ def test_known_white_cells_are_listed_twice(script, data, tmp_path):
 
 
 def test_crops_are_of_the_other_half(script, data, tmp_path):
-    lines = script.make(data, tmp_path / "out")
+    lines = script.make(data, tmp_path / "out", context=2.0)
     crops = open_source(f"folders:{tmp_path / 'out/crops'}", "train")
     other = open_source(f"voc:{data}", "train[50%:]", ("RBC", "WBC", "Platelets"))
     numbers = [int(record.name.removeprefix("cell & ").removesuffix(".xml")) for record in other]

@@ -111,4 +111,4 @@ def _steps(config, workdir: Path, minutes: float) -> int:
     if (workdir / "config.json").is_file():
         return configs.read(workdir / "config.json").steps
     say(f"measuring the speed of this machine ({config.name})")
-    return max(20, int(60 * minutes / seconds_per_step(config)))
+    return max(20, round(60 * minutes / seconds_per_step(config)))

