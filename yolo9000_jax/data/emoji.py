@@ -110,7 +110,8 @@ def open_emoji_pictures(
 ) -> Dataset:
     """Square pictures of one emoji each, for classification: labels [1] and no box, boxes_xyxy [0, 4].
 
-    The emoji are about as large as in the scenes. Arguments and errors as `open_emoji`'s, but `labels` are "fine" or "coarse"; every picture is `size` by `size`.
+    The emoji are about as large as in the scenes. Arguments and errors as `open_emoji`'s, but `labels` are "fine" or
+    "coarse"; every picture is `size` by `size`.
     """
     spec = "emoji:pictures" if labels == "fine" else f"emoji:pictures,{labels}"
     if labels == "levels":
