@@ -26,7 +26,7 @@ import darknet19  # these three are beside this file
 import extraction
 import voc
 
-from yolo9000_jax import config
+from yolo9000_jax import config, demo
 from yolo9000_jax.errors import UserError
 
 o, X = False, True
@@ -127,27 +127,21 @@ def _imagenet(trunk, batch_norm, hi_res):
 
 def _pictures(low, high, low_steps, high_steps, trunk, batch_norm, hi_res):
     """Pre-training on 20 classes of emoji pictures, at `low` pixels and then, with `hi_res`, at `high`."""
-    c = config.classification()
-    c.batch_size = 32
+    c = config.classifier_from_scratch()
     c.steps = high_steps if hi_res else low_steps
     c.image_size = high if hi_res else low
     c.checkpoint_every = 200
-    c.model.width = 0.25
     c.model.trunk = trunk
     c.model.use_batch_norm = batch_norm
-    c.model.batch_norm_momentum = 0.98
     c.data.source = "emoji:pictures"
     c.data.classes = EMOJI
-    c.optimizer.learning_rate = 0.01 if hi_res else 0.05
-    c.optimizer.clip_norm = 10.0
-    c.optimizer.schedule = "cosine"
-    c.optimizer.burn_in = 20 if hi_res else 50
-    c.optimizer.burn_in_power = 1.0
+    if hi_res:
+        c.optimizer.learning_rate, c.optimizer.burn_in = 0.01, 20
     c.evaluation.split = "test[:500]"
     c.name = f"{trunk}_{c.image_size}" + ("" if batch_norm else "_no_batch_norm")
     if hi_res:
         c.pretraining = _pictures(low, high, low_steps, high_steps, trunk, batch_norm, False)
-    return _plain_colours(c)
+    return demo.plain_colours(c)
 
 
 def _emoji():
@@ -158,16 +152,7 @@ def _emoji():
     c.data.classes = EMOJI
     c.data.max_boxes = 8
     c.evaluation.split = "test[:500]"
-    return _plain_colours(c)
-
-
-def _plain_colours(c):
-    """Pictures never run out, so colours are left as they are drawn."""
-    c.augment.geometry = "crop"
-    c.augment.jitter = 0.1
-    c.augment.hue = 0.0
-    c.augment.saturation = c.augment.exposure = 1.0
-    return c
+    return demo.plain_colours(c)
 
 
 def _blood_cells():

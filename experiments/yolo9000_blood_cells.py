@@ -52,23 +52,15 @@ def get_config(row="joint"):
 
 def classifier():
     """Pre-training: of what kind is the white cell in the middle?"""
-    c = config.classification()
+    c = config.classifier_from_scratch()
     c.name = "blood_cells_classifier"
     c.steps = 600
-    c.batch_size = 32
     c.image_size = 128
-    c.model.width = 0.25
     c.model.tree = "experiments/trees/blood_cells.tree"
-    c.model.batch_norm_momentum = 0.98
     c.data.source = "folders:runs/blood_cells_data/crops"
     c.augment.angle = 180.0
     c.augment.aspect = 0.9
     c.augment.min_crop, c.augment.max_crop = 110, 150  # the cell may lie at an edge
-    c.optimizer.learning_rate = 0.05
-    c.optimizer.clip_norm = 10.0
-    c.optimizer.schedule = "cosine"
-    c.optimizer.burn_in = 50
-    c.optimizer.burn_in_power = 1.0
     c.evaluation.split = "train"
     return _stain(c)
 

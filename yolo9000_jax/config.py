@@ -193,6 +193,20 @@ def from_scratch() -> ml_collections.ConfigDict:
     return c
 
 
+def classifier_from_scratch() -> ml_collections.ConfigDict:
+    """`classification` for little data: narrow and short, as `from_scratch`, for which it is the pre-training."""
+    c = classification()
+    c.batch_size = 32
+    c.model.width = 0.25
+    c.model.batch_norm_momentum = 0.98
+    c.optimizer.learning_rate = 0.05
+    c.optimizer.clip_norm = 10.0
+    c.optimizer.schedule = "cosine"
+    c.optimizer.burn_in = 50
+    c.optimizer.burn_in_power = 1.0
+    return c
+
+
 def load(path: str, overrides: dict[str, str] | None = None) -> ml_collections.ConfigDict:
     """The config that `FILE[:ROW]` describes, with `{"a.b": "value"}` overrides, checked.
 

@@ -52,33 +52,25 @@ def get_config(row=None):
     c.evaluation.source = "emoji:levels"
     c.evaluation.classes = FINE
     c.evaluation.split = "test[:300]"
-    return _plain_colours(c)
+    return plain_colours(c)
 
 
 def get_classifier():
     """The pre-training: which of the fine classes is the one emoji of a picture?"""
-    c = configs.classification()
+    c = configs.classifier_from_scratch()
     c.name = "emoji_classifier"
     c.steps = 1000
-    c.batch_size = 32
     c.image_size = 128
-    c.model.width = 0.25
     c.model.tree = "emoji"
-    c.model.batch_norm_momentum = 0.98
     c.data.source = "emoji:pictures"
     c.data.split = "train[:6%]"
     c.data.classes = FINE
-    c.optimizer.learning_rate = 0.05
-    c.optimizer.clip_norm = 10.0
-    c.optimizer.schedule = "cosine"
-    c.optimizer.burn_in = 50
-    c.optimizer.burn_in_power = 1.0
     c.optimizer.average_decay = 0.99
     c.evaluation.split = "test[:500]"
-    return _plain_colours(c)
+    return plain_colours(c)
 
 
-def _plain_colours(c):
+def plain_colours(c):
     """Pictures never run out, so colours are left as they are drawn: training is shorter without changing them."""
     c.augment.geometry = "crop"
     c.augment.jitter = 0.1

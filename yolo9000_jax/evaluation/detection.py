@@ -81,15 +81,16 @@ def evaluate(
     metrics = result.metrics(names) | ({"left_out": left_out} if left_out else {})
     if seen is not None:
         known = {canonical(name) for name in seen} | set(seen)
-        theirs, ours = dataset.synsets, detector.synsets or [None] * len(detector.classes)
-        words = [(canonical(dataset.classes[label]), theirs[label], ours[place]) for label, place in matched]
+        ours = detector.synsets or [None] * len(detector.classes)
+        words = [(canonical(dataset.classes[label]), dataset.synsets[label], ours[place]) for label, place in matched]
         metrics |= _seen_and_unseen(result, names, [not known.isdisjoint(word) for word in words])
     if report:
         if detector.tree is not None:
-            options = {"nms_threshold": nms_threshold, "hierarchical_threshold": hierarchical_threshold}
-            metrics |= _report_names(detector, dataset, Path(report), batch_size=batch_size, **options)
-            thresholds = (SHOWN_SCORE_OF_TREES, nms_threshold, hierarchical_threshold)
-            shown = [detector(image, *thresholds).enlarged(2) for image, _, _ in shown]
+            options = {"hierarchical_threshold": hierarchical_threshold, "batch_size": batch_size}
+            metrics |= _report_names(detector, dataset, Path(report), nms_threshold=nms_threshold, **options)
+            pictures = [image for image, _, _ in shown]
+            results = detector.stream(pictures, threshold=SHOWN_SCORE_OF_TREES, nms=nms_threshold, **options)
+            shown = [result.enlarged(2) for result in results]
         write_report(Path(report), result, metrics, names, shown)
     return metrics
 
