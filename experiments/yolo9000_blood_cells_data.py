@@ -9,7 +9,7 @@ leukocyte_subtypes.tsv, which says of what kind most white cells are. OUT gets
                 platelet. Split val: all validation pictures, the same, and every white cell whose kind is known a
                 second time with the same box and its kind as name, to judge what was never trained with boxes.
     OUT/crops   folders: layout, split train. From the other half of the training pictures a square about each white
-                cell whose kind is known, in the folder of that kind; no boxes. Its side is 3 times the cell's longer
+                cell whose kind is known, in the folder of that kind; no boxes. Its side is 4.5 times the cell's longer
                 one (--context), at most the picture's shorter one, and it is shifted to lie inside the picture: the
                 cell is then about as large in the square as a cell is in a whole picture.
 
@@ -42,7 +42,7 @@ WHITE = "leukocyte"
 KINDS = ("neutrophil", "eosinophil", "lymphocyte", "monocyte", "basophil")
 BOXES, CROPS, JUDGED = "train[:50%]", "train[50%:]", "val"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-CONTEXT = 3.0  # side of a crop, of the cell's longer side
+CONTEXT = 4.5  # side of a crop, of the cell's longer side
 JPEG_QUALITY = 95
 
 PICTURE = """<annotation>

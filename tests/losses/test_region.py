@@ -140,7 +140,7 @@ def truths():
 
 def _run(raw, truths, *, seen=20000, **switches):
     tree = switches.pop("tree", TREE)
-    image_labels = IMAGE_LABELS if tree else None
+    image_labels = switches.pop("image_labels", IMAGE_LABELS if tree else None)
     switches = tuple(switches.items())
     arguments = raw, truths, ANCHORS, seen, SCALES, image_labels
     return jax.device_get(_loss_and_gradient(*arguments, switches=switches, tree=tree))
@@ -186,7 +186,7 @@ def _chosen_boxes(neg_grad):
 
 
 def test_class_box(raw, truths):
-    """Darknet weighs P(label) by objectness; the paper does not; "detection" looks at objectness alone."""
+    """Darknet weighs P(label) by objectness; the paper does not; "detection" weighs P(parent) by it."""
     raw[1, ..., 5:] = 0
     raw[1, 1, 2, 0, [5, 7, 10]] = 4.0  # the path of node 5: box 10 is the surest of it, but has no objectness
     raw[1, 1, 2, 0, 4] = -9.0
@@ -196,6 +196,18 @@ def test_class_box(raw, truths):
     raw[1, ..., 4] = -5.0
     raw[1, 0, 0, 1, 4] = 2.0  # box 1 knows nothing of the label
     assert _chosen_boxes(_run(raw, truths, class_box="detection")[1]) == [1]
+    raw[1, 0, 1, 0, 4] = 1.0  # box 2 has less objectness, but is sure of the parent, and of another child
+    raw[1, 0, 1, 0, [5, 7, 10]] = 4.0, 4.0, -9.0
+    assert _chosen_boxes(_run(raw, truths, class_box="detection")[1]) == [2]
+    assert _chosen_boxes(_run(raw, truths, class_box="darknet")[1]) == [1]
+
+
+def test_a_label_without_a_parent_trains_the_box_of_highest_objectness(raw, truths):
+    raw[1] = 0
+    raw[1, 1, 2, 0, [4, 5]] = 2.0, -9.0
+    raw[1, 0, 1, 0, [4, 5]] = 1.0, 9.0
+    _, neg_grad = _run(raw, truths, class_box="detection", image_labels=np.array([-1, 0], np.int32))
+    assert _chosen_boxes(neg_grad) == [10]
 
 
 def test_equal_boxes_are_chosen_in_darknets_order(raw, truths):

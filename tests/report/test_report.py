@@ -104,6 +104,15 @@ def test_line_grows_with_the_picture():
     assert widths == [1, 10]
 
 
+def test_captions_do_not_hide_a_crowded_picture():
+    """Two lines of 15 letters at each of 48 boxes would cover the picture 2.5 times."""
+    before = np.zeros((480, 640, 3), np.uint8)
+    corners = np.stack(np.meshgrid(np.arange(8) * 80, np.arange(6) * 80), -1).reshape(-1, 2)
+    boxes = np.concatenate([corners, corners + 78], axis=1)
+    crowded = draw_boxes(before, boxes, ["erythrocyte 0.7\nmuch more of it"] * 48, [(255, 0, 0)] * 48)
+    assert 0.1 < np.any(crowded != before, axis=-1).mean() < 0.5
+
+
 def test_long_captions_are_cut_short():
     after = draw_boxes(picture(), [[50, 50, 90, 90]], ["a very long name " * 10], [(255, 255, 0)])
     rows, columns = np.nonzero(changed(picture(), after))

@@ -92,8 +92,9 @@ def region_loss(
         tree: a WordTree of C nodes: one softmax per group of siblings, trained along the path of the label.
         image_labels: [B] int, a classification image's node, -1 for a detection image; None: all are detection images.
         class_box: the box that a classification image trains is the one with the highest objectness * P(label)
-            ("darknet"), P(label) ("paper"), or objectness ("detection", ours: the box that would be detected; by the
-            other two rules a box that knows the label is chosen again and again, and the one detected learns nothing).
+            ("darknet"), P(label) ("paper"), or objectness * P(the label's parent) ("detection", ours: the box that
+            would be detected under the name above; by the other two rules a box that knows the label is chosen again
+            and again, and the one detected learns nothing).
         class_objectness: in a classification image, "darknet" leaves the trained box's objectness alone and pushes all
             others to 0; "paper" assumes that the trained box overlaps the object by .3, so pulls a lower objectness up
             to that, and leaves all others alone.
@@ -209,9 +210,11 @@ def _assign(predicted, boxes_cxcywh, mask, anchors_cells, grid, bias_match) -> _
 
 def _choose_box(rows, image_labels, anchors, tree, class_box):
     """The box that a classification image trains, by index in row, column, anchor order: [B]."""
-    score = jnp.zeros(rows.shape[:2], rows.dtype)
-    if class_box != "detection":
-        score -= path_loss(rows[..., 5:], jnp.maximum(image_labels, 0)[:, None], tree)  # log P(label), [B,N]
+    nodes = jnp.maximum(image_labels, 0)
+    if class_box == "detection":
+        nodes = jnp.asarray(tree.parents)[nodes]  # -1 above a root, which everything is
+    log_probability = -path_loss(rows[..., 5:], jnp.maximum(nodes, 0)[:, None], tree)  # [B,N]
+    score = jnp.where(nodes[:, None] < 0, 0, log_probability)
     if class_box != "paper":
         score += jax.nn.log_sigmoid(rows[..., 4])
     batch, cells = len(score), score.shape[1] // anchors

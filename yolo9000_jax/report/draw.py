@@ -13,6 +13,8 @@ from yolo9000_jax.evaluation.voc import IGNORED, RIGHT, WRONG, Detections, Truth
 VERDICT_COLORS = {RIGHT: (0, 158, 115), WRONG: (213, 94, 0), IGNORED: (110, 110, 110)}
 VERDICT_PREFIXES = {RIGHT: "", WRONG: "wrong: ", IGNORED: "difficult: "}
 WHITE, BLACK, INK = (255, 255, 255), (0, 0, 0), (34, 34, 34)
+CROWDED = 0.25  # share of the picture under tabs from which on they are made smaller
+SMALL_PX = 10  # letters
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
@@ -57,7 +59,7 @@ def draw_boxes(image_uint8, boxes_xyxy, captions, colors=None) -> np.ndarray:
         if frame is not None:
             canvas.draw.rectangle(frame, outline=color, width=canvas.line)
             labelled.append((frame, caption, color))
-    canvas.label(reversed(labelled))
+    canvas.label(labelled[::-1])
     return np.asarray(canvas.picture)
 
 
@@ -177,10 +179,16 @@ class _Canvas:
             self.draw.rectangle((max(x1 - thin + 1, x0), y, x1, end), fill=WHITE)
 
     def label(self, labelled):
-        """Puts the captions' tabs, (frame, caption, color) each, the first where it likes best."""
+        """Puts the captions' tabs, (frame, caption, color) each, the first where it likes best.
+
+        Where they would hide the picture, only the first line of each is written, in small letters.
+        """
+        captions = [str(caption).split("\n") for _, caption, _ in labelled]
+        if sum(math.prod(self._size(lines)) for lines in captions) > CROWDED * math.prod(self.picture.size):
+            self.font, captions = _font(min(self.font.size, SMALL_PX)), [lines[:1] for lines in captions]
         tabs = []
-        for frame, caption, color in labelled:
-            lines = [_shorten(line, self.font, self.picture.width - 2 * self._pad) for line in str(caption).split("\n")]
+        for (frame, _, color), lines in zip(labelled, captions, strict=True):
+            lines = [_shorten(line, self.font, self.picture.width - 2 * self._pad) for line in lines]
             if any(lines):
                 tabs.append((self._place(frame, lines, [tab for tab, _, _ in tabs]), lines, color))
         for (x0, y0, x1, y1), lines, color in reversed(tabs):
@@ -193,10 +201,16 @@ class _Canvas:
     def _pad(self):
         return max(2, round(1.5 * self.line))
 
+    def _size(self, lines):
+        """Width and height of a tab; none if there is nothing to write."""
+        if not any(lines):
+            return 0, 0
+        width = math.ceil(max(map(self.font.getlength, lines))) + 2 * self._pad
+        return width, min(len(lines) * _line_height(self.font) + self.line, self.picture.height)
+
     def _place(self, frame, lines, taken):
         """The tab's (x0, y0, x1, y1), end excluded: over the box, else in it, under it, at its foot, by free space."""
-        width = math.ceil(max(map(self.font.getlength, lines))) + 2 * self._pad
-        height = min(len(lines) * _line_height(self.font) + self.line, self.picture.height)
+        width, height = self._size(lines)
         x0, y0, x1, y1 = frame
         lefts = (min(x0, self.picture.width - width), max(0, x1 + 1 - width))
         tops = (y0 - height, y0, y1 + 1, y1 + 1 - height)
