@@ -160,7 +160,7 @@ def _emoji():
 def _blood_cells():
     """experiments/blood_cells.py with fewer steps."""
     c = config.from_scratch()
-    c.steps = 1000
+    c.steps = 600
     c.data.source = "voc:../shared/data/blood_cells"
     c.augment.flip_vertical = 0.5
     c.augment.hue = 0.02
