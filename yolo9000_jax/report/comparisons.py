@@ -131,12 +131,14 @@ def plot_path(rows, ours, cited, output) -> None:
     style = {"color": COLORS[0], "linewidth": 2, "marker": "o", "markersize": 6, "elinewidth": 1, "capsize": 3}
     spread = np.nan_to_num(percent[:, 1])
     axes.errorbar(places, percent[:, 0], spread if spread.any() else None, label="ours", zorder=3, **style)
-    for place, value in zip(places, percent[:, 0], strict=True):
+    for place, value, other in zip(places, percent[:, 0], theirs, strict=True):
         if np.isfinite(value):
-            axes.annotate(f"{value:.1f}", (place, value), (0, 8), textcoords="offset points", fontsize=8, ha="center")
+            offset = (0, -16) if 0 < other - value < 8 else (0, 8)  # clear of the other curve
+            axes.annotate(f"{value:.1f}", (place, value), offset, textcoords="offset points", fontsize=8, ha="center")
     axes.set_xticks(places, [plain(row).replace("_", "\n") for row in rows], fontsize=8)
     name_axes(axes, "The path from YOLO to YOLOv2", "", "mAP (%)")
     axes.margins(x=0.05, y=0.14)
+    axes.set_ylim(bottom=0)
     figure.legend(loc="outside lower left", ncols=2, **LEGEND)
     save(figure, output)
 
