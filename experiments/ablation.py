@@ -25,9 +25,9 @@ first three rows have hardly learnt anything at this length; README.md says what
     batch_norm            1.5     37.9           9.1     54.6
     hi_res_classifier     1.7     34.9           4.1     55.8
     convolutional        56.7     88.9          54.3     93.1
-    new_network          58.2     88.5       not run  not run
-    dimension_priors     59.2     89.2       not run  not run
-    passthrough          71.4     92.0       not run  not run
+    new_network          58.2     88.5          50.5     91.8
+    dimension_priors     59.2     89.2          47.7     93.3
+    passthrough          71.4     92.0          66.8     95.3
     multi_scale          66.1     91.2       not run  not run
     hi_res_detector      71.2     94.4       not run  not run
 """
