@@ -6,7 +6,7 @@
 
 All start from the same classifier (row `classifier`, 1000 steps), take the same number of steps, and are judged on 300
 unseen scenes. No number of the paper belongs here. Ours, seed 0, one run each, 2026-11-22, AMD EPYC (Zen 5) virtual
-machine, 4000 steps (12 minutes on one core, 8 on two):
+machine, 4000 steps (15 minutes on one core, evaluation included):
 
     voc_ap50 of classes                     with boxes (6)    without (24)
     joint, one picture in 8 without boxes       0.815             0.376

@@ -13,7 +13,7 @@ from yolo9000_jax.evaluation.voc import IGNORED, RIGHT, WRONG, Detections, Truth
 VERDICT_COLORS = {RIGHT: (0, 158, 115), WRONG: (213, 94, 0), IGNORED: (110, 110, 110)}
 VERDICT_PREFIXES = {RIGHT: "", WRONG: "wrong: ", IGNORED: "difficult: "}
 WHITE, BLACK, INK = (255, 255, 255), (0, 0, 0), (34, 34, 34)
-CROWDED = 0.25  # share of the picture under tabs from which on they are made smaller
+CROWDED = 0.5  # share of the picture under tabs from which on they are made smaller
 SMALL_PX = 10  # letters
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
