@@ -76,11 +76,15 @@ def batches_of(example, config, start_step: int, process_index: int, process_cou
     batches = (
         tf.data.Dataset.range(start_step, config.steps)
         .flat_map(step_examples)
-        .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(example, num_parallel_calls=os.cpu_count(), deterministic=True)
         .batch(share, drop_remainder=True)
         .prefetch(2)
     )
-    return batches.as_numpy_iterator()
+    # TensorFlow's tuner leaves nothing to gain here, and an iterator that has one may take a minute to be deleted:
+    # a run that was told to stop, and has saved itself, then hangs.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options).as_numpy_iterator()
 
 
 def detection_example(image, boxes_xyxy, labels, place, size, config, max_boxes: int) -> dict:
