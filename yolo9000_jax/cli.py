@@ -48,6 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     train = subparsers.add_parser("train", help="train what a config describes, or carry on", allow_abbrev=False)
     train.add_argument("--config", required=True, help="FILE.py or FILE.py:ROW; change a key with --config.a.b=value")
     train.add_argument("--workdir", required=True, help="the same workdir carries on where the run stopped")
+    train.add_argument(
+        "--distributed",
+        nargs="?",
+        const="",
+        metavar="HOST:PORT,N,I",
+        help="one of N hosts that train together, the I-th from 0; the first is HOST (default: ask the environment)",
+    )
     train.set_defaults(run=verbs.train)
 
     ablation = subparsers.add_parser(

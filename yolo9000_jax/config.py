@@ -341,8 +341,10 @@ def _convert(value, default, where: str):
 
 
 def save(config, path: Path) -> None:
-    """Writes the config as JSON."""
-    path.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+    """Writes the config as JSON; who reads the file meanwhile sees the old one or the new one, never a part."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+    part.replace(path)
 
 
 def read(path: Path) -> ml_collections.ConfigDict:

@@ -53,16 +53,18 @@ def _train(config, workdir: Path, stages: Path, stop, wait: bool = False) -> sta
         say(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
         begun = latest_step(workdir) is not None
         if start and not begun:
-            variables = _start_from(variables, _read_start(start, config), start)
+            fresh = variables
+            variables = parallel.from_first(lambda: _start_from(fresh, _read_start(start, config), start), fresh)
         current = state.create(variables, optimizer, average=config.optimizer.average_decay > 0)
         checkpoints = Checkpoints(workdir, task.metric)
         try:
             if begun:
                 current = checkpoints.restore(current)
                 say(f"continuing {workdir} from step {int(current.step)}")
-            configs.save(config, workdir / "config.json")
-            if task.tree is not None:
-                save_tree(task.tree, task.nodes, workdir)
+            if parallel.is_first():
+                configs.save(config, workdir / "config.json")
+                if task.tree is not None:
+                    save_tree(task.tree, task.nodes, workdir)
             return _run(task, current, update, checkpoints, workdir, stop, still_ours)
         finally:
             checkpoints.close()
@@ -123,7 +125,7 @@ def _run(task, current, update, checkpoints, workdir, stop, still_ours):
             _finish(task, current, log, checkpoints, workdir)
         for number in range(start + 1, config.steps + 1):
             batch = _next(batches, task, number - 1)
-            if number == 1:
+            if number == 1 and parallel.is_first():
                 Image.fromarray(task.draw_batch(batch)).save(workdir / "first_batch.png")
             with stop.held():
                 replicated, metrics = update(replicated, parallel.shard(batch))
@@ -165,6 +167,7 @@ def _finish(task, current, log, checkpoints, workdir: Path) -> None:
 def _evaluate(task, current, log, checkpoints, workdir: Path | None) -> dict[str, float]:
     """Evaluates, logs, and at the end of the run writes the report. Returns the metrics that are single numbers."""
     number = int(current.step)
+    workdir = workdir if parallel.is_first() else None
     try:
         metrics = task.evaluate(current.variables, workdir / "report" if workdir else None)
     except BaseException:

@@ -15,7 +15,10 @@ def demo(options) -> None:
 def train(options, rest: list[str]) -> None:
     from yolo9000_jax import config
     from yolo9000_jax.train import train
+    from yolo9000_jax.training import parallel
 
+    if options.distributed is not None:
+        parallel.join(options.distributed)
     train(config.load(options.config, _overrides(rest)), options.workdir)
 
 

@@ -1,13 +1,11 @@
-"""SIGTERM from outside, to a run on its own and to one that jax.distributed coordinates."""
+"""SIGTERM from outside, to a run on one host; for several see test_hosts.py."""
 
 import os
-import socket
 import subprocess
 import sys
 
 import jax
 import numpy as np
-import pytest
 
 from tests import tiny
 from tests.helpers import ROOT
@@ -16,13 +14,10 @@ from yolo9000_jax import train as training
 
 SLOWLY = """
 import sys, time
-import jax
 from tests import tiny
 from yolo9000_jax import train as training
 from yolo9000_jax.errors import UserError
 
-if sys.argv[3]:
-    jax.distributed.initialize(f"localhost:{sys.argv[3]}", 1, 0)
 real = training._next
 training._next = lambda *arguments: time.sleep(0.5) or real(*arguments)
 try:
@@ -32,16 +27,11 @@ except UserError as error:
 """
 
 
-@pytest.mark.parametrize("hosts", ["alone", "distributed"])
-def test_machine_that_is_taken_away(trained, tmp_path, hosts):
+def test_machine_that_is_taken_away(trained, tmp_path):
     """SIGTERM: a checkpoint at the end of the step, one line, and then the same numbers as without."""
-    source, port = f"voc:{trained.parent / 'data'}", ""
-    if hosts == "distributed":
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = str(free.getsockname()[1])
+    source = f"voc:{trained.parent / 'data'}"
     program = subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, source, str(tmp_path), port],
+        [sys.executable, "-c", SLOWLY, source, str(tmp_path)],
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
         cwd=ROOT,
         stdout=subprocess.PIPE,

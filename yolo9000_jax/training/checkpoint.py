@@ -5,17 +5,24 @@ import re
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.training import parallel
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of every checkpoint that has no metrics
 SCORE = "score"  # what a checkpoint's metrics call the value that decides which is the best
 
 
 class Checkpoints:
-    """The checkpoints of a workdir. Keeps the latest and the one with the best `metric`."""
+    """The checkpoints of a workdir. Keeps the latest and the one with the best `metric`.
+
+    Of several hosts, which all have the same state, the first alone saves and reads; on the others `save` does nothing,
+    `restore` gives what the first has read, and there are no steps.
+    """
 
     def __init__(self, workdir: Path, metric: str = ""):
         def value(metrics):
@@ -25,15 +32,24 @@ class Checkpoints:
         keep = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(n=1), best])
         self._directory = Path(workdir).resolve() / "checkpoints"
         self._metric = metric
-        self._manager = ocp.CheckpointManager(
-            self._directory,
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=keep, best_fn=value, best_mode="max", create=True, enable_async_checkpointing=True
-            ),
-        )
+        self._manager = None
+        if parallel.is_first():
+            self._directory.mkdir(parents=True, exist_ok=True)
+            alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
+            options = ocp.CheckpointManagerOptions(
+                preservation_policy=keep,
+                best_fn=value,
+                best_mode="max",
+                create=False,
+                enable_async_checkpointing=True,
+                multiprocessing_options=alone,
+            )
+            self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     def save(self, state, metrics: dict[str, float] | None = None) -> None:
         """Writes the state under its step, in the background; `metrics` decide which checkpoint is the best."""
+        if self._manager is None:
+            return
         step = int(state.step)
         if step in self._manager.all_steps():
             if metrics is None:
@@ -42,25 +58,29 @@ class Checkpoints:
             self._manager.delete(step)
         if metrics is not None:
             metrics = metrics | {SCORE: metrics.get(self._metric, -1.0)}
-        self._manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics)
+        self._manager.save(step, args=ocp.args.StandardSave(jax.device_get(state)), metrics=metrics)
 
     @property
     def latest_step(self) -> int | None:
-        return self._manager.latest_step()
+        return self._manager and self._manager.latest_step()
 
     @property
     def best_step(self) -> int | None:
         """The step with the best metric; the latest where none was ever evaluated."""
-        return self._manager.best_step() or self._manager.latest_step()
+        return self._manager and (self._manager.best_step() or self._manager.latest_step())
 
     def restore(self, state, step: int | None = None):
-        """The saved state of `step` (latest by default), in the shape of `state`, an actual or abstract one."""
+        """The saved state of `step` (latest by default), in the shape of `state`, as NumPy arrays."""
+        return parallel.from_first(lambda: self._restore(state, step), state)
+
+    def _restore(self, state, step: int | None):
         step = self.latest_step if step is None else step
         if step is None:
             raise UserError(f"{self._directory}: there is no checkpoint here yet; train first")
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
         try:
-            return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+            restored = self._manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(_like, state)))
+            jax.tree.map(_check_shape, state, restored)
+            return restored
         except (ValueError, KeyError, FileNotFoundError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{self._directory}/{step}: cannot be restored for this config ({reason})") from error
@@ -71,11 +91,13 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Returns when everything is on disk."""
-        self._manager.wait_until_finished()
+        if self._manager is not None:
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         self.wait()
-        self._manager.close()
+        if self._manager is not None:
+            self._manager.close()
 
 
 def as_folder(workdir: str | Path) -> Path:
@@ -107,4 +129,15 @@ def load_variables(workdir: Path) -> dict:
         saved = checkpoints.raw(step)
     finally:
         checkpoints.close()
-    return {"params": saved["average"] or saved["params"], "batch_stats": saved["batch_stats"]}
+    variables = {"params": saved["average"] or saved["params"], "batch_stats": saved["batch_stats"]}
+    return jax.tree.map(jnp.asarray, variables)
+
+
+def _like(array) -> np.ndarray:
+    """Says "a NumPy array of this shape" to Orbax, without the memory of one."""
+    return np.broadcast_to(np.zeros((), array.dtype), array.shape)
+
+
+def _check_shape(wanted, restored) -> None:
+    if wanted.shape != np.shape(restored):
+        raise ValueError(f"an array of it is {np.shape(restored)}, that of this config {wanted.shape}")

@@ -2,13 +2,14 @@
 
 import json
 import math
-import sys
 import time
 from pathlib import Path
 
+import jax
+
 
 class Log:
-    """Writes metrics of a run; only the first process of a pod should make one.
+    """Writes metrics of a run; of several hosts the first one's does, the others' do nothing.
 
     Args:
         workdir: where metrics.jsonl and tensorboard/ go.
@@ -17,10 +18,12 @@ class Log:
     """
 
     def __init__(self, workdir: Path, steps: int, batch_size: int, first_step: int = 0):
-        from tensorboard.summary import Writer
+        self._file = self._board = None
+        if jax.process_index() == 0:
+            from tensorboard.summary import Writer
 
-        self._file = (workdir / "metrics.jsonl").open("a")
-        self._board = Writer(str(workdir / "tensorboard"))
+            self._file = (workdir / "metrics.jsonl").open("a")
+            self._board = Writer(str(workdir / "tensorboard"))
         self._steps, self._batch_size = steps, batch_size
         self._last = (first_step, time.perf_counter())
 
@@ -31,10 +34,7 @@ class Log:
         rate = (step - last_step) * self._batch_size / max(now - last_time, 1e-9)
         self.write(step, metrics | {"images_per_s": rate})
         left = (self._steps - step) * self._batch_size / max(rate, 1e-9)
-        print(
-            f"step {step}/{self._steps}  loss {metrics['loss']:.3f}  {rate:.1f} images/s  ETA {duration(left)}",
-            flush=True,
-        )
+        say(f"step {step}/{self._steps}  loss {metrics['loss']:.3f}  {rate:.1f} images/s  ETA {duration(left)}")
 
     def restart_clock(self, step: int) -> None:
         """Leaves the time since the last report, such as an evaluation's, out of the next images/s."""
@@ -42,19 +42,23 @@ class Log:
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """One line of metrics.jsonl and one point of each TensorBoard curve."""
+        if self._file is None:
+            return
         self._file.write(json.dumps({"step": step} | {key: _number(value) for key, value in metrics.items()}) + "\n")
         self._file.flush()
         for key, value in metrics.items():
             self._board.add_scalar(key, float(value), step)
 
     def close(self) -> None:
-        self._file.close()
-        self._board.close()
+        if self._file is not None:
+            self._file.close()
+            self._board.close()
 
 
 def say(text: str) -> None:
-    """A line for the person watching."""
-    print(text, file=sys.stdout, flush=True)
+    """A line for the person watching, said by the first host."""
+    if jax.process_index() == 0:
+        print(text, flush=True)
 
 
 def duration(seconds: float) -> str:

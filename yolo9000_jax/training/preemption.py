@@ -43,12 +43,15 @@ class Stop:
 def listen() -> Iterator[Stop]:
     """A `Stop` that hears SIGTERM and Ctrl-C; only in the main thread, as Python offers.
 
-    After jax.distributed.initialize() SIGTERM belongs to JAX, which tells the other hosts.
+    After jax.distributed.initialize() SIGTERM belongs to JAX, which tells the other hosts; Ctrl-C then is the same.
     """
     stop, before = Stop(), {}
+    if jax.distributed.is_initialized():
+        handlers = {signal.SIGINT: lambda number, frame: signal.raise_signal(signal.SIGTERM)}
+    else:
+        handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM), stop._receive)
     if threading.current_thread() is threading.main_thread():
-        numbers = [signal.SIGINT] if jax.distributed.is_initialized() else [signal.SIGINT, signal.SIGTERM]
-        before = {number: signal.signal(number, stop._receive) for number in numbers}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield stop
     finally:

@@ -1,0 +1,118 @@
+"""Several hosts that train together: two processes over loopback, joined by the command's own option."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from tests.helpers import ROOT
+from tests.test_train import rows, saved_state, saved_steps
+
+CONFIG = """
+from tests import tiny
+
+def get_config(row=None):
+    return tiny.tiny_config({source!r})
+"""
+# A step takes long enough to be interrupted.
+PROGRAM = """
+import sys, time
+from yolo9000_jax import cli, train
+
+real = train._next
+train._next = lambda *arguments: time.sleep(float(sys.argv[1])) or real(*arguments)
+sys.exit(cli.main(sys.argv[2:]))
+"""
+HOSTS = 2
+
+
+def start(config, workdir, sleep_s=0.0):
+    """The processes of one run."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = ["train", "--config", str(config), "--workdir", str(workdir), "--distributed"]
+    # Compiled without optimisation, which is sooner done: a host that waits for the other gives up after 30 s on a CPU.
+    flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(sleep_s), *command, f"localhost:{port},{HOSTS},{index}"],
+            env=os.environ | flags,
+            cwd=ROOT,
+            **pipes,
+        )
+        for index in range(HOSTS)
+    ]
+
+
+def finish(hosts):
+    """[(exit status, stdout, stderr)] of the processes."""
+    texts = [host.communicate(timeout=300) for host in hosts]
+    return [(host.returncode, *text) for host, text in zip(hosts, texts, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def config(trained, tmp_path_factory):
+    path = tmp_path_factory.mktemp("hosts") / "tiny.py"
+    path.write_text(CONFIG.format(source=f"voc:{trained.parent / 'data'}"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def together(config):
+    """The workdir of a whole run, and what its processes said."""
+    workdir = config.parent / "run"
+    return workdir, finish(start(config, workdir))
+
+
+def test_two_hosts_agree_with_one(trained, together):
+    """Batch norm is shared among the devices here, so the batch's split cannot matter."""
+    workdir, said = together
+    assert [status for status, *_ in said] == [0, 0], said
+    one, two = saved_state(trained, 6), saved_state(workdir, 6)
+    for key in ("params", "batch_stats"):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-4), one[key], two[key])
+
+
+def test_the_first_alone_writes_and_speaks(together):
+    workdir, ((_, first, _), (_, second, _)) = together
+    assert "2 cpu device(s)" in first and "step 6/6" in first
+    assert all(line.startswith("[Gloo]") for line in second.splitlines())  # is JAX's own
+    assert [row["step"] for row in rows(workdir)] == [1, 2, 4, 6, 6]
+    assert len(list((workdir / "tensorboard").iterdir())) == 1
+    assert (workdir / "report/metrics.json").is_file()
+
+
+@pytest.mark.parametrize(("index", "number"), [(1, signal.SIGTERM), (0, signal.SIGINT)])
+def test_one_host_is_taken_away(config, together, tmp_path, index, number):
+    """All stop after the same step, with a checkpoint, and then come to the same numbers as without."""
+    hosts = start(config, tmp_path, sleep_s=0.5)
+    for line in hosts[0].stdout:
+        if line.startswith("step 2/6"):
+            hosts[index].send_signal(number)
+            break
+    said = finish(hosts)
+    assert [status for status, *_ in said] == [1, 1], said
+    (step,) = saved_steps(tmp_path)
+    assert 2 <= step < 6
+    for _, _, errors in said:
+        assert f"yolo9000: stopped at step {step}; the same command carries on from there" in errors.splitlines()
+    assert [status for status, *_ in finish(start(config, tmp_path))] == [0, 0]
+    jax.tree.map(np.testing.assert_array_equal, saved_state(tmp_path, 6), saved_state(together[0], 6))
+
+
+@pytest.mark.parametrize("where", ["nowhere", "host,2,0", "host:1,2", "host:1,two,0"])
+def test_hosts_that_are_none(config, refused, tmp_path, where):
+    line = refused("train", "--config", config, "--workdir", tmp_path / "run", "--distributed", where)
+    assert where in line and "HOST:PORT,N,I" in line
+
+
+def test_an_environment_that_names_no_hosts(config, refused, tmp_path):
+    line = refused("train", "--config", config, "--workdir", tmp_path / "run", "--distributed")
+    assert "give HOST:PORT,N,I" in line
