@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import jax
-
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.training import parallel
 from yolo9000_jax.training.logging import duration, say
 
 NAME = "running.json"
@@ -48,7 +47,7 @@ def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
         UserError: it cannot be written.
     """
     new = _make(workdir)
-    if jax.process_index():
+    if not parallel.is_first():
         yield lambda: None
         return
     mine = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine(), "id": uuid.uuid4().hex}

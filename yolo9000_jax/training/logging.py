@@ -5,7 +5,7 @@ import math
 import time
 from pathlib import Path
 
-import jax
+from yolo9000_jax.training import parallel
 
 
 class Log:
@@ -19,7 +19,7 @@ class Log:
 
     def __init__(self, workdir: Path, steps: int, batch_size: int, first_step: int = 0):
         self._file = self._board = None
-        if jax.process_index() == 0:
+        if parallel.is_first():
             from tensorboard.summary import Writer
 
             self._file = (workdir / "metrics.jsonl").open("a")
@@ -57,7 +57,7 @@ class Log:
 
 def say(text: str) -> None:
     """A line for the person watching, said by the first host."""
-    if jax.process_index() == 0:
+    if parallel.is_first():
         print(text, flush=True)
 
 
