@@ -91,6 +91,7 @@ EMOJI = (
     *("strawberry", "watermelon", "carrot", "taxi", "fire engine", "helicopter", "sailboat", "electric guitar"),
     *("soccer ball", "basketball"),
 )
+TEN_EMOJI = EMOJI[::2]
 
 
 def get_config(row="hi_res_detector", dataset="voc", length=1.0):
@@ -168,7 +169,7 @@ def _emoji():
     c.steps = 4500
     c.model.dropout = 0.0  # no scene comes twice
     c.data.source = "emoji"
-    c.data.classes = EMOJI[::2]
+    c.data.classes = TEN_EMOJI
     c.data.max_boxes = 8
     c.evaluation.split = "test[:500]"
     return demo.plain_colours(c)
@@ -196,8 +197,6 @@ class Sets(NamedTuple):
 PAPER_SIZES = (448, 416, tuple(range(320, 609, 32)), 544)
 SETS = {
     "voc": Sets(voc.get_config, _imagenet, *PAPER_SIZES),
-    "emoji": Sets(
-        _emoji, partial(_pictures, EMOJI[::2], 96, 192, 1200, 200), 192, 160, tuple(range(128, 225, 32)), 224
-    ),
+    "emoji": Sets(_emoji, partial(_pictures, TEN_EMOJI, 96, 192, 1200, 200), 192, 160, tuple(range(128, 225, 32)), 224),
     "blood_cells": Sets(_blood_cells, partial(_pictures, EMOJI, 224, 448, 450, 80), *PAPER_SIZES),
 }

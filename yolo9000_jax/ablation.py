@@ -25,10 +25,11 @@ from ml_collections import ConfigDict
 
 from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import write_whole
 from yolo9000_jax.models.build import build_model
 from yolo9000_jax.models.cost import Cost, cost
 from yolo9000_jax.priors import hand_picked_anchors
-from yolo9000_jax.report.ablation import write_tables, write_whole
+from yolo9000_jax.report.ablation import write_tables
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.train import train
 from yolo9000_jax.training.checkpoint import as_folder, load_variables

@@ -13,6 +13,7 @@ from types import ModuleType
 import ml_collections
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import write_whole
 
 # Keys that may change between a run and its continuation: they do not alter what is learnt at a given step.
 FREE_ON_RESUME = ("log_every", "evaluate_every", "checkpoint_every", "evaluation.batch_size")
@@ -341,10 +342,8 @@ def _convert(value, default, where: str):
 
 
 def save(config, path: Path) -> None:
-    """Writes the config as JSON; who reads the file meanwhile sees the old one or the new one, never a part."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-    part.replace(path)
+    """Writes the config as JSON."""
+    write_whole(path, json.dumps(config.to_dict(), indent=2) + "\n")
 
 
 def read(path: Path) -> ml_collections.ConfigDict:

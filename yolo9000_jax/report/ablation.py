@@ -1,11 +1,10 @@
 """The table of an ablation, our numbers beside the cited ones, as text, Markdown, JSON and pictures."""
 
 import json
-import os
 import statistics
 from pathlib import Path
 
-from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import write_whole
 from yolo9000_jax.report.comparisons import plot_path, plot_table
 from yolo9000_jax.report.table import Table
 from yolo9000_jax.training.logging import duration
@@ -83,17 +82,6 @@ def write_tables(module, configs: dict, rows: dict, stages: dict[str, float], wo
         ours = [(line[METRIC], line["spread"]) for line in summary]
         plot_path([line["row"] for line in summary], ours, [line["paper"] for line in summary], workdir / "path.png")
     return table.text()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that who reads it sees the old or the new one, never a part."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text)
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another workdir") from error
 
 
 def _note(module, configs: dict, summary: list[dict], stages: dict[str, float]) -> str:
