@@ -6,7 +6,7 @@
     yolo9000 ablation --config experiments/ablation.py --config.dataset=blood_cells --workdir runs/ablation_blood_cells
 
 The paper: 63.4 % mAP for `yolo`, 78.6 for `hi_res_detector` (PAPER below). Ours on VOC: not run (no ImageNet, no VOC
-and no accelerator at hand); every row compiles at full size, and narrow ones train (tests/test_ablation.py).
+and no accelerator at hand); every row compiles at full size, and narrow ones train (tests/training/test_ablation.py).
 
 `voc` is the paper's recipe: pre-training of experiments/extraction.py and darknet19.py, then that of experiments/voc.py
 for all rows, YOLOv1's too, so that a row differs from the one above in its switches alone. The last row trains nothing:

@@ -10,8 +10,8 @@ Data: TensorFlow Datasets' coco/2017, or --config.data.source=coco:ANNOTATIONS.j
 evaluation.source. The paper trained on the pictures of 2014's train and val, as many. It starts from
 experiments/darknet19.py.
 
-Rows: `paper`, the recipe of experiments/voc.py on these pictures; `darknet`, as yolov2.cfg has it (SPEC 14): 500200
-steps, an input of 608, the priors of the cfg and the rest as in experiments/voc.py:darknet.
+Rows: `paper`, the recipe of experiments/voc.py on these pictures; `darknet`, as yolov2.cfg has it (darknet.md 14):
+500200 steps, an input of 608, the priors of the cfg and the rest as in experiments/voc.py:darknet.
 """
 
 import voc  # beside this file

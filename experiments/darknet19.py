@@ -6,12 +6,12 @@
 A workdir is a folder; on several hosts one that all of them see, such as a mounted bucket.
 
 The paper: top-1/top-5 72.9/91.2 % at 224, 76.5/93.3 % at 448. Ours: not run (no ImageNet and no accelerator at hand).
-The same code was run on tiny pictures in folders named by synset (tests/test_experiments.py).
+The same code was run on tiny pictures in folders named by synset (tests/experiments/test_experiments.py).
 
 Data: TensorFlow Datasets' imagenet2012, or --config.data.source=folders:DIR (and the same for pretraining), with the
 splits train and validation.
 
-Darknet's own recipe differs (SPEC 14, item 16): pictures at 256, half as many epochs, a burn-in: row `darknet`.
+Darknet's own recipe differs (darknet.md 14, item 16): pictures at 256, half as many epochs, a burn-in: row `darknet`.
 """
 
 from yolo9000_jax import config

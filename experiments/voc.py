@@ -5,14 +5,15 @@
     yolo9000 benchmark --workdir runs/voc --dataset tfds:voc/2007 --split test       table 3 and figure 4
 
 The paper: mAP 76.8 % at 416, 78.6 % at 544 (voc07_ap50 here). Ours: not run (no VOC and no accelerator at hand). The
-same code was run on tiny pictures in VOC's format (tests/test_ablation.py) and on other data (experiments/ablation.py).
+same code was run on tiny pictures in VOC's format (tests/training/test_ablation.py) and on other data
+(experiments/ablation.py).
 
 Data: TensorFlow Datasets' voc/2007 and voc/2012, or folders: --config.data.source=voc:DIR/VOC2007+voc:DIR/VOC2012
 --config.data.split=trainval --config.evaluation.source=voc:DIR/VOC2007. It starts from experiments/darknet19.py.
 
 Rows: `paper`: 160 epochs, the rate divided by 10 after 60 and 90, crops, priors by k-means. `darknet`, as
-yolov2-voc.cfg has it (SPEC 14): 80200 steps with a burn-in, the rate divided by 10 at 40000 and 60000, whole pictures
-on grey, the priors of the cfg, letterboxed test pictures.
+yolov2-voc.cfg has it (darknet.md 14): 80200 steps with a burn-in, the rate divided by 10 at 40000 and 60000, whole
+pictures on grey, the priors of the cfg, letterboxed test pictures.
 """
 
 import darknet19  # beside this file
@@ -53,7 +54,7 @@ def get_config(row="paper"):
 
 
 def as_darknet(c, steps, drops, anchors_cells):
-    """Makes the paper's recipe that of Darknet's cfgs (SPEC 9 and 14); `drops` are where the rate is divided by 10."""
+    """Turns the paper's recipe into that of Darknet's cfgs (darknet.md 9, 14); the rate is divided by 10 at `drops`."""
     c.steps = steps
     c.optimizer.boundaries = tuple(step / steps for step in drops)
     c.optimizer.burn_in = 1000

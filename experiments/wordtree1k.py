@@ -4,7 +4,7 @@
     yolo9000 train --config experiments/wordtree1k.py --workdir …
 
 The paper: 1369 nodes; top-1/top-5 71.9/90.4 % with "the same training parameters as before", at 224. Ours: not run (no
-ImageNet and no accelerator at hand); the same code was run on tiny pictures (tests/test_experiments.py).
+ImageNet and no accelerator at hand); the same code was run on tiny pictures (tests/experiments/test_experiments.py).
 Besides top-1 and top-5 of the leaves, `yolo9000 evaluate` says how often an answer that stops early is right.
 """
 

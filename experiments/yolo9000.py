@@ -6,12 +6,12 @@
 
 The paper: 19.7 mAP on ImageNet's detection task, 16.0 on the 156 classes of it that have no boxes in COCO. Ours: not
 run (no COCO, no ImageNet and no accelerator at hand). The same code was run on tiny data of the same formats
-(tests/test_experiments.py), and for numbers at small scale on emoji and blood cells (experiments/yolo9000_emoji.py,
-yolo9000_blood_cells.py).
+(tests/experiments/test_experiments.py), and for numbers at small scale on emoji and blood cells
+(experiments/yolo9000_emoji.py, yolo9000_blood_cells.py).
 
 Rows: `9k`, with the top 9000 classes of the full ImageNet in folders named by synset; `1k`, with TensorFlow Datasets'
-imagenet2012 instead; `darknet`, what Darknet's cfg does otherwise (SPEC 14): nothing between trunk and boxes, hence no
-passthrough, and the .3 rule left out.
+imagenet2012 instead; `darknet`, what Darknet's cfg does otherwise (darknet.md 14): nothing between trunk and boxes,
+hence no passthrough, and the .3 rule left out.
 The paper gives no schedule for YOLO9000: size, steps, rates and priors are those of Darknet's yolo9000.cfg.
 """
 

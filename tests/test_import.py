@@ -34,7 +34,8 @@ def test_detecting_needs_no_tensorflow():
     program = """
 import sys
 import yolo9000_jax as y9
-from yolo9000_jax import cli, predict
+from yolo9000_jax import cli
+from yolo9000_jax.predict import files
 y9.load, y9.YoloV2, y9.Detector, y9.open_source, y9.train
 print(*[m for m in ('tensorflow', 'matplotlib', 'tensorboard') if m in sys.modules])
 """
@@ -53,7 +54,7 @@ def test_names_do_not_depend_on_what_was_imported_before():
 import importlib, sys
 import yolo9000_jax as y9
 if sys.argv[-1] == "after":
-    for name in ("config", "decode", "detector", "nms", "predict", "priors", "train"):
+    for name in ("config", "boxes.decode", "boxes.nms", "boxes.priors", "predict", "training.loop"):
         importlib.import_module("yolo9000_jax." + name)
 print({name: type(getattr(y9, name)).__name__ for name in y9.__all__})
 """

@@ -59,7 +59,7 @@ def train_once(folder: Path) -> None:
     """Trains `tiny_config` in folder/run on folder/data; folder/compilations.json counts programs compiled, by name."""
     import jax
 
-    from yolo9000_jax.train import train
+    from yolo9000_jax.training.loop import train
 
     names = []
 

@@ -12,22 +12,22 @@ import importlib
 _HOMES = {
     "Darknet19": "models.darknet19",
     "YoloV2": "models.yolo_v2",
-    "Classifier": "classifier",
-    "Detector": "detector",
-    "Result": "detector",
-    "load": "detector",
-    "load_darknet": "darknet.load",
-    "train": "train",
+    "Classifier": "predict.classifier",
+    "Detector": "predict.detector",
+    "Result": "predict.detector",
+    "load": "predict.detector",
+    "load_darknet": "predict.darknet",
+    "train": "training.loop",
     "WordTree": "wordtree.tree",
     "open_source": "data.sources",
     "region_loss": "losses.region",
-    "decode": "decode",
-    "nms": "nms",
-    "priors": "priors",
+    "decode": "boxes.decode",
+    "nms": "boxes.nms",
+    "priors": "boxes.priors",
     "config": "config",
     "UserError": "errors",
 }
-_MODULES = ("decode", "nms", "priors", "config", "train")
+_MODULES = ("decode", "nms", "priors", "config")
 __all__ = sorted(_HOMES)
 __version__ = "0.1.0"
 

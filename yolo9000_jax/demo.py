@@ -85,7 +85,7 @@ def demo(workdir: Path, minutes: float) -> None:
 
     A workdir that already holds a demo is carried on with.
     """
-    from yolo9000_jax.train import train
+    from yolo9000_jax.training.loop import train
 
     config = get_config()
     first = config.pretraining
@@ -98,7 +98,7 @@ def demo(workdir: Path, minutes: float) -> None:
 
 def _steps(config, workdir: Path, minutes: float) -> int:
     """As many steps as the minutes allow on this machine; where the run has begun, as many as it set out with."""
-    from yolo9000_jax.train import seconds_per_step
+    from yolo9000_jax.training.loop import seconds_per_step
 
     if (workdir / "config.json").is_file():
         return configs.read(workdir / "config.json").steps

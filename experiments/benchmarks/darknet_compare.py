@@ -10,7 +10,7 @@ exit status is 1 where a detection lacks its partner, or differs by more than th
 At some sizes, such as 640x480 brought to 448, float rounding makes the program's letterbox paint the last row of the
 picture black. We don't; such pictures are handed to both as the network's input, boxes then being in its pixels.
 
-Darknet on a CPU cannot run a [region] with a tree (SPEC 0), so YOLO9000 is refused here.
+Darknet on a CPU cannot run a [region] with a tree (darknet.md 0), so YOLO9000 is refused here.
 """
 
 import argparse
@@ -22,10 +22,10 @@ import numpy as np
 from darknet_program import Darknet, Row
 
 import yolo9000_jax as y9
+from yolo9000_jax.boxes.heads import YoloV1Head
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.heads import YoloV1Head
-from yolo9000_jax.images import letterbox, letterboxed_size, read_image
-from yolo9000_jax.predict import PICTURES, expand
+from yolo9000_jax.images.resizing import letterbox, letterboxed_size, read_image
+from yolo9000_jax.predict.files import PICTURES, expand
 
 NMS = 0.45  # the program's own
 LOWEST_THRESHOLD = 0.005  # that of `detector valid`

@@ -67,7 +67,8 @@ class Darknet:
     def validate(self) -> list[list[Row]]:
         """`detector valid`: of every picture the detections above .005 after suppression at .45, to six decimals.
 
-        The program adds 1 to all coordinates (SPEC 7.7), which is taken off here, and then cuts off what is outside.
+        The program adds 1 to all coordinates (darknet.md 7.7), which is taken off here, and then cuts off what is
+        outside.
         """
         with self._start(["detector", "valid", *self._network, "-out", "found"]) as process:
             process.communicate()

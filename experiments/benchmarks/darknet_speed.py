@@ -21,10 +21,10 @@ from darknet_program import Darknet
 
 import yolo9000_jax as y9
 from yolo9000_jax.darknet.cfg import parse_cfg
-from yolo9000_jax.detector import RESIZES, Detector, to_inputs
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.speed import machine
-from yolo9000_jax.images import read_image
+from yolo9000_jax.images.resizing import read_image
+from yolo9000_jax.predict.detector import RESIZES, Detector, to_inputs
 
 THRESHOLD = 0.5  # the program's default
 

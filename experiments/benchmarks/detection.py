@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from yolo9000_jax.decode import detect
+from yolo9000_jax.boxes.decode import detect
 from yolo9000_jax.models.yolo_v2 import VOC_ANCHORS_CELLS, YoloV2
 
 

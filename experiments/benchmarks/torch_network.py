@@ -28,7 +28,7 @@ class Network(nn.Module):
 
 
 class Reorg(nn.Module):
-    """Darknet's reorg (SPEC 4.5)."""
+    """Darknet's reorg (darknet.md 4.5)."""
 
     def __init__(self, stride: int):
         super().__init__()
@@ -63,14 +63,14 @@ def _convolution(layer, arrays) -> list[nn.Module]:
     if not norm:
         return [convolution]
     norm = nn.BatchNorm2d(layer.filters, eps=0)
-    variance = (arrays["rolling_variance"].sqrt() + 1e-6).square()  # divides as Darknet on a CPU (SPEC 4.2)
+    variance = (arrays["rolling_variance"].sqrt() + 1e-6).square()  # divides as Darknet on a CPU (darknet.md 4.2)
     state = {"weight": arrays["scales"], "bias": arrays["biases"], "running_mean": arrays["rolling_mean"]}
     norm.load_state_dict(state | {"running_var": variance, "num_batches_tracked": torch.tensor(0)})
     return [convolution, norm]
 
 
 def _max_pool(layer) -> list[nn.Module]:
-    """The pool, after as much padding as its windows reach outside (SPEC 4.3)."""
+    """The pool, after as much padding as its windows reach outside (darknet.md 4.3)."""
     before = layer.padding // 2
     sides = zip(layer.in_shape[:2], layer.out_shape[:2], strict=True)
     rows, columns = (max((out - 1) * layer.stride + layer.size - before - side, 0) for side, out in sides)

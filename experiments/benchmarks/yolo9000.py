@@ -16,11 +16,11 @@ import jax
 import numpy as np
 
 import yolo9000_jax as y9
-from yolo9000_jax.detector import RESIZES, to_inputs
+from yolo9000_jax.boxes.tree import detect_tree
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.speed import machine
-from yolo9000_jax.images import read_image
-from yolo9000_jax.wordtree.detect import detect_tree
+from yolo9000_jax.images.resizing import read_image
+from yolo9000_jax.predict.detector import RESIZES, to_inputs
 from yolo9000_jax.wordtree.tree import load_map
 
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 import yolo9000_jax as y9
-from tests.darknet.test_load import PICTURE, REGION, TREE, write_net
 from tests.helpers import golden_dir
+from tests.predict.test_darknet import PICTURE, REGION, TREE, write_net
 from yolo9000_jax import config as configs
 from yolo9000_jax.darknet import native
 from yolo9000_jax.darknet.cfg import parse_cfg
 from yolo9000_jax.darknet.convert import from_workdir, read_start, to_workdir
-from yolo9000_jax.darknet.load import load_darknet
 from yolo9000_jax.darknet.weights import WeightsHeader, write_weights
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.layers import scaled
+from yolo9000_jax.predict.darknet import load_darknet
 from yolo9000_jax.tasks.trees import load_seen
-from yolo9000_jax.train import _read_start, _start_from
+from yolo9000_jax.training.loop import _read_start, _start_from
 
 SMALL = 1 / 32
 ANCHORS = {
@@ -308,7 +308,7 @@ def test_first_layers(tmp_path, config, start):
 
 
 def test_a_run_starts_from_it(trained, tmp_path):
-    from yolo9000_jax.train import train
+    from yolo9000_jax.training.loop import train
 
     from_workdir(trained, tmp_path / "tiny.weights")
     shutil.copy(trained / "config.json", tmp_path)

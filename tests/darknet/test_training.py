@@ -23,7 +23,7 @@ from yolo9000_jax.models.layers import BatchNorm
 from yolo9000_jax.wordtree.tree import WordTree, load_map
 
 TOLERANCE = 1e-7  # relative; the golden arrays are float64 results stored in float32
-# Batch norm as Darknet trains on a CPU. Its backward pass is not the exact derivative (SPEC 4.2).
+# Batch norm as Darknet trains on a CPU. Its backward pass is not the exact derivative (darknet.md 4.2).
 CPU_NORM = partial(BatchNorm, epsilon=1e-6, epsilon_outside_root=True, unbiased=True)
 
 
@@ -88,7 +88,7 @@ class Training:
         return loss, raw, raw_gradient, backward(raw_gradient)[0], batch_stats
 
     def cost(self, loss, raw, raw_gradient):
-        """Darknet's cost: of a region layer the sum of its delta's squares (SPEC 5.8), of a softmax the loss."""
+        """Darknet's cost: of a region layer the sum of its delta's squares (darknet.md 5.8), of a softmax the loss."""
         if self.cfg.head.type != "region":
             return loss * len(raw)
         return np.sum(np.square(_delta(raw, raw_gradient)))

@@ -1,4 +1,4 @@
-"""Augmentation: boxes follow their picture, a plain loop for the resample, SPEC 9 for the ranges, Darknet's numbers."""
+"""Augmentation: boxes follow their picture, a loop for the resample, darknet.md 9 for the ranges, Darknet's numbers."""
 
 import json
 import math
@@ -137,7 +137,7 @@ def test_place_keeps_the_whole_picture(data, jitter, width, height):
     assert min(x1 - x0, y1 - y0) == pytest.approx(1, rel=1e-5)  # it touches two opposite sides of the input
     change = (y1 - y0) / (x1 - x0) * height / width  # aspect of the placed picture over its own
     assert (1 - jitter) / (1 + jitter) * (1 - 1e-4) <= change <= (1 + jitter) / (1 - jitter) * (1 + 1e-4)
-    # SPEC 9 in its own terms: an input of 500 pixels, the patch nw x nh at dx, dy, and a box of the picture.
+    # darknet.md 9 in its own terms: an input of 500 pixels, the patch nw x nh at dx, dy, and a box of the picture.
     aspect = width * (1 + (2 * uniform[0] - 1) * jitter) / (height * (1 + (2 * uniform[1] - 1) * jitter))
     nw, nh = (500 * aspect, 500) if aspect < 1 else (500, 500 / aspect)
     dx, dy = uniform[2] * (500 - nw), uniform[3] * (500 - nh)
@@ -179,7 +179,7 @@ def test_flips_happen_with_their_probability(flip, flip_vertical):
     assert set(windows.ravel()) <= {0.0, 1.0}
 
 
-@pytest.mark.parametrize("limit", [1.5, 0.75])  # SPEC 9: a limit below 1 swaps the ends
+@pytest.mark.parametrize("limit", [1.5, 0.75])  # darknet.md 9: a limit below 1 swaps the ends
 def test_colour_factors(limit):
     uniform = np.random.default_rng(5).random((augment.DRAWS, 20000), np.float32)
     chosen = options(hue=0.1, saturation=limit, exposure=limit)

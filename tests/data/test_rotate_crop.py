@@ -1,4 +1,4 @@
-"""Darknet's crop for classifiers: its own numbers, a plain reading of SPEC 11 for the ranges."""
+"""Darknet's crop for classifiers: its own numbers, a plain reading of darknet.md 11 for the ranges."""
 
 import json
 

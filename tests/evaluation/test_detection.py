@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests import tiny
-from tests.test_detector import NAMES, detector
+from tests.predict.test_detector import NAMES, detector
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from yolo9000_jax.classifier import Classifier
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import classification
 from yolo9000_jax.evaluation.hierarchical import THRESHOLDS, evaluate_tree
+from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.wordtree.tree import WordTree
 
 PARENTS = [-1, -1, 0, 0, 0, 1, 1, 2, 2, 2, 5, 5]

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from tests.evaluation.test_detection import BOX, record
-from tests.test_detector import ANCHOR, Fixed, detector, grid
-from yolo9000_jax.classifier import Classifier
+from tests.predict.test_detector import ANCHOR, Fixed, detector, grid
+from yolo9000_jax.boxes.heads import RegionHead
 from yolo9000_jax.data.records import Dataset, Record
-from yolo9000_jax.detector import Detector
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import classification
 from yolo9000_jax.evaluation.detection import evaluate
-from yolo9000_jax.heads import RegionHead
+from yolo9000_jax.predict.classifier import Classifier
+from yolo9000_jax.predict.detector import Detector
 from yolo9000_jax.wordtree.tree import WordTree
 
 RIGHT = [8, 6, 40, 30]

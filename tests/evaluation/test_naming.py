@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.evaluation.test_detection import BOX
-from tests.test_detector import ANCHOR, Fixed, grid
+from tests.predict.test_detector import ANCHOR, Fixed, grid
+from yolo9000_jax.boxes.heads import RegionHead
 from yolo9000_jax.data.records import Dataset, Record
-from yolo9000_jax.detector import Detector, Result
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.naming import assign, naming_confusion
-from yolo9000_jax.heads import RegionHead
+from yolo9000_jax.predict.detector import Detector, Result
 from yolo9000_jax.wordtree.tree import WordTree
 
 NAMES = ("cell", "platelet", "red", "white", "granulocyte", "lymphocyte", "neutrophil", "eosinophil")

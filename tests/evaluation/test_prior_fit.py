@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from yolo9000_jax.boxes.priors import HAND_PICKED_SIZES, kmeans_priors
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.priors import compare_priors, table, to_json
-from yolo9000_jax.priors import HAND_PICKED_SIZES, kmeans_priors
 
 BOXES = np.random.default_rng(3).uniform(0.02, 0.9, (300, 2))
 

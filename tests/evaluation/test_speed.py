@@ -5,10 +5,10 @@ import statistics
 import numpy as np
 import pytest
 
-from yolo9000_jax.detector import Detector
+from yolo9000_jax.boxes.heads import RegionHead
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import speed
-from yolo9000_jax.heads import RegionHead
+from yolo9000_jax.predict.detector import Detector
 
 
 class Clock:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from tests.helpers import golden_dir, golden_root
-from yolo9000_jax.boxes import xyxy_to_cxcywh
-from yolo9000_jax.decode import decode_yolo_v1, unstretch
+from yolo9000_jax.boxes.decode import decode_yolo_v1, unstretch
+from yolo9000_jax.boxes.geometry import xyxy_to_cxcywh
+from yolo9000_jax.boxes.nms import nms_per_class
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
-from yolo9000_jax.nms import nms_per_class
 
 SCALES = ("coord_scale", "object_scale", "noobject_scale", "class_scale")
 SWITCHES = ("rescore", "sqrt", "softmax", "forced")

@@ -100,7 +100,7 @@ def test_batch_norm_in_bfloat16_keeps_its_statistics_in_float32():
 
 
 def pool_oracle(x, gradient, size, stride, padding):
-    """SPEC 4.3, window by window: values [B, H', W', C] and the gradient for x, that of `gradient` [B, H', W', C]."""
+    """darknet.md 4.3, window by window: values [B, H', W', C] and the gradient for x, of `gradient` [B, H', W', C]."""
     batch, height, width, channels = x.shape
     total = size - 1 if padding is None else padding
     rows, columns = ((side + total - size) // stride + 1 for side in (height, width))
@@ -165,7 +165,7 @@ def test_each_window_gives_its_gradient_once():
 
 def test_reorg_is_spec_4_5():
     x = random(0, 2, 4, 6, 8)
-    flat = np.moveaxis(x, -1, 1).reshape(2, 2, 8, 12)  # Z of SPEC 4.5: (C / 4, 2 H, 2 W)
+    flat = np.moveaxis(x, -1, 1).reshape(2, 2, 8, 12)  # Z of darknet.md 4.5: (C / 4, 2 H, 2 W)
     expected = np.zeros((2, 8, 4, 6), np.float32)
     for k, j, i in np.ndindex(8, 4, 6):
         expected[:, k, j, i] = flat[:, k % 2, 2 * j + k // 2 // 2, 2 * i + k // 2 % 2]
@@ -185,7 +185,7 @@ def test_leaky_relu_and_its_slope_at_zero():
 
 
 def test_conv_starts_as_darknets():
-    """SPEC 4.1: normal weights of standard deviation sqrt(2 / fan-in), bias 0."""
+    """darknet.md 4.1: normal weights of standard deviation sqrt(2 / fan-in), bias 0."""
     params = Conv(64, 3, norm=None).init(jax.random.key(0), jnp.zeros((1, 8, 8, 32)))["params"]
     assert params["kernel"].shape == (3, 3, 32, 64) and not params["bias"].any()
     assert np.std(params["kernel"]) == pytest.approx(np.sqrt(2 / (9 * 32)), rel=0.03)
@@ -242,7 +242,7 @@ def test_golden_reorg_permutation():
 
 
 def conv_case(name, variant):
-    """The layer, its variables and its arrays; `variant` "cpu" or "cudnn" (SPEC 4.2), "" without batch norm."""
+    """The layer, its variables and its arrays; `variant` "cpu" or "cudnn" (darknet.md 4.2), "" without batch norm."""
     entry, arrays = load(name)
     options, size = entry["options"], entry["options"]["size"]
     padding = size // 2 if options.get("pad") else options.get("padding", 0)
@@ -290,7 +290,7 @@ def check_convolution(name, variant):
     assert_close(bias, arrays[f"db{suffix}"], f"{name} db{suffix}")
     if variant:
         assert_close(scale, arrays[f"ds{suffix}"], f"{name} ds{suffix}")
-    if variant != "cpu":  # its rule is not the exact derivative (SPEC 4.2)
+    if variant != "cpu":  # its rule is not the exact derivative (darknet.md 4.2)
         assert_close(gradients["kernel"].transpose(3, 2, 0, 1).ravel(), arrays[f"dw{suffix}"], f"{name} dw{suffix}")
         assert_close(dx, arrays[f"dx{suffix}"], f"{name} dx{suffix}")
 

@@ -143,7 +143,7 @@ def test_training_reaches_every_parameter_and_statistic():
     assert all(jax.tree.leaves(changed))
 
 
-# Darknet's outputs: its weights, read in the order of its cfg files (SPEC 2), give its numbers.
+# Darknet's outputs: its weights, read in the order of its cfg files (darknet.md 2), give its numbers.
 
 CONVOLUTIONS = [f"trunk/conv{number}" for number in range(1, 19)]
 ORDER = {

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from yolo9000_jax.decode import split_yolo_v1
+from yolo9000_jax.boxes.decode import split_yolo_v1
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
 from yolo9000_jax.models.extraction import Extraction

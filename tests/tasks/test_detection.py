@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from yolo9000_jax import train as training
+from yolo9000_jax.boxes.priors import hand_picked_anchors, to_cells
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.priors import hand_picked_anchors, to_cells
 from yolo9000_jax.tasks import make_task
+from yolo9000_jax.training import loop as training
 from yolo9000_jax.training import parallel, state
 
 

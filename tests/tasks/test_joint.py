@@ -11,10 +11,10 @@ from PIL import Image
 from tests import tiny
 from yolo9000_jax import cli
 from yolo9000_jax import config as configs
-from yolo9000_jax.detector import load
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.predict.detector import load
 from yolo9000_jax.tasks import make_task
-from yolo9000_jax.train import train
+from yolo9000_jax.training.loop import train
 
 TREE = (("shape", -1), ("disc", 0), ("rectangle", 0), ("crimson disc", 1), ("pink disc", 1))
 

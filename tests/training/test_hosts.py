@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import ROOT
-from tests.test_train import rows, saved_state, saved_steps
+from tests.training.test_loop import rows, saved_state, saved_steps
 
 CONFIG = """
 from tests import tiny
@@ -22,7 +22,8 @@ def get_config(row=None):
 # A step takes long enough to be interrupted.
 PROGRAM = """
 import sys, time
-from yolo9000_jax import cli, train
+from yolo9000_jax import cli
+from yolo9000_jax.training import loop as train
 
 real = train._next
 train._next = lambda *arguments: time.sleep(float(sys.argv[1])) or real(*arguments)

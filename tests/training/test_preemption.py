@@ -9,13 +9,13 @@ import numpy as np
 
 from tests import tiny
 from tests.helpers import ROOT
-from tests.test_train import saved_state, saved_steps
-from yolo9000_jax import train as training
+from tests.training.test_loop import saved_state, saved_steps
+from yolo9000_jax.training import loop as training
 
 SLOWLY = """
 import sys, time
 from tests import tiny
-from yolo9000_jax import train as training
+from yolo9000_jax.training import loop as training
 from yolo9000_jax.errors import UserError
 
 real = training._next

@@ -1,4 +1,4 @@
-"""The learning rate against a plain loop, and the optimiser against SPEC 8's update written in NumPy."""
+"""The learning rate against a plain loop, and the optimiser against darknet.md 8's update written in NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +66,7 @@ def test_wrong_schedule(changes, part):
 
 @pytest.mark.parametrize("clip_norm", [0.0, 2.0])
 def test_optimizer_is_darknets_update(clip_norm):
-    """SPEC 8: decay on kernels only, the rate outside of the momentum buffer. Clipping, if any, comes before."""
+    """darknet.md 8: decay on kernels only, the rate outside of the momentum buffer. Clipping, if any, comes before."""
     rng = np.random.default_rng(0)
     shapes = {"conv": {"kernel": (3, 3, 2, 4), "norm": {"scale": (4,), "bias": (4,)}}, "boxes": {"bias": (5,)}}
     draw = lambda: jax.tree.map(lambda s: rng.normal(size=s), shapes, is_leaf=lambda s: isinstance(s, tuple))  # noqa: E731

@@ -124,7 +124,7 @@ def test_one_label_serves_many_boxes(tree, logits):
 
 
 def _walk(probabilities, tree, threshold, rule):
-    """Darknet's walk, one node at a time (SPEC 7.3), fed with conditional or absolute probabilities."""
+    """Darknet's walk, one node at a time (darknet.md 7.3), fed with conditional or absolute probabilities."""
     values = probabilities if rule == "conditional" else np.exp(_absolutes(np.log(probabilities), tree))
     p, group = 1.0, 0
     while True:

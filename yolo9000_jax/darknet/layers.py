@@ -1,4 +1,4 @@
-"""The layers a Darknet .cfg file may hold: their options, shapes and parameters (SPEC sections 3 to 5 and 12).
+"""The layers a Darknet .cfg file may hold: their options, shapes and parameters (darknet.md 3 to 5 and 12).
 
 The fields are Darknet's options under Darknet's names. Shapes are (height, width, channels); a vector is (1, 1, n).
 """
@@ -20,7 +20,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Net:
-    """Options of [net]; those of training are described in SPEC sections 8 to 11."""
+    """Options of [net]; those of training are described in darknet.md 8 to 11."""
 
     unused: ClassVar[tuple[str, ...]] = ()
     refused: ClassVar[tuple[str, ...]] = ()
@@ -100,7 +100,7 @@ _BATCH_NORM = ("scales", "rolling_mean", "rolling_variance")
 
 @dataclass(frozen=True, kw_only=True)
 class Convolutional(Layer):
-    """Convolution, optional batch norm, activation (SPEC 4.1). `padding` is resolved: pixels on every side."""
+    """Convolution, optional batch norm, activation (darknet.md 4.1). `padding` is resolved: pixels on every side."""
 
     type = "convolutional"
     unused = ("flip",)
@@ -133,7 +133,7 @@ class Convolutional(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Connected(Layer):
-    """Fully connected layer on the input flattened as channel, row, column (SPEC 4.6)."""
+    """Fully connected layer on the input flattened as channel, row, column (darknet.md 4.6)."""
 
     type = "connected"
     refused = ("dontloadscales",)
@@ -151,7 +151,7 @@ class Connected(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Local(Layer):
-    """Convolution with its own filters at every position; `pad` adds one pixel, whatever the size (SPEC 4.7)."""
+    """Convolution with its own filters at every position; `pad` adds one pixel, whatever the size (darknet.md 4.7)."""
 
     type = "local"
     filters: int = option(1, 1)
@@ -184,7 +184,7 @@ class BatchNorm(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class MaxPool(Layer):
-    """Maximum over windows; `padding` is the total of both sides (SPEC 4.3)."""
+    """Maximum over windows; `padding` is the total of both sides (darknet.md 4.3)."""
 
     type = "maxpool"
     stride: int = option(1, 1)
@@ -221,7 +221,7 @@ class Route(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Reorg(Layer):
-    """Darknet's permutation of `stride` x `stride` pixels into channels (SPEC 4.5)."""
+    """Darknet's permutation of `stride` x `stride` pixels into channels (darknet.md 4.5)."""
 
     type = "reorg"
     refused = ("reverse", "flatten", "extra")
@@ -247,7 +247,7 @@ class Dropout(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Softmax(Layer):
-    """Softmax of the whole vector or, with `tree`, of every group of siblings (SPEC sections 4.8 and 11)."""
+    """Softmax of the whole vector or, with `tree`, of every group of siblings (darknet.md 4.8 and 11)."""
 
     type = "softmax"
     last = True
@@ -268,7 +268,7 @@ class Cost(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Region(Layer):
-    """Head of YOLOv2 and YOLO9000 (SPEC section 5). `anchors` are (w, h), one after the other, in grid cells."""
+    """Head of YOLOv2 and YOLO9000 (darknet.md 5). `anchors` are (w, h), one after the other, in grid cells."""
 
     type = "region"
     last = True
@@ -307,7 +307,7 @@ class Region(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Detection(Layer):
-    """Head of YOLOv1 (SPEC section 12)."""
+    """Head of YOLOv1 (darknet.md 12)."""
 
     type = "detection"
     last = True

@@ -135,7 +135,7 @@ def build_network(
         cfg: what `parse_cfg` has read.
         dtype: type of the computation.
         batch_norm: inference divides by "cpu": sqrt(var) + 1e-6, as Darknet without a GPU, whose numbers we can check;
-            "gpu": sqrt(var + 1e-5), as the published networks were trained (SPEC 4.2). Probabilities of published
+            "gpu": sqrt(var + 1e-5), as the published networks were trained (darknet.md 4.2). Probabilities of published
             networks move by some 1e-4 between the two.
         param_dtype: type of the parameters.
 

@@ -1,4 +1,4 @@
-"""The text of a Darknet .cfg file: its sections, and options read into typed dataclass fields (SPEC section 3)."""
+"""The text of a Darknet .cfg file: its sections, and options read into typed dataclass fields (darknet.md 3)."""
 
 import re
 from dataclasses import dataclass, field, fields

@@ -1,4 +1,4 @@
-"""Train a network as its cfg says: learning rate, update and options of the loss (SPEC sections 5, 8 and 12)."""
+"""Train a network as its cfg says: learning rate, update and options of the loss (darknet.md 5, 8 and 12)."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from yolo9000_jax.training.schedule import is_kernel
 
 
 def learning_rate(net: Net, unsigned: bool = False) -> Callable:
-    """The rate as a function of the batch's number, for every policy of [net] but "random" (SPEC 8).
+    """The rate as a function of the batch's number, for every policy of [net] but "random" (darknet.md 8).
 
     Darknet numbers a batch by the images seen with it, divided by `batch`: a training's first update has number 1.
 
@@ -64,7 +64,7 @@ def _factor(net: Net, number, unsigned: bool):
 
 
 def optimizer(cfg: Cfg, seen: int = 0) -> optax.GradientTransformation:
-    """Darknet's update (SPEC 8): SGD with momentum; decay on kernels only, not on biases or batch norm.
+    """Darknet's update (darknet.md 8): SGD with momentum; decay on kernels only, not on biases or batch norm.
 
     It takes the gradient of the mean over the images of a whole batch (all its subdivisions). `learning_rate` in a
     layer's section multiplies that layer's rate. From a layer with stopbackward=1 back to the input no gradient counts;

@@ -1,4 +1,4 @@
-"""Read and write Darknet's .weights files (SPEC section 2).
+"""Read and write Darknet's .weights files (darknet.md 2).
 
 A file is a header and then plain float32 numbers, layer after layer, with no names and no sizes: only the cfg says
 which number is which. So the file's length is checked against the cfg before anything is read, the arrays afterwards.

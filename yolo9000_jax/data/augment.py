@@ -1,4 +1,4 @@
-"""Augmentation: random numbers, the one resample, and the boxes that follow the picture (SPEC 9)."""
+"""Augmentation: random numbers, the one resample, and the boxes that follow the picture (darknet.md 9)."""
 
 import math
 
@@ -6,15 +6,15 @@ import tensorflow as tf
 
 GREY = 127.0
 DRAWS = 12  # uniform random numbers that one example uses
-MIN_SIDE = 0.001  # a box whose visible part is smaller, as a share of the input, is dropped (SPEC 9)
+MIN_SIDE = 0.001  # a box whose visible part is smaller, as a share of the input, is dropped (darknet.md 9)
 
 
 def sample_window(uniform, options, width, height):
     """The window of the picture that becomes the network's input, as (x0, y0, x1, y1) in fractions of the picture.
 
     It may reach outside the picture, where the input is grey, and is mirrored if x0 > x1. `options` is config.augment:
-    "crop" moves each edge by up to jitter (SPEC 9, the YOLOv1 loader; the paper's random crops); "place" changes the
-    aspect by jitter and lays the whole picture on grey (SPEC 9); "none" takes the whole picture.
+    "crop" moves each edge by up to jitter (darknet.md 9, the YOLOv1 loader; the paper's random crops); "place" changes
+    the aspect by jitter and lays the whole picture on grey (darknet.md 9); "none" takes the whole picture.
     """
     jitter = options.jitter
     if options.geometry == "crop":
@@ -34,7 +34,7 @@ def sample_window(uniform, options, width, height):
 
 
 def sample_colour(uniform, options):
-    """Hue shift, saturation factor, exposure factor [3] (SPEC 9); applied on the device by `colour.distort`."""
+    """Hue shift, saturation factor, exposure factor [3] (darknet.md 9); applied on the device by `colour.distort`."""
     hue = (2 * uniform[6] - 1) * options.hue
     saturation = _factor(options.saturation, uniform[7], uniform[8])
     exposure = _factor(options.exposure, uniform[9], uniform[10])
@@ -75,7 +75,7 @@ def warp(image, transform, size, fill=GREY):
 
 
 def rotate_crop_transform(width, height, size, radians, scale, aspect, dx, dy):
-    """Darknet's crop for classifiers (SPEC 11), as a transform [6] for `warp`; Darknet fills with 0.
+    """Darknet's crop for classifiers (darknet.md 11), as a transform [6] for `warp`; Darknet fills with 0.
 
     The picture of width x height pixels is turned by `radians` about its centre, widened by scale / aspect and
     heightened by scale; the square of `size` pixels is cut out whose centre lies (dx, dy) of its pixels aside.
@@ -110,7 +110,7 @@ def rotate_crop(image, uniform, options, size):
 
 
 def sample_rotate_crop(uniform, width, height, size, *, angle, aspect, min_crop, max_crop, flip):
-    """A random transform [6] for `warp` from 7 uniform numbers, with the options of Darknet's [net] (SPEC 11).
+    """A random transform [6] for `warp` from 7 uniform numbers, with the options of Darknet's [net] (darknet.md 11).
 
     `angle` in degrees to both sides; `aspect` is the limit of a factor as in `sample_colour`; the picture's shorter
     side becomes min_crop to max_crop pixels long; `flip` is the probability of mirroring.

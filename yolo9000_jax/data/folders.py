@@ -7,10 +7,10 @@ A folder without splits is taken whole under any split name, which a note says.
 import re
 from pathlib import Path
 
-from yolo9000_jax.data.pictures import EXTENSIONS
 from yolo9000_jax.data.records import Annotation, Dataset, Notes, class_id, make_records, nearest, quote
 from yolo9000_jax.data.splits import NO_SPLITS, Split
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images.reading import EXTENSIONS
 
 SYNSET = re.compile(r"n\d{8}")
 

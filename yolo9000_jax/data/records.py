@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo9000_jax.data import pictures
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images import reading as pictures
 
 THREADS = 16  # looking at pictures waits for the disk
 CLIP_TOLERANCE_PIXELS = 0.01  # decimals of a label file round to this much; less than it is not worth a note

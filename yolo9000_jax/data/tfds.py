@@ -29,11 +29,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from yolo9000_jax.data.pictures import FORMATS
 from yolo9000_jax.data.records import Annotation, Dataset, Notes, Record, class_id, clean_boxes, nearest, quote
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images.reading import FORMATS
 from yolo9000_jax.labels import SYNSET
 
 FILE_NAMES = ("image/filename", "file_name", "filename")  # features that hold the name of the picture

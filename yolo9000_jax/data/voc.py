@@ -23,10 +23,10 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from yolo9000_jax.data.pictures import EXTENSIONS
 from yolo9000_jax.data.records import Annotation, Dataset, Notes, class_id, make_records, nearest, quote
 from yolo9000_jax.data.splits import NO_SPLITS, Split
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images.reading import EXTENSIONS
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 UNLABELLED = ("picture without an XML file is not used", "pictures without an XML file are not used")

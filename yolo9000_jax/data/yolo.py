@@ -12,10 +12,10 @@ from pathlib import Path
 
 import yaml
 
-from yolo9000_jax.data.pictures import EXTENSIONS
 from yolo9000_jax.data.records import Annotation, Dataset, Notes, class_id, make_records, nearest, quote
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images.reading import EXTENSIONS
 
 SPLITS = ("train", "val", "test")
 NO_FILE = (

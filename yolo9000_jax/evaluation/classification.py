@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolo9000_jax.classifier import Classifier
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.detection import matched_classes, read_ahead
+from yolo9000_jax.predict.classifier import Classifier
 
 TOP = 5
 SAY_EVERY = 1000  # pictures

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from yolo9000_jax.detector import Detector, Result
 from yolo9000_jax.evaluation.voc import Detections, Truth, VocResult, evaluate_detections
 from yolo9000_jax.labels import canonical, match_classes
+from yolo9000_jax.predict.detector import Detector, Result
 
 READERS = 4  # threads that decode pictures ahead of the network
 MOST_DETECTIONS = 300  # a picture
@@ -33,7 +33,7 @@ def evaluate(
     report: Path | None = None,
     say=None,
 ) -> dict:
-    """Detects in every picture of the data set and measures VOC average precision (SPEC 13).
+    """Detects in every picture of the data set and measures VOC average precision (darknet.md 13).
 
     Args:
         detector: its classes are found among the data set's by synset or name (labels.match_classes).

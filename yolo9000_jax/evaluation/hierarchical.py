@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from yolo9000_jax.classifier import RESIZES, Classifier, probabilities
-from yolo9000_jax.detector import to_inputs, to_pixels
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.classification import SAY_EVERY, TOP, judged_pictures, rates
 from yolo9000_jax.evaluation.detection import read_ahead
+from yolo9000_jax.predict.classifier import RESIZES, Classifier, probabilities
+from yolo9000_jax.predict.detector import to_inputs, to_pixels
 from yolo9000_jax.wordtree.softmax import group_log_softmax, predict_top_down
 from yolo9000_jax.wordtree.tree import WordTree
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolo9000_jax.boxes import iou_xyxy
-from yolo9000_jax.detector import Detector
+from yolo9000_jax.boxes.geometry import iou_xyxy
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.detection import matched_classes, read_ahead
+from yolo9000_jax.predict.detector import Detector
 from yolo9000_jax.wordtree.tree import WordTree
 
 UNDECIDED, OTHER, MISSED = "undecided", "other", "missed"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolo9000_jax.priors import average_iou, hand_picked_anchors, kmeans_priors, to_cells
+from yolo9000_jax.boxes.priors import average_iou, hand_picked_anchors, kmeans_priors, to_cells
 from yolo9000_jax.report.table import Table
 
 CURVE = "k-means, IoU"

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from yolo9000_jax.detector import RESIZES, Detector, to_inputs
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import detection
+from yolo9000_jax.predict.detector import RESIZES, Detector, to_inputs
 from yolo9000_jax.report.table import Table, short_names
 
 SIZES = (288, 352, 416, 480, 544)

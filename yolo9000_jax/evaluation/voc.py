@@ -1,4 +1,4 @@
-"""Average precision as PASCAL VOC measures it (SPEC section 13), in NumPy.
+"""Average precision as PASCAL VOC measures it (darknet.md 13), in NumPy.
 
 Detections go down by score over all images. Each is compared with the truth of its class in its image that it overlaps
 most: it is right if that IoU reaches the threshold and the truth was not taken by a better detection; it does not count
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolo9000_jax.boxes import iou_xyxy
+from yolo9000_jax.boxes.geometry import iou_xyxy
 from yolo9000_jax.errors import UserError
 
 RIGHT, WRONG, IGNORED = 1, 0, -1

@@ -1,4 +1,4 @@
-"""Losses of the image classifiers: flat, and on a WordTree (paper, section 4; SPEC section 11)."""
+"""Losses of the image classifiers: flat, and on a WordTree (paper, section 4; darknet.md 11)."""
 
 import jax
 import jax.numpy as jnp

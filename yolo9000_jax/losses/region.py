@@ -1,12 +1,12 @@
-"""The loss of YOLOv2's region layer (paper, section 2; Darknet's behaviour: SPEC sections 5.5 and 5.7)."""
+"""The loss of YOLOv2's region layer (paper, section 2; Darknet's behaviour: darknet.md 5.5 and 5.7)."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from yolo9000_jax.boxes import iou_cxcywh, shape_iou
-from yolo9000_jax.decode import place_boxes
+from yolo9000_jax.boxes.decode import place_boxes
+from yolo9000_jax.boxes.geometry import iou_cxcywh, shape_iou
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.wordtree.softmax import path_cross_entropies, path_loss
 
@@ -72,7 +72,7 @@ def region_loss(
     most. Where two truths claim one box, the later wins. All other boxes learn objectness 0, unless one overlaps
     some truth by more than `ignore_threshold`. For the first `warmup_images` images all boxes without a truth are
     also pulled to their priors. A classification image trains the classes of one box, the best for its label, and
-    no coordinates (paper, section 4; SPEC 5.6).
+    no coordinates (paper, section 4; darknet.md 5.6).
 
     Args:
         raw: [B,H,W,A,5+C] network output before any activation: x, y, w, h, objectness, classes.

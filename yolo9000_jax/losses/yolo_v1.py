@@ -1,10 +1,10 @@
-"""The loss of YOLOv1's detection layer (first rows of the paper's table 2; Darknet's behaviour: SPEC section 12)."""
+"""The loss of YOLOv1's detection layer (first rows of the paper's table 2; Darknet's behaviour: darknet.md 12)."""
 
 import jax
 import jax.numpy as jnp
 
-from yolo9000_jax.boxes import iou_cxcywh
-from yolo9000_jax.decode import split_yolo_v1
+from yolo9000_jax.boxes.decode import split_yolo_v1
+from yolo9000_jax.boxes.geometry import iou_cxcywh
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.losses.region import RegionLoss
 

@@ -4,15 +4,15 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from yolo9000_jax.classifier import Classifier
-from yolo9000_jax.detector import Detector
+from yolo9000_jax.boxes.heads import RegionHead, YoloV1Head
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.heads import RegionHead, YoloV1Head
 from yolo9000_jax.models.darknet19 import Darknet19
 from yolo9000_jax.models.extraction import Extraction
 from yolo9000_jax.models.layers import BATCH_NORMS
 from yolo9000_jax.models.yolo_v1 import YoloV1
 from yolo9000_jax.models.yolo_v2 import YoloV2
+from yolo9000_jax.predict.classifier import Classifier
+from yolo9000_jax.predict.detector import Detector
 from yolo9000_jax.wordtree.tree import WordTree
 
 

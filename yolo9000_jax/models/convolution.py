@@ -11,7 +11,7 @@ THICK_CHANNELS = 32
 
 
 def convolve(x, kernel, stride: int = 1, padding: int = 0):
-    """Cross-correlation of x [B, H, W, C] with kernel [k, k, C, F], `padding` zeros on every side (SPEC 4.1)."""
+    """Cross-correlation of x [B, H, W, C] with kernel [k, k, C, F], `padding` zeros on every side (darknet.md 4.1)."""
     size = kernel.shape[0]
     same = stride == 1 and padding == size // 2
     large = x.shape[1] * x.shape[2] >= LARGE_PIXELS and x.shape[3] >= THICK_CHANNELS

@@ -14,12 +14,12 @@ from yolo9000_jax.models.convolution import convolve
 
 
 def leaky_relu(x):
-    """x where positive, else 0.1 x (SPEC 4.1)."""
+    """x where positive, else 0.1 x (darknet.md 4.1)."""
     return jnp.where(x > 0, x, 0.1 * x)
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over all axes but the last, with Darknet's choices as options (SPEC 4.2).
+    """Batch normalisation over all axes but the last, with Darknet's choices as options (darknet.md 4.2).
 
     The defaults normalise by the biased variance with epsilon inside the root (as cuDNN does, and as automatic
     differentiation expects) and keep Darknet's unbiased variance as the running value.
@@ -75,7 +75,7 @@ class BatchNorm(nn.Module):
         return mean, unbiased if self.unbiased else biased
 
 
-# How batch norm divides (SPEC 4.2): Darknet's GPU code by sqrt(var + 1e-5), its CPU code by sqrt(var) + 1e-6.
+# How batch norm divides (darknet.md 4.2): Darknet's GPU code by sqrt(var + 1e-5), its CPU code by sqrt(var) + 1e-6.
 BATCH_NORMS: dict[str, Callable[..., nn.Module]] = {
     "cpu": partial(BatchNorm, epsilon=1e-6, epsilon_outside_root=True),
     "gpu": BatchNorm,
@@ -83,7 +83,7 @@ BATCH_NORMS: dict[str, Callable[..., nn.Module]] = {
 
 
 class Conv(nn.Module):
-    """Convolution, then batch norm or a bias, then an activation: Darknet's [convolutional] section (SPEC 4.1).
+    """Convolution, then batch norm or a bias, then an activation: Darknet's [convolutional] section (darknet.md 4.1).
 
     Attributes:
       filters: output channels.
@@ -128,7 +128,7 @@ def flatten(x):
 
 
 class Connected(nn.Module):
-    """Darknet's [connected] layer (SPEC 4.6): y = activation(norm(x W) or x W + bias) of the flattened input."""
+    """Darknet's [connected] layer (darknet.md 4.6): y = activation(norm(x W) or x W + bias) of the flattened input."""
 
     features: int
     activation: Callable | None = leaky_relu
@@ -153,7 +153,7 @@ class Connected(nn.Module):
 
 
 class Local(nn.Module):
-    """Darknet's [local] layer (SPEC 4.7): a convolution whose filters and bias differ from position to position.
+    """Darknet's [local] layer (darknet.md 4.7): a convolution whose filters and bias differ from position to position.
 
     `padding` zeros stand above and left of the input, and as many as the last window needs below and right of it.
     """
@@ -215,7 +215,7 @@ _max_pool_2x2.defvjp(_max_pool_2x2_forward, _max_pool_2x2_backward)
 
 
 def max_pool(x, size: int = 2, stride: int = 2, padding: int | None = None):
-    """Darknet's max pooling (SPEC 4.3): [B, H, W, C] -> [B, H', W', C], H' = (H + padding - size) // stride + 1.
+    """Darknet's max pooling (darknet.md 4.3): [B, H, W, C] -> [B, H', W', C], H' = (H + padding - size) // stride + 1.
 
     `padding` is the total over both sides (None: size - 1); positions outside never win. The usual 2x2 case has its own
     gradient, several times faster on a CPU than that of `nn.max_pool`; both give it to the first maximum of a window.
@@ -233,7 +233,7 @@ def max_pool(x, size: int = 2, stride: int = 2, padding: int | None = None):
 
 
 def reorg(x, stride: int = 2):
-    """Darknet's reorg (SPEC 4.5): [B, H, W, C] -> [B, H/stride, W/stride, C stride²].
+    """Darknet's reorg (darknet.md 4.5): [B, H, W, C] -> [B, H/stride, W/stride, C stride²].
 
     Published weights need this permutation, which is not the space-to-depth that the paper describes.
     """

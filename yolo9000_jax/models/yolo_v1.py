@@ -1,4 +1,4 @@
-"""YOLOv1, the first rows of the paper's table 2 (Redmon et al., "You Only Look Once", section 2.1; SPEC 12)."""
+"""YOLOv1, the first rows of the paper's table 2 (Redmon et al., "You Only Look Once", section 2.1; darknet.md 12)."""
 
 from collections.abc import Callable
 from functools import partial

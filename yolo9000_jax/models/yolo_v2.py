@@ -16,7 +16,7 @@ from yolo9000_jax.models.trunk import choose, names_after
 STRIDE = 32
 # By its name, a trunk and how many 3x3 convolutions follow it.
 TRUNKS = {"darknet19": (Darknet19Trunk, 3), "extraction": (ExtractionTrunk, 4)}
-# Priors of Darknet's yolov2-voc.cfg (w, h in cells of 32 pixels), SPEC 14 item 12.
+# Priors of Darknet's yolov2-voc.cfg (w, h in cells of 32 pixels), darknet.md 14 item 12.
 VOC_ANCHORS_CELLS = (
     (1.3221, 1.73145),
     (3.19275, 4.00944),
@@ -33,12 +33,12 @@ class YoloV2(nn.Module):
       num_classes: classes of each box.
       anchors_cells: A priors (w, h) in cells of 32 pixels.
       width: multiplies every layer's filters.
-      passthrough: bring the fine 1/16 features to the head (paper, "Fine-Grained Features"; SPEC 4.5).
+      passthrough: bring the fine 1/16 features to the head (paper, "Fine-Grained Features"; darknet.md 4.5).
       trunk: "darknet19", with three more convolutions; or "extraction", with four: YOLOv1 up to its last convolution,
         less one halving of the resolution (the stride of conv22), as the paper's row "convolutional" has it (section
         2, "Convolutional With Anchor Boxes").
       head_convolutions: False leaves out the 3x3 convolutions between the trunk and the last layer, and the passthrough
-        with them, as Darknet's yolo9000.cfg does (SPEC 14).
+        with them, as Darknet's yolo9000.cfg does (darknet.md 14).
       norm: makes the batch-norm modules; None means biases instead.
     """
 

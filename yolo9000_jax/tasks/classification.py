@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from yolo9000_jax.classifier import probabilities
 from yolo9000_jax.losses.classification import softmax_loss, tree_softmax_loss
 from yolo9000_jax.models.build import build_classifier, build_model
+from yolo9000_jax.predict.classifier import probabilities
 from yolo9000_jax.tasks.task import Task, blank_pictures, check_sizes, open_set
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.training.step import AXIS

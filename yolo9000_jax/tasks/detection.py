@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.boxes.priors import hand_picked_anchors, kmeans_priors, to_cells
 from yolo9000_jax.losses.region import RegionLoss, region_loss
 from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
 from yolo9000_jax.models import yolo_v1, yolo_v2
 from yolo9000_jax.models.build import build_detector, build_model
-from yolo9000_jax.priors import hand_picked_anchors, kmeans_priors, to_cells
 from yolo9000_jax.tasks.task import Task, blank_pictures, check_sizes, open_set
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.training.step import AXIS
@@ -136,7 +136,7 @@ class Detection(Task):
 
     def draw_batch(self, batch) -> np.ndarray:
         """A contact sheet of the batch as the network sees it, with its boxes: uint8 [H, W, 3]."""
-        from yolo9000_jax.boxes import cxcywh_to_xyxy
+        from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy
         from yolo9000_jax.report.draw import class_color, contact_sheet, draw_boxes
 
         pictures = []

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from yolo9000_jax import colour
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images import colour
 from yolo9000_jax.models.yolo_v2 import STRIDE
 from yolo9000_jax.training.step import AXIS
 

@@ -1,4 +1,4 @@
-"""Learning-rate schedules and the optimiser (paper, section 2 "Training for detection"; SPEC 8)."""
+"""Learning-rate schedules and the optimiser (paper, section 2 "Training for detection"; darknet.md 8)."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ def learning_rate(options, steps: int):
 
     "steps" multiplies the rate by factors[i] from share boundaries[i] of the run on; "polynomial" is
     (1 - step/steps)^power; "cosine" falls to 0 along half a cosine. During burn_in steps the rate rises as
-    (step/burn_in)^burn_in_power instead (SPEC 8, where an update's number starts at 1).
+    (step/burn_in)^burn_in_power instead (darknet.md 8, where an update's number starts at 1).
     """
     if options.schedule not in ("steps", "polynomial", "cosine", "constant"):
         raise UserError(f"optimizer.schedule is {options.schedule!r}; it can be steps, polynomial, cosine or constant")
@@ -40,7 +40,7 @@ def learning_rate(options, steps: int):
 
 
 def optimizer(options, steps: int) -> optax.GradientTransformation:
-    """SGD with momentum, and decay on convolution kernels only: not on biases or batch norm (SPEC 8).
+    """SGD with momentum, and decay on convolution kernels only: not on biases or batch norm (darknet.md 8).
 
     With options.clip_norm the gradient, all parameters taken together, is first shortened to that norm.
     """

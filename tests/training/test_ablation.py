@@ -1,0 +1,406 @@
+"""The ablation: its table, its rows at full size and, tiny, through the command; stopping, sharing, refusing."""
+
+import json
+import shutil
+from contextlib import ExitStack
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import tiny
+from tests.helpers import ROOT
+from yolo9000_jax import config as configs
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.report.ablation import make_table, summarise
+from yolo9000_jax.tasks import make_task
+from yolo9000_jax.training import ablation, state
+from yolo9000_jax.training import loop as training
+from yolo9000_jax.workdir.lock import claim
+
+FILE = ROOT / "experiments" / "ablation.py"
+MODULE = configs.load_module(str(FILE))
+ROWS = list(MODULE.TABLE)
+# Each row's switches that differ from those of the row above, and the keys that differ; "pretraining": any key of it.
+CHANGES = {
+    "batch_norm": ({"batch_norm"}, {"model.use_batch_norm", "pretraining"}),
+    "hi_res_classifier": ({"hi_res_classifier"}, {"pretraining"}),
+    "convolutional": (
+        {"convolutional", "anchor_boxes"},
+        {"model.architecture", "image_size", "model.priors", "model.box_parametrisation"},
+    ),
+    "new_network": ({"new_network"}, {"model.trunk", "pretraining"}),
+    "dimension_priors": (
+        {"anchor_boxes", "dimension_priors", "location_prediction"},
+        {"model.priors", "model.box_parametrisation"},
+    ),
+    "passthrough": ({"passthrough"}, {"model.passthrough"}),
+    "multi_scale": ({"multi_scale"}, {"multi_scale"}),
+    "hi_res_detector": ({"hi_res_detector"}, {"evaluation.image_size"}),
+}
+# The same of the classifiers that the rows start from.
+STAGES = {
+    "batch_norm": {"model.use_batch_norm", "name", "optimizer.learning_rate"},
+    "new_network": {"model.trunk", "name", "pretraining.model.trunk", "pretraining.name"},
+}
+
+
+def row_config(row, dataset="voc"):
+    return configs.load(f"{FILE}:{row}", {"dataset": dataset})
+
+
+def changed_keys(one, other) -> set[str]:
+    return {line.partition(":")[0] for pair in ((one, other), (other, one)) for line in configs.difference(*pair)}
+
+
+@pytest.mark.parametrize("dataset", MODULE.SETS)
+def test_each_row_is_the_one_above_with_its_change(dataset):
+    for above, row in zip(ROWS[:-1], ROWS[1:], strict=True):
+        switches = {
+            name
+            for name, *flags in zip(MODULE.COLUMNS, MODULE.TABLE[above], MODULE.TABLE[row], strict=True)
+            if flags[0] != flags[1]
+        }
+        one, other = row_config(above, dataset), row_config(row, dataset)
+        keys = {key.partition(".")[0] if key[0] == "p" else key for key in changed_keys(one, other)}
+        assert (switches, keys) == CHANGES[row], row
+        if row in STAGES:
+            assert changed_keys(one.pretraining, other.pretraining) <= STAGES[row]
+    # The high-resolution classifier is the one that the row above starts from, trained on.
+    assert (
+        row_config("hi_res_classifier", dataset).pretraining.pretraining
+        == row_config("batch_norm", dataset).pretraining
+    )
+
+
+def test_rows_columns_and_what_is_cited():
+    assert len(MODULE.COLUMNS) == 10 and list(CHANGES) == ROWS[1:] and set(MODULE.PAPER) == set(ROWS)
+    assert [round(100 * MODULE.PAPER[row]["voc07_ap50"], 1) for row in ROWS] == [
+        *(63.4, 65.8, 69.5, 69.2, 69.6, 74.4, 75.4, 76.8, 78.6)
+    ]
+    last = row_config(ROWS[-1])
+    last.evaluation.image_size, last.name, last.model.side = 0, "voc_paper", 7
+    assert last == configs.load(str(ROOT / "experiments" / "voc.py"))
+
+
+@pytest.mark.parametrize("dataset", MODULE.SETS)
+def test_sizes(dataset):
+    """A classifier's high resolution is YOLOv1's; the convolutional rows have a middle cell, and scales around."""
+    yolo, last = row_config("hi_res_classifier", dataset), row_config(ROWS[-1], dataset)
+    assert (
+        yolo.image_size
+        == yolo.pretraining.image_size
+        == 64 * yolo.model.side
+        == 2 * yolo.pretraining.pretraining.image_size
+    )
+    assert last.image_size // 32 % 2 == last.evaluation.image_size // 32 % 2 == 1
+    assert min(last.multi_scale) < last.image_size < last.evaluation.image_size <= max(last.multi_scale)
+
+
+def test_arguments_of_get_config():
+    for argument, part in (
+        ({"dataset": "emojis"}, "voc, emoji, blood_cells"),
+        ({"length": "long"}, "length is 'long'"),
+    ):
+        with pytest.raises(UserError, match=part):
+            configs.load(str(FILE), argument)
+    long, short = (configs.load(str(FILE), {"length": length}) for length in ("1", "1e-3"))
+    assert (long.steps, short.steps, short.pretraining.steps) == (41377, 41, 100)
+    assert configs.load(f"{FILE}:yolo", {"length": "1e-9", "model.side": "5"}).pretraining.steps == 1
+
+
+# At full size, nothing computed.
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The tiny VOC of two of VOC's classes, and labelled pictures."""
+    folder = tmp_path_factory.mktemp("data")
+    tiny.make_voc(folder / "voc")
+    for path in (folder / "voc/Annotations").iterdir():
+        text = path.read_text()
+        path.write_text(text.replace(tiny.CLASSES[0], MODULE.voc.CLASSES[0]).replace(tiny.CLASSES[1], "dog"))
+    for split in ("train", "validation"):
+        for number, name in enumerate(("a", "b")):
+            (folder / "labelled" / split / name).mkdir(parents=True)
+            noise = np.random.default_rng(number).integers(0, 256, (64, 64, 3), np.uint8)
+            Image.fromarray(noise).save(folder / "labelled" / split / name / "0.jpg")
+    return folder
+
+
+def on_tiny_data(c, data):
+    """The same experiment on the data of the fixture."""
+    if c.task == "detection":
+        c.data.source = c.evaluation.source = f"voc:{data / 'voc'}"
+        c.data.split, c.evaluation.split = "train", "val"
+    else:
+        c.data.source = f"folders:{data / 'labelled'}"
+    if c.pretraining:
+        on_tiny_data(c.pretraining, data)
+    return c
+
+
+def trace_step(config):
+    """Shapes of the state after one training step; nothing is computed."""
+    task = make_task(config, lambda line: None)
+    optimizer, update = training._machinery(task)
+    fresh = jax.eval_shape(lambda: state.create(task.init(0), optimizer, config.optimizer.average_decay > 0))
+    for size in {task.sizes()[0], task.sizes()[-1]}:
+        shapes = (fresh, jax.eval_shape(partial(task.blank_batch, size)))
+        after, metrics = jax.eval_shape(
+            update, *jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), shapes)
+        )
+        assert jax.tree.map(lambda x: x.shape[1:], after) == jax.tree.map(lambda x: x.shape, fresh)
+        assert metrics["loss"].shape == (1,)
+    return fresh
+
+
+@pytest.mark.parametrize("row", ROWS[:-1])
+def test_every_row_compiles_at_full_size(row, data):
+    config = on_tiny_data(row_config(row), data)
+    fresh, expected = trace_step(config), ablation.row_cost(config)
+    assert sum(leaf.size for leaf in jax.tree.leaves(fresh.params)) == expected.parameters
+    assert expected.gflop == pytest.approx(MODULE.DARKNET_GFLOP[row], abs=0.005)
+
+
+def test_the_last_row_costs_what_darknet_says():
+    assert ablation.row_cost(row_config(ROWS[-1])).gflop == pytest.approx(MODULE.DARKNET_GFLOP[ROWS[-1]], abs=0.005)
+
+
+def test_every_classifier_compiles_at_full_size(data):
+    stages = {}
+    for row in ROWS:
+        stages |= {stage.name: stage for stage in ablation._chain(row_config(row))}
+    assert len(stages) == 5
+    for stage in stages.values():
+        trace_step(on_tiny_data(stage, data))
+
+
+# Tiny, through the command.
+
+SMALL = """
+import sys
+sys.path.insert(0, {folder!r})
+from ablation import *
+import ablation
+from tests.training.test_ablation import on_tiny_data
+from pathlib import Path
+
+def get_config(row="hi_res_detector", rate=0.1):
+    c = small(on_tiny_data(ablation.get_config(row), Path({data!r})))
+    c.image_size = 96 if c.model.architecture == "yolo_v2" else 64
+    c.multi_scale = (64, 96) if c.multi_scale else ()
+    c.evaluation.image_size = 160 if c.evaluation.image_size else 0
+    c.model.side = 2
+    c.pretraining.optimizer.learning_rate = rate
+    return c
+
+def small(c):
+    c.steps = c.batch_size = 2
+    c.model.width = 1 / 64
+    c.image_size = 32 if c.image_size == 224 else 64
+    c.augment.min_crop, c.augment.max_crop = 32, 64
+    if c.pretraining:
+        small(c.pretraining)
+    return c
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory, data):
+    """A config file of tiny rows."""
+    path = tmp_path_factory.mktemp("config") / "small.py"
+    path.write_text(SMALL.format(folder=str(FILE.parent), data=str(data)))
+    return path
+
+
+def command(small, workdir, *arguments):
+    return ("ablation", "--config", small, "--workdir", workdir, *arguments)
+
+
+@pytest.fixture(scope="module")
+def filled(small, tmp_path_factory):
+    """A workdir with three rows; nobody may write into it."""
+    workdir = tmp_path_factory.mktemp("ablation")
+    ablation.ablation(str(small), workdir, rows=["hi_res_detector", "yolo", "multi_scale"])
+    return workdir
+
+
+def read_table(workdir) -> dict:
+    return {line["row"]: line for line in json.loads((workdir / "table.json").read_text())["rows"]}
+
+
+def test_rows_are_trained_judged_and_tabled(filled):
+    table = read_table(filled)
+    assert list(table) == ROWS
+    for row in ROWS:
+        done = row in ("yolo", "multi_scale", "hi_res_detector")
+        assert (table[row]["voc07_ap50"] is not None) == (table[row]["training_s"] is not None) == done
+        assert table[row]["paper"] == MODULE.PAPER[row]["voc07_ap50"]
+    assert {path.name for path in (filled / "rows").iterdir()} == {"yolo", "multi_scale"}
+    assert {path.name for path in (filled / "stages").iterdir()} == {
+        *("extraction_no_batch_norm", "darknet19_224", "darknet19_448")
+    }
+    for name in ("table.md", "table.png", "path.png", "results/hi_res_detector/seed0/report/detections.png"):
+        assert (filled / name).stat().st_size > 100
+    assert "| dimension_priors | – | – | 74.4 | +4.8 |" in (filled / "table.md").read_text()
+    ratio = table["hi_res_detector"]["gflop"] / table["multi_scale"]["gflop"]
+    assert ratio == pytest.approx((160 / 96) ** 2)  # the same network, judged at its own size
+    assert table["yolo"]["seeds"]["0"]["recall50"] == table["yolo"]["recall50"]
+
+
+def test_what_is_done_is_not_done_again(filled, small, run, monkeypatch):
+    before = {path: path.stat().st_mtime_ns for path in filled.rglob("result.json")}
+    monkeypatch.setattr(ablation, "train", None)
+    status, output, _ = run(*command(small, filled, "--rows", "multi_scale,yolo"))
+    assert status == 0 and "multi_scale" in output and "76.8" in output
+    assert run(*command(small, filled, "--show"))[1] == output
+    assert before == {path: path.stat().st_mtime_ns for path in filled.rglob("result.json")}
+
+
+def test_what_is_refused(filled, small, refused, tmp_path):
+    files = {path: path.stat().st_mtime_ns for path in filled.rglob("*") if path.is_file()}
+    assert "there is no row 'passthru'; did you mean passthrough?" in refused(
+        *command(small, filled, "--rows", "passthru")
+    )
+    message = refused(*command(small, filled, "--config.optimizer.momentum=0.5"))
+    assert "made with other settings (optimizer.momentum: 0.9 -> 0.5)" in message and "yolo" in message
+    assert "no config key momentun" in refused(*command(small, filled, "--config.momentun=0.5"))
+    assert "0 seeds" in refused(*command(small, filled, "--seeds", "0"))
+    stage = refused(
+        *command(small, tmp_path / "new", "--rows", "yolo", "--stages", filled / "stages", "--config.rate=0.2")
+    )
+    assert "extraction_no_batch_norm holds another experiment (optimizer.learning_rate: 0.1 -> 0.2)" in stage
+    assert "no such config file" in refused(*command(tmp_path / "none.py", filled))
+    (tmp_path / "plain.py").write_text("def get_config(row=None): pass\n")
+    assert "plain.py: has no TABLE" in refused(*command(tmp_path / "plain.py", filled))
+    assert files == {path: path.stat().st_mtime_ns for path in filled.rglob("*") if path.is_file()}
+    assert not (tmp_path / "new/rows/yolo/seed0/checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_the_whole_table(filled, small, run, tmp_path):
+    shutil.copytree(filled, tmp_path / "all")
+    assert run(*command(small, tmp_path / "all"))[0] == 0
+    table = read_table(tmp_path / "all")
+    assert all(line["voc07_ap50"] is not None for line in table.values())
+    assert all(line["change"] is not None for row, line in table.items() if row != "yolo")
+    assert len(list((tmp_path / "all/stages").iterdir())) == 5 and len(list((tmp_path / "all/rows").iterdir())) == 8
+
+
+# The order of things, nothing trained.
+
+FAKE = """
+from yolo9000_jax import config
+COLUMNS = ("wide", "large")
+TABLE = {"base": (False, False), "wide": (True, False), "large": (True, True)}
+
+def get_config(row="base"):
+    c = config.detection()
+    c.data.classes = ("a",)
+    c.model.width = 2.0 if row != "base" else 1.0
+    c.evaluation.image_size = 544 if row == "large" else 0
+    return c
+"""
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """A config file of three rows and the list of what was trained; a row's average precision grows by seed and row."""
+    path = tmp_path / "fake.py"
+    path.write_text(FAKE)
+    trained = []
+
+    def judge(cell):
+        place = list(ablation.configs.load_module(str(path)).TABLE).index(cell.row)
+        metrics = {"voc07_ap50": 0.1 * (place + cell.seed), "voc_ap50": 0.5, "recall50": 0.25}
+        config = cell.config.to_dict()
+        return {"metrics": metrics, "parameters": 1, "gflop": 2.0, "training_s": 60.0, "config": config}
+
+    monkeypatch.setattr(ablation, "train", lambda config, run, stages: trained.append((run.parent.name, config.seed)))
+    monkeypatch.setattr(ablation, "judge", judge)
+    return str(path), trained
+
+
+def test_seeds(fake, tmp_path):
+    path, trained = fake
+    ablation.ablation(path, tmp_path / "runs", seeds=2)
+    assert trained == [(run, seed) for seed in (0, 1) for run in ("base", "wide", "wide")]
+    table = read_table(tmp_path / "runs")
+    assert [line["voc07_ap50"] for line in table.values()] == pytest.approx([0.05, 0.15, 0.25])
+    assert table["wide"]["spread"] == pytest.approx(0.1 / 2**0.5) and table["large"]["change"] == pytest.approx(0.1)
+    assert "15.0 ± 7.1" in (tmp_path / "runs/table.md").read_text()
+    trained.clear()
+    ablation.ablation(path, tmp_path / "runs", seeds=3, rows=["large"])
+    assert trained == [("wide", 2)]
+    # Changes are those of the seeds that both rows have.
+    assert read_table(tmp_path / "runs")["large"]["change"] == pytest.approx(0.1)
+
+
+def test_what_others_are_at_comes_last(fake, tmp_path, monkeypatch):
+    path, trained = fake
+    others, waits = ExitStack(), []
+    others.enter_context(claim(tmp_path / "runs/results/base/seed0"))
+
+    def wait(seconds):
+        waits.append(seconds)
+        assert [name for name, _ in trained] == ["wide", "wide"] and read_table(tmp_path / "runs")["large"][
+            "voc07_ap50"
+        ]
+        others.close()
+
+    monkeypatch.setattr(ablation.time, "sleep", wait)
+    ablation.ablation(path, tmp_path / "runs")
+    assert waits == [ablation.RETRY_S] and trained[-1] == ("base", 0)
+    assert read_table(tmp_path / "runs")["base"]["voc07_ap50"] == 0
+
+
+def test_stopping_and_going_on(fake, tmp_path, monkeypatch):
+    path, trained = fake
+    go_on = ablation.train
+
+    def stop(config, run, stages):
+        if run.parent.name == "wide":
+            raise UserError("stopped at step 3; the same command carries on from there")
+        go_on(config, run, stages)
+
+    monkeypatch.setattr(ablation, "train", stop)
+    with pytest.raises(UserError, match="stopped at step 3"):
+        ablation.ablation(path, tmp_path / "runs")
+    assert read_table(tmp_path / "runs")["base"]["training_s"] == 60
+    monkeypatch.setattr(ablation, "train", go_on)
+    ablation.ablation(path, tmp_path / "runs")
+    assert trained == [("base", 0), ("wide", 0), ("wide", 0)]
+
+
+def test_a_result_that_is_none(fake, tmp_path):
+    path, _ = fake
+    ablation.ablation(path, tmp_path / "runs", rows=["base"])
+    result = tmp_path / "runs/results/base/seed0/result.json"
+    for text in ("", "{}", "[1]", '{"config": 3}'):
+        result.write_text(text)
+        with pytest.raises(UserError, match="result.json"):
+            ablation.ablation(path, tmp_path / "runs", rows=["base"])
+
+
+def test_training_time_counts_each_step_once(tmp_path):
+    assert ablation.training_seconds(tmp_path) == 0
+    config = configs.detection()
+    config.batch_size = 8
+    configs.save(config, tmp_path / "config.json")
+    speeds = [(1, 4), (10, 8), (20, 8), (11, 2), (20, 16)]  # stopped after step 10 had been saved
+    lines = [{"step": step, "loss": 1.0, "images_per_s": speed} for step, speed in speeds] + [
+        {"step": 20, "voc_ap50": 0.5}
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert ablation.training_seconds(tmp_path) == pytest.approx(2 + 9 + 4 + 4.5)
+
+
+def test_darknets_figures_stand_beside_full_size_networks_only():
+    full, narrow = ({row: row_config(row, dataset) for row in ROWS} for dataset in ("voc", "emoji"))
+    summary = summarise(MODULE, {row: {"cost": None, "results": {}} for row in ROWS})
+    assert "Darknet's" in make_table(MODULE, full, summary, {}).columns
+    table = make_table(MODULE, narrow, summary, {"darknet19_128": 75.0})
+    assert "Darknet's" not in table.columns and "darknet19_128 1m15s" in table.note and "width 0.25" in table.note

@@ -1,0 +1,378 @@
+"""The training loop: what it leaves, carrying on, refusing, stopping, learning."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import tiny
+from tests.helpers import ROOT
+from yolo9000_jax import config as configs
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.tasks.detection import Detection
+from yolo9000_jax.training import loop as training
+from yolo9000_jax.training.parallel import check_batch_size
+from yolo9000_jax.workdir.checkpoints import Checkpoints
+from yolo9000_jax.workdir.lock import claim
+
+
+def refused(action, *arguments, **options) -> str:
+    with pytest.raises(UserError) as caught:
+        action(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def saved_steps(workdir):
+    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
+
+
+def saved_state(workdir, step):
+    checkpoints = Checkpoints(workdir)
+    state = checkpoints.raw(step)
+    checkpoints.close()
+    return state
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def rows(workdir):
+    def refuse(name):
+        raise ValueError(f"{name} is not JSON")
+
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line, parse_constant=refuse) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def source(trained):
+    return f"voc:{trained.parent / 'data'}"
+
+
+# What a run leaves.
+
+
+def test_metrics(trained):
+    found = rows(trained)
+    assert [row["step"] for row in found] == [1, 2, 4, 6, 6]
+    for row in found[:4]:
+        assert row["images_per_s"] > 0 and np.isfinite(row["loss"])
+        parts = [row[f"loss_{part}"] for part in ("xy", "wh", "object", "class")]
+        assert row["loss"] == pytest.approx(sum(parts), rel=1e-3)
+    assert [row["learning_rate"] for row in found[:4]] == pytest.approx([1e-3 / 81, 16e-3 / 81, 1e-5, 1e-5], rel=1e-3)
+    assert set(found[4]) == {"step", "voc_ap50", "voc07_ap50", "recall50"}
+
+
+def test_pictures_and_curves(trained):
+    names = ("first_batch.png", "report/detections.png", "report/precision_recall.png", "report/curves.png")
+    for name in names:
+        with Image.open(trained / name) as image:
+            assert min(image.size) > 64
+    assert json.loads((trained / "report/metrics.json").read_text())["images"] == 8
+    (events,) = (trained / "tensorboard").glob("events.out.tfevents*")
+    assert b"learning_rate" in events.read_bytes() and b"voc_ap50" in events.read_bytes()
+
+
+def test_saved_config_is_settled(trained):
+    config = configs.read(trained / "config.json")
+    assert config.model.classes == tiny.CLASSES and config.data.max_boxes == 1
+    assert len(config.model.anchors_cells) == 2
+
+
+def test_each_size_is_compiled_once(trained):
+    """Also after the steps compiled at the start: their arguments must be laid out as the loop's."""
+    counts = json.loads((trained.parent / "compilations.json").read_text())
+    assert counts["jit(_fun)"] == 2  # what pmap calls the step; image_size 64 and 96
+    assert counts["jit(init)"] == counts["jit(_detect)"] == 1
+
+
+def test_sizes_are_drawn_for_each_stretch_of_steps(trained):
+    task = Detection(configs.read(trained / "config.json"), lambda line: None)
+    sizes = [batch["images"].shape[1] for batch in task.batches(0)]
+    assert len(sizes) == 6 and set(sizes) == {64, 96}
+    assert sizes[::2] == sizes[1::2]
+    assert [batch["images"].shape[1] for batch in task.batches(3)] == sizes[3:]
+
+
+# Carrying on.
+
+
+def test_resumed_run_is_the_same_bit_for_bit(trained, source, tmp_path, monkeypatch, capsys):
+    real = training._next
+
+    def interrupt(batches, task, number):
+        if number == 3:
+            raise KeyboardInterrupt
+        return real(batches, task, number)
+
+    config = tiny.tiny_config(source)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_next", interrupt)
+        message = refused(training.train, config, tmp_path)
+    assert message == "stopped at step 3; the same command carries on from there"
+    assert saved_steps(tmp_path) == [3]
+
+    final = training.train(config, tmp_path)
+    assert f"continuing {tmp_path} from step 3" in capsys.readouterr().out
+    assert int(final.step) == 6
+    jax.tree.map(np.testing.assert_array_equal, saved_state(tmp_path, 6), saved_state(trained, 6))
+    jax.tree.map(np.testing.assert_array_equal, final.params, saved_state(trained, 6)["params"])
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 4, 6, 6]
+    assert not np.array_equal(saved_state(trained, 6)["params"]["boxes"]["bias"], np.zeros(14, np.float32))
+
+
+def test_workdir_in_use(trained, source, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    with claim(tmp_path / "run"):
+        before = snapshot(tmp_path / "run")
+        message = refused(training.train, tiny.tiny_config(source), tmp_path / "run")
+        assert snapshot(tmp_path / "run") == before
+    assert f"{tmp_path / 'run'}: process {os.getpid()} on " in message
+
+
+def test_finished_run_is_left_as_it_is(trained, source, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    final = training.train(tiny.tiny_config(source), tmp_path / "run")
+    assert int(final.step) == 6
+    assert rows(tmp_path / "run") == rows(trained)
+
+
+def test_workdir_of_another_experiment(trained, source, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    before = snapshot(tmp_path / "run")
+    config = tiny.tiny_config(source)
+    config.model.width = 0.5
+    config.log_every = 3  # may differ
+    message = refused(training.train, config, tmp_path / "run")
+    assert f"{tmp_path / 'run'} holds another experiment (model.width: 0.0625 -> 0.5)" in message
+    assert snapshot(tmp_path / "run") == before
+
+
+def test_two_devices_agree_with_one(trained, source, tmp_path):
+    """Batch norm is shared among the devices here, so the batch's split cannot matter."""
+    flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"  # which compiles sooner
+    program = "import sys; from tests import tiny; from yolo9000_jax.training.loop import train; "
+    program += "train(tiny.tiny_config(sys.argv[1]), sys.argv[2])"
+    done = subprocess.run(
+        [sys.executable, "-c", program, source, str(tmp_path)],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 cpu device(s)" in done.stdout
+    one, two = saved_state(trained, 6), saved_state(tmp_path, 6)
+    for key in ("params", "batch_stats"):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-4), one[key], two[key])
+
+
+def test_batch_that_does_not_divide(monkeypatch, source, tmp_path):
+    monkeypatch.setattr(jax, "device_count", lambda: 3)
+    message = refused(training.train, tiny.tiny_config(source), tmp_path / "run")
+    assert message == "batch_size 8 does not divide among 3 devices; make it a multiple of 3"
+    assert not (tmp_path / "run").exists()
+    check_batch_size(9)
+
+
+# The loop with a stand-in for the network and its step.
+
+
+@pytest.fixture
+def loop(monkeypatch, source):
+    """run(workdir, losses, weights, **changes): trains with a step that reports losses[i] and sets the weights."""
+
+    def run(workdir, losses=(), weights=(), **changes):
+        losses = jnp.float32([*losses, *[1.0] * (10 - len(losses))])
+        weights = jnp.float32([*weights, *[1.0] * (10 - len(weights))])
+
+        def make_step(loss, optimizer, rate, average_decay):
+            def step(state, batch):
+                params = {"kernel": jnp.full(2, weights[state.step])}
+                metrics = {"loss": losses[state.step], "learning_rate": rate(state.step)}
+                return state.replace(step=state.step + 1, params=params), metrics
+
+            return step
+
+        monkeypatch.setattr(training.step, "make_step", make_step)
+        monkeypatch.setattr(Detection, "init", lambda self, seed: {"params": {"kernel": jnp.zeros(2)}})
+        config = tiny.tiny_config(source)
+        with config.unlocked():
+            config.update({"multi_scale": (), "log_every": 10, "checkpoint_every": 2} | changes)
+        return training.train(config, workdir)
+
+    return run
+
+
+def test_loss_that_is_not_finite(loop, tmp_path):
+    message = refused(loop, tmp_path, [1, 2, 3, 4, float("nan"), 5])
+    assert "loss is nan at step 5;" in message and f"last good checkpoint is step 4 in {tmp_path};" in message
+    assert "optimizer.learning_rate" in message
+    assert saved_steps(tmp_path) == [4]
+    assert all(np.isfinite(row["loss"]) for row in rows(tmp_path))
+
+
+def test_loss_that_is_infinite_at_once(loop, tmp_path):
+    assert "loss is inf at step 1; no checkpoint yet;" in refused(loop, tmp_path, [float("inf")])
+    assert saved_steps(tmp_path) == []
+
+
+def test_weights_that_are_not_finite_are_never_saved(loop, tmp_path):
+    """The loss of a step is that of the weights before it, so the weights can be bad where it is good."""
+    message = refused(loop, tmp_path, weights=[1, 1, 1, float("inf")])
+    assert "weights are not finite at step 4;" in message and "step 2 in" in message
+    assert saved_steps(tmp_path) == [2]
+
+
+def test_interrupted_with_bad_weights(loop, tmp_path, monkeypatch):
+    def interrupt(batches, task, number):
+        if number == 3:
+            raise KeyboardInterrupt
+        return next(batches)
+
+    monkeypatch.setattr(training, "_next", interrupt)
+    message = refused(loop, tmp_path, [1, 1, float("nan")], [1, 1, float("nan")])
+    assert "not finite at step 3;" in message and saved_steps(tmp_path) == [2]
+
+
+def terminate(action):
+    """`action`, with a SIGTERM before the third call of it."""
+    calls = []
+
+    def wrapped(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return action(*arguments)
+
+    return wrapped
+
+
+def test_a_signal_waits_for_the_end_of_the_step(loop, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(training.parallel, "shard", terminate(training.parallel.shard))  # within the third step
+    assert refused(loop, tmp_path).startswith("stopped at step 3;")
+    assert saved_steps(tmp_path) == [3]
+    assert signal.getsignal(signal.SIGTERM) is before and not (tmp_path / "running.json").exists()
+
+
+def test_a_signal_in_the_last_evaluation(loop, tmp_path, monkeypatch, capsys):
+    """What was trained is saved, and running it again makes up for the evaluation."""
+
+    def evaluate(self, variables, report):
+        report.mkdir()
+        (report / "metrics.json").write_text("{}")
+        return {"voc_ap50": 0.5}
+
+    def stopped(self, variables, report):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+    monkeypatch.setattr(Detection, "evaluate", stopped)
+    assert refused(loop, tmp_path).startswith("stopped at step 6;")
+    monkeypatch.setattr(Detection, "evaluate", evaluate)
+    for said in ("the evaluation is left to do", "nothing is left to do"):
+        loop(tmp_path)
+        assert f"all 6 steps are done: {said}" in capsys.readouterr().out
+    assert saved_steps(tmp_path) == [6] and (tmp_path / "report/curves.png").is_file()
+    assert [row["voc_ap50"] for row in rows(tmp_path) if "voc_ap50" in row] == [0.5]
+
+
+def test_best_and_latest_checkpoints(loop, tmp_path, monkeypatch):
+    values = iter([0.1, 0.9, 0.3])
+    evaluated = []
+
+    def evaluate(self, variables, report):
+        evaluated.append(report)
+        return {"voc_ap50": next(values), "recall50": None, "images": 8, "per_class": {}}
+
+    monkeypatch.setattr(Detection, "evaluate", evaluate)
+    loop(tmp_path, weights=range(6), evaluate_every=2, checkpoint_every=1, log_every=1)
+    assert saved_steps(tmp_path) == [4, 6]
+    assert evaluated == [None, None, tmp_path / "report"]
+    assert [row for row in rows(tmp_path) if "voc_ap50" in row] == [
+        {"step": 2, "voc_ap50": 0.1},
+        {"step": 4, "voc_ap50": 0.9},
+        {"step": 6, "voc_ap50": 0.3},
+    ]
+    from yolo9000_jax.workdir.checkpoints import load_variables
+
+    assert load_variables(tmp_path)["params"]["kernel"].tolist() == [3.0, 3.0]  # of step 4
+
+
+def test_picture_that_goes_away(loop, tmp_path, source, monkeypatch):
+    shutil.copytree(source.removeprefix("voc:"), tmp_path / "data")
+    real = Detection.batches
+
+    def batches(self, start):
+        (tmp_path / "data/JPEGImages/3.jpg").unlink()
+        return real(self, start)
+
+    monkeypatch.setattr(Detection, "batches", batches)
+    message = refused(loop, tmp_path / "run", data={"source": f"voc:{tmp_path / 'data'}"})
+    assert message.startswith("step 0: ") and "3.jpg" in message
+    assert str(tmp_path / "data/JPEGImages/3.jpg") in message
+
+
+def test_workdir_that_cannot_be(loop, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert f"{tmp_path / 'file'}: cannot make this folder" in refused(loop, tmp_path / "file")
+
+
+@pytest.mark.parametrize("size", [0, 16, 100])
+def test_image_size(loop, tmp_path, size):
+    for changes in ({"image_size": size}, {"multi_scale": (64, size)}):
+        assert f"image_size {size}: " in refused(loop, tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+# Starting from other weights.
+
+
+def test_start_from_other_weights(capsys):
+    fresh = {"params": {"a": np.zeros(2), "b": np.zeros(3)}, "batch_stats": {"m": np.zeros(2)}}
+    loaded = {"params": {"a": np.ones(2), "b": np.ones(4), "c": np.ones(1)}, "batch_stats": {"m": np.ones(2)}}
+    chosen = training._start_from(fresh, loaded, "there")
+    assert chosen["params"]["a"].tolist() == [1, 1] and chosen["batch_stats"]["m"].tolist() == [1, 1]
+    assert chosen["params"]["b"].tolist() == [0, 0, 0] and set(chosen["params"]) == {"a", "b"}
+    assert "starting from there: 2 of 3 arrays" in capsys.readouterr().out
+    assert "none of its arrays fits" in refused(training._start_from, fresh, {"params": {"z": np.ones(2)}}, "there")
+
+
+def test_init_from_what_is_not_there(loop, tmp_path):
+    """And afterwards the workdir is still free for the corrected config."""
+    assert "typo: there is no checkpoint" in refused(loop, tmp_path / "run", init_from=str(tmp_path / "typo"))
+    assert not (tmp_path / "run/config.json").exists()
+
+
+# Learning.
+
+
+def test_learns_eight_pictures(tmp_path, capsys):
+    c = tiny.tiny_config(tiny.make_voc(tmp_path / "data"))
+    c.steps = 200
+    c.multi_scale = ()
+    c.image_size = 96
+    c.log_every = 100
+    c.model.width = 1 / 8
+    c.model.batch_norm_momentum = 0.9
+    c.augment.geometry = "none"
+    c.augment.flip = 0.0
+    c.optimizer.learning_rate = 1e-2
+    c.optimizer.schedule = "cosine"
+    c.optimizer.burn_in = 20
+    c.optimizer.average_decay = 0.9
+    c.loss.warmup_images = 160
+    training.train(c, tmp_path / "run")
+    assert rows(tmp_path / "run")[-1]["voc_ap50"] > 0.95

@@ -1,0 +1,28 @@
+"""Where everything that the package has to say goes: the standard logger "yolo9000_jax".
+
+    logger.info(...)       progress and results of long work
+    logger.warning(...)    something that may not be what the user wants
+
+Importing the package changes nobody's logging. A program that wants to see the lines without configuring logging itself
+calls `show()`, as the command line and `train` do.
+"""
+
+import logging
+import sys
+
+logger = logging.getLogger("yolo9000_jax")
+
+
+class _Printer(logging.Handler):
+    """Prints each message on what `sys.stdout` is at that moment, which in a notebook or a test may change."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stdout, flush=True)
+
+
+def show() -> None:
+    """Prints the package's messages on stdout, unless logging has been configured by somebody else."""
+    if not logger.hasHandlers():
+        logger.addHandler(_Printer())
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
