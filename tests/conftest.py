@@ -1,6 +1,7 @@
 """Set-up shared by all tests: one CPU device program cache, quiet TensorFlow, one tiny trained detector."""
 
 import fcntl
+import logging
 import os
 from pathlib import Path
 
@@ -41,6 +42,21 @@ def refused(run):
         return error
 
     return refused
+
+
+@pytest.fixture
+def said():
+    """The lines that the package's logger is given during the test."""
+    from yolo9000_jax.logs import logger
+
+    lines, level = [], logger.level
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield lines
+    logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

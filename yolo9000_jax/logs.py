@@ -20,9 +20,14 @@ class _Printer(logging.Handler):
         print(self.format(record), file=sys.stdout, flush=True)
 
 
-def show() -> None:
-    """Prints the package's messages on stdout, unless logging has been configured by somebody else."""
-    if not logger.hasHandlers():
-        logger.addHandler(_Printer())
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+def show(always: bool = False) -> None:
+    """Prints the package's messages on stdout.
+
+    Args:
+        always: also where the program has configured logging for itself, whose handlers then get nothing.
+    """
+    if logger.handlers or not always and logger.hasHandlers():
+        return
+    logger.addHandler(_Printer())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
