@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 
 from yolo9000_jax.boxes.heads import RegionHead, YoloV1Head
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
+from yolo9000_jax.darknet.classes import read_classes
 from yolo9000_jax.darknet.network import load_network
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.labels import Labels, read_labels
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import Detector
 from yolo9000_jax.wordtree.tree import WordTree
@@ -67,43 +66,3 @@ def _head(plan: Cfg, tree: WordTree | None) -> RegionHead | YoloV1Head:
     if tree is not None and head.background:
         raise UserError(f"{plan.name}, line {head.line}: [region] background=1 with a tree is not supported")
     return RegionHead(head.anchors, "softmax" if head.softmax else "logistic", head.background, tree)
-
-
-def count_classes(plan: Cfg) -> int:
-    """How many classes a detection network or classifier tells apart."""
-    return plan.head.classes if plan.head.type in ("region", "detection") else plan.head.out_shape[2]
-
-
-def read_classes(plan: Cfg, names: str | PathLike | Sequence[str] | None) -> tuple[Labels, WordTree | None]:
-    """The classes of a network and, where its cfg names one, their tree; `names` and errors as of `load_darknet`."""
-    tree = _load_tree(plan)
-    labels = _labels(names, plan, tree)
-    return labels, tree and WordTree(tree.synsets, tree.parents, labels.names, tree.source)
-
-
-def _labels(names, plan: Cfg, tree: WordTree | None) -> Labels:
-    count = count_classes(plan)
-    if isinstance(names, (str, PathLike)):
-        return read_labels(names, count)
-    if names is None:
-        names = tree.synsets if tree is not None else [f"class {number}" for number in range(count)]
-    if len(names) != count:
-        raise UserError(f"{len(names)} names, but {plan.name} has {count} classes; give one name a class")
-    return Labels(tuple(names), (None,) * count)
-
-
-def _load_tree(plan: Cfg) -> WordTree | None:
-    """The WordTree that the cfg's last layer names, if it names one."""
-    written = getattr(plan.head, "tree", "")
-    if not written:
-        return None
-    folder = Path(plan.name).parent
-    places = [Path(written), folder / written, folder.parent / written, folder / Path(written).name]
-    path = next((place for place in places if place.is_file()), None)
-    where = f"{plan.name}, line {plan.head.line}: [{plan.head.type}]"
-    if path is None:
-        raise UserError(f"{where} there is no tree {written} in the working directory, in {folder} or in the one above")
-    tree = WordTree.load(path)
-    if len(tree) != count_classes(plan):
-        raise UserError(f"{where} has {count_classes(plan)} classes, but its tree {path} has {len(tree)} nodes")
-    return tree
