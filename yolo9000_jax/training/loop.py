@@ -3,13 +3,14 @@
 import io
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from PIL import Image
 
 from yolo9000_jax import config as configs
@@ -114,10 +115,7 @@ class _Run:
         self.task, self.config, self.workdir = task, task.config, workdir
         self.stop, self.still_ours = stop, still_ours
         self.checkpoints = Checkpoints(workdir, task.best_by) if parallel.is_first() else None
-        options = task.config.optimizer
-        self.optimizer = schedule.optimizer(options)
-        rate = schedule.learning_rate(options, configs.learning_rate_of(task.config))
-        self.update = parallel.map_step(step.make_step(task.loss, self.optimizer, rate, options.average_decay))
+        self.optimizer, self.update = make_update(task)
         self.pending: list[Any] = []
         self.compiled = False
 
@@ -304,6 +302,14 @@ class _Run:
     def close(self) -> None:
         if self.checkpoints is not None:
             self.checkpoints.close()
+
+
+def make_update(task: Task) -> tuple[optax.GradientTransformation, Callable]:
+    """The optimiser, and update(state, batch, span) -> (state, metrics), mapped over all devices."""
+    options = task.config.optimizer
+    optimizer = schedule.optimizer(options)
+    rate = schedule.learning_rate(options, configs.learning_rate_of(task.config))
+    return optimizer, parallel.map_step(step.make_step(task.loss, optimizer, rate, options.average_decay))
 
 
 def next_batch(batches: Iterator[Any], task: Task, number: int) -> Any:

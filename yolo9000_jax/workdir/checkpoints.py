@@ -219,7 +219,7 @@ def _from_dict(saved: dict[str, Any], like: Any, where: Path) -> Any:
             f"{where}: is of another network or optimiser: {'/'.join(path)} is "
             f"{'missing in it' if path in arrays else 'only in it'}; choose another workdir, or the same config"
         )
-    for path in arrays:
+    for path in sorted(arrays):
         if np.shape(flat[path]) != np.shape(wanted[path]):
             raise UserError(
                 f"{where}: is of another network: {'/'.join(path)} is {np.shape(flat[path])} in it and "
