@@ -234,7 +234,7 @@ FILES = {
     "models/__init__.py": "from yolo9000_jax.models.a import one\n",
     "models/a.py": "from yolo9000_jax.models import two\n",
     "training/__init__.py": "",
-    "training/loop.py": "from tensorflow_datasets import load\nimport tests.tiny\nfrom yolo9000_jax import __version__\n",
+    "training/loop.py": "from tensorflow_datasets import x\nimport tests.tiny\nfrom yolo9000_jax import __version__\n",
 }
 EXPECTED = {
     "unknown_parts": ["yolo9000_jax/export.py: export has no place", "yolo9000_jax/tools.py: tools has no place"],
