@@ -80,7 +80,7 @@ def test_truncated_picture(tmp_path, keep, suffix, marker):
     path.write_bytes(whole[: max(700, int(len(whole) * keep))])
     assert_refused(f"folders:{tmp_path}", f"a.{suffix} is truncated", marker)
     with pytest.raises(UserError, match="broken or truncated"):
-        pictures.decode(path)
+        pictures.read(path)
 
 
 def test_truncated_jpeg_with_whole_thumbnail(tmp_path):

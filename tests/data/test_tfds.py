@@ -344,7 +344,7 @@ def test_the_picture_is_decoded_by_read_only(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     [record] = open_source("tfds:one")
     assert (record.width, record.height) == (40, 20)
-    with pytest.raises(UserError, match=r"tfds:one train 0 \(cut.jpg\): its picture is broken"):
+    with pytest.raises(UserError, match=r"the picture of tfds:one train 0 \(cut.jpg\) is broken or truncated"):
         record.read()
 
 

@@ -193,7 +193,7 @@ def make_records(annotations: Sequence[Annotation], notes: Notes) -> list[Record
     return [_record(annotation, picture, notes) for annotation, picture in zip(annotations, found, strict=True)]
 
 
-def _inspect(annotation: Annotation) -> pictures.Picture:
+def _inspect(annotation: Annotation) -> pictures.Header:
     try:
         return pictures.inspect(annotation.image)
     except UserError as error:
@@ -202,7 +202,7 @@ def _inspect(annotation: Annotation) -> pictures.Picture:
         raise UserError(f"{annotation.source}: {error}") from None
 
 
-def _record(annotation: Annotation, picture: pictures.Picture, notes: Notes) -> Record:
+def _record(annotation: Annotation, picture: pictures.Header, notes: Notes) -> Record:
     width, height = picture.width, picture.height
     if annotation.size is not None:
         _check_size(annotation, width, height, notes)
@@ -223,7 +223,7 @@ def _record(annotation: Annotation, picture: pictures.Picture, notes: Notes) -> 
         boxes.astype(np.float32),
         labels,
         difficult,
-        partial(pictures.decode, annotation.image),
+        partial(pictures.read, annotation.image),
     )
 
 

@@ -18,7 +18,6 @@ not those of another. TensorFlow Datasets keeps VOC's corners as they are stated
 as in voc.py.
 """
 
-import io
 import os
 import re
 from collections.abc import Sequence
@@ -27,13 +26,12 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from yolo9000_jax.data.records import Annotation, Dataset, Notes, Record, class_id, clean_boxes, nearest, quote
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images.reading import FORMATS
+from yolo9000_jax.images import reading
 from yolo9000_jax.labels import SYNSET
 
 FILE_NAMES = ("image/filename", "file_name", "filename")  # features that hold the name of the picture
@@ -250,8 +248,8 @@ class _Records(Sequence):
     def __getitem__(self, index: int) -> Record:
         place = range(len(self))[index]
         example, name = self._example(place)
-        image = _opened(example["image"], name)
-        size = image.size
+        header = reading.inspect_bytes(example["image"], f"the picture of {name}")
+        size = header.width, header.height
         if "objects" in self._features:
             boxes, labels, difficult = self._objects(example["objects"], *size, name)
         else:
@@ -290,19 +288,7 @@ class _Records(Sequence):
 
     def _picture(self, place: int) -> np.ndarray:
         example, name = self._example(place)
-        image = _opened(example["image"], name)
-        try:
-            return np.array(image.convert("RGB"))
-        except Exception as error:  # Pillow raises nearly any type
-            raise UserError(f"{name}: its picture is broken ({_reason(error)}): prepare the data again") from None
-
-
-def _opened(data: bytes, name: str) -> Image.Image:
-    """The picture with its header read only."""
-    try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception as error:  # as above
-        raise UserError(f"{name}: its picture is broken ({_reason(error)}): prepare the data again") from None
+        return reading.decode(example["image"], f"the picture of {name}")
 
 
 def _reason(error: Exception) -> str:
