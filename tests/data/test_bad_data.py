@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.data.test_sources import write_picture, write_xml
-from yolo9000_jax.data.records import Annotation, Notes, clean_boxes
+from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading as pictures

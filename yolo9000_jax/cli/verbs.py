@@ -223,9 +223,9 @@ def _compare_anchors(options, boxes: dict) -> None:
 
 def _boxes(options) -> dict:
     """The shapes of the boxes of each data set: {"SOURCE split": [N, 2]}. A plot that cannot be written is refused."""
+    from yolo9000_jax.data.counts import shapes
     from yolo9000_jax.data.sources import open_source
     from yolo9000_jax.report.style import check_output
-    from yolo9000_jax.tasks.detection import shapes
 
     sources, splits = options.dataset, options.split or ["train"]
     if len(sources) > 1 and not options.compare:
@@ -278,12 +278,14 @@ def check(options) -> None:
 
 
 def wordtree_build(options) -> None:
+    from yolo9000_jax.data.sources import is_source, open_classes
     from yolo9000_jax.wordtree.build import build
-    from yolo9000_jax.wordtree.lists import read_label_list
+    from yolo9000_jax.wordtree.lists import class_list, read_label_list
     from yolo9000_jax.wordtree.meanings import UnclearLabels
 
     try:
-        built = build([read_label_list(spec) for spec in options.labels], options.roots, options.collapse)
+        lists = [class_list(*open_classes(s), s) if is_source(s) else read_label_list(s) for s in options.labels]
+        built = build(lists, options.roots, options.collapse)
     except UnclearLabels as error:
         print(f"lines for the label lists, the commonest meaning first:\n{error.candidates}")
         raise

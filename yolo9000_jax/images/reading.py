@@ -10,6 +10,7 @@ import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -94,7 +95,7 @@ def _content(path: str | Path) -> bytes:
         raise UserError(f"{path}: this picture cannot be read ({error.strerror}); check the file") from None
 
 
-def _opened(file: io.BufferedIOBase, name: str) -> Image.Image:
+def _opened(file: BinaryIO, name: str) -> Image.Image:
     """The picture with only its header read."""
     try:
         image = Image.open(file, formats=FORMATS)
@@ -118,7 +119,7 @@ def _header(image: Image.Image) -> Header:
     return Header(*image.size, turned)
 
 
-def _check_end(file: io.BufferedIOBase, image: Image.Image, name: str) -> None:
+def _check_end(file: BinaryIO, image: Image.Image, name: str) -> None:
     """A file that ends in its end marker and padding passes; where other bytes follow the marker, decoding decides."""
     kind = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: several JPEGs in one file
     marker, place = END_MARKERS.get(kind), file.tell()

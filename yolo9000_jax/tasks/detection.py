@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.boxes.priors import hand_picked_anchors, kmeans_priors, to_cells
+from yolo9000_jax.data.counts import shapes
 from yolo9000_jax.losses.region import RegionLoss, region_loss
 from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
 from yolo9000_jax.models import yolo_v1, yolo_v2
@@ -16,7 +17,6 @@ from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.training.step import AXIS
 
 STRIDES = {"yolo_v1": yolo_v1.STRIDE, "yolo_v2": yolo_v2.STRIDE}
-PRIOR_BOXES = 20000  # boxes that k-means looks at, where a rendered set has no end
 
 
 class Detection(Task):
@@ -154,7 +154,7 @@ class Detection(Task):
 
 
 def _settle(config, dataset, say):
-    from yolo9000_jax.data.pipeline import fullest
+    from yolo9000_jax.data.counts import fullest
 
     config = config.copy_and_resolve_references()
     config.model.classes = dataset.classes
@@ -174,15 +174,3 @@ def _priors(config, dataset, say) -> np.ndarray:
     priors = kmeans_priors(shapes(dataset), config.model.num_anchors, seed=config.seed)
     say(f"priors from k-means: average IoU {priors.average_iou:.3f}")
     return priors.anchors
-
-
-def shapes(dataset) -> np.ndarray:
-    """Widths and heights of a data set's boxes as fractions of their pictures [N, 2]; some 20000 if it is rendered."""
-    found, count = [], 0
-    for record in dataset:
-        sides = record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]
-        found.append(sides / np.float32([record.width, record.height]))
-        count += len(sides)
-        if dataset.rendered and count >= PRIOR_BOXES:
-            break
-    return np.concatenate(found) if found else np.zeros((0, 2), np.float32)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.data.counts import empty_classes
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.tasks.task import open_set
@@ -29,10 +30,7 @@ class Joint(Detection):
 
     def _check_images(self) -> None:
         """Raises UserError where a class of the labelled pictures has none."""
-        if self.labelled_set.rendered:
-            return
-        counts = np.bincount([int(r.labels[0]) for r in self.labelled_set], minlength=len(self.labelled_set.classes))
-        if empty := [repr(name) for name, n in zip(self.labelled_set.classes, counts, strict=True) if not n]:
+        if empty := [repr(name) for name in empty_classes(self.labelled_set)]:
             raise UserError(
                 f"{self.labelled_set.spec}: no picture of {', '.join(empty[:5])}{', …' if len(empty) > 5 else ''}; "
                 "add some, or leave the class out of classification.classes"
