@@ -47,12 +47,14 @@ def add(verbs: Verbs) -> None:
 
 def wordtree_build(options: argparse.Namespace) -> None:
     """Builds a tree of label lists and writes it."""
+    from yolo9000_jax.data.sources import is_source, open_classes
     from yolo9000_jax.wordtree.build import build
-    from yolo9000_jax.wordtree.lists import read_label_list
+    from yolo9000_jax.wordtree.lists import class_list, read_label_list
     from yolo9000_jax.wordtree.meanings import UnclearLabels
 
     try:
-        built = build([read_label_list(spec) for spec in options.labels], options.roots, options.collapse)
+        lists = [class_list(*open_classes(s), s) if is_source(s) else read_label_list(s) for s in options.labels]
+        built = build(lists, options.roots, options.collapse)
     except UnclearLabels as error:
         print(f"lines for the label lists, the commonest meaning first:\n{error.candidates}")
         raise

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
 
-from yolo9000_jax.data.records import quote
+from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
 
 NO_SPLITS = "the folder has no splits: {} is all of it (take slices, such as all[:80%] and all[80%:])"

@@ -24,7 +24,7 @@ def _crop(image, width, height):
     return images.center_crop(image, width)
 
 
-RESIZES = {"crop": _crop, "letterbox": images.letterbox, "stretch": images.stretch}
+RESIZES = {"crop": _crop, "letterbox": images.letterbox, "stretch": images.resize}
 
 
 @dataclass(frozen=True)

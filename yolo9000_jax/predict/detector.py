@@ -12,14 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from yolo9000_jax.boxes import decode
 from yolo9000_jax.boxes.heads import RegionHead, YoloV1Head
 from yolo9000_jax.boxes.nms import Detections
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images import reading
 from yolo9000_jax.images import resizing as images
 from yolo9000_jax.wordtree.tree import WordTree
 
-RESIZES = {"letterbox": images.letterbox, "stretch": images.stretch}
+RESIZES = {"letterbox": images.letterbox, "stretch": images.resize}
 PATH_STEPS = 2  # of a path, in a picture
 
 
@@ -186,10 +186,7 @@ class Detector:
         found = jax.tree.map(lambda rows: rows[found.valid], found)
         height, width = image.shape[:2]
         boxes, classes = found.boxes_cxcywh, found.labels
-        if self.resize == "letterbox":
-            boxes_xyxy = decode.unletterbox(boxes, (width, height), self.size_wh, clip=True)
-        else:
-            boxes_xyxy = decode.unstretch(boxes, (width, height), clip=True)
+        boxes_xyxy = images.Resize(self.resize).to_picture(boxes, (width, height), self.size_wh)
         names = tuple(self.classes[c] for c in classes)
         paths = steps = None
         if self.tree is not None:
@@ -214,7 +211,7 @@ def to_inputs(pixels, resize, size_wh, batch_size: int) -> np.ndarray:
 def to_pixels(picture) -> np.ndarray:
     """The pixels uint8 [H, W, 3] of a picture given as a path or as pixels. Raises UserError where it is neither."""
     if isinstance(picture, (str, Path)):
-        return images.read_image(picture)
+        return reading.read(picture)
     pixels = np.asarray(picture)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise UserError(f"a picture is a path or uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}")

@@ -7,9 +7,10 @@ import numpy as np
 from PIL import Image
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images.reading import EXTENSIONS
 from yolo9000_jax.predict.detector import Detector, Result
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+PICTURES = set(EXTENSIONS)
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.boxes.priors import hand_picked_anchors, kmeans_priors, to_cells
+from yolo9000_jax.data.counts import fullest, left_out, shapes
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.logs import logger
 from yolo9000_jax.losses.region import RegionLoss, region_loss
@@ -69,9 +70,9 @@ class Detection(Task):
         return replace(network, anchors_cells=anchors or self._priors())
 
     def _settle_boxes(self) -> int:
-        from yolo9000_jax.data.pipeline import fullest
-
-        return self.config.data.max_boxes or fullest(self.dataset)
+        boxes = self.config.data.max_boxes or fullest(self.dataset)
+        left_out(self.dataset, boxes, self.config.data.include_difficult)
+        return boxes
 
     def _priors(self) -> tuple[tuple[float, float], ...]:
         """The priors that the config asks for, in cells."""

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.data.counts import empty_classes
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.tasks.detection import Detection
-from yolo9000_jax.tasks.task import fingerprint, open_set
+from yolo9000_jax.tasks.task import open_set
 from yolo9000_jax.tasks.trees import nodes_of
 from yolo9000_jax.workdir.facts import Facts
 
@@ -34,14 +35,11 @@ class Joint(Detection):
 
     def fingerprints(self) -> dict[str, str]:
         """As of every task, and of the labelled pictures."""
-        return super().fingerprints() | {"classification": fingerprint(self.labelled_set)}
+        return super().fingerprints() | {"classification": self.labelled_set.fingerprint()}
 
     def _check_images(self) -> None:
         """Raises UserError where a class of the labelled pictures has none."""
-        if self.labelled_set.rendered:
-            return
-        counts = np.bincount([int(r.labels[0]) for r in self.labelled_set], minlength=len(self.labelled_set.classes))
-        if empty := [repr(name) for name, n in zip(self.labelled_set.classes, counts, strict=True) if not n]:
+        if empty := [repr(name) for name in empty_classes(self.labelled_set)]:
             raise UserError(
                 f"{self.labelled_set.spec}: no picture of {', '.join(empty[:5])}{', …' if len(empty) > 5 else ''}; "
                 "add some, or leave the class out of classification.classes"

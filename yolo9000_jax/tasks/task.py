@@ -1,7 +1,5 @@
 """What all tasks share."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -54,7 +52,7 @@ class Task:
 
     def fingerprints(self) -> dict[str, str]:
         """What tells the data sets of the task from others: {key of the config: fingerprint}, class names included."""
-        return {"data": fingerprint(self.dataset), "evaluation": fingerprint(self.evaluation_set)}
+        return {"data": self.dataset.fingerprint(), "evaluation": self.evaluation_set.fingerprint()}
 
     def init(self, seed: int) -> dict[str, Any]:
         """Fresh variables, as NumPy arrays."""
@@ -168,11 +166,6 @@ def open_set(key: str, source: str, split: str, classes: Sequence[str]) -> Datas
     for note in dataset.notes:
         logger.info(f"  {note}")
     return dataset
-
-
-def fingerprint(dataset: Dataset) -> str:
-    """What tells this data set from another, its class names and their order included."""
-    return hashlib.sha256(json.dumps([dataset.classes, dataset.fingerprint()]).encode()).hexdigest()
 
 
 def check_classes(facts: Facts, dataset: Dataset, nodes: np.ndarray | None = None) -> None:
