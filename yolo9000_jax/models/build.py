@@ -1,6 +1,6 @@
 """From a config to the model it describes, and the detector or classifier around it."""
 
-from functools import partial
+from dataclasses import replace
 
 import jax.numpy as jnp
 
@@ -48,7 +48,7 @@ def _norm(options, axis_name: str | None):
     if not options.use_batch_norm:
         return None
     shared = axis_name if options.sync_batch_norm else None
-    return partial(BATCH_NORMS[options.batch_norm], momentum=options.batch_norm_momentum, axis_name=shared)
+    return replace(BATCH_NORMS[options.batch_norm], momentum=options.batch_norm_momentum, axis_name=shared)
 
 
 def _dtype(name: str):
