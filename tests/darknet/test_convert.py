@@ -18,7 +18,7 @@ from yolo9000_jax.darknet.convert import from_workdir, read_start, to_workdir
 from yolo9000_jax.darknet.weights import WeightsHeader, write_weights
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.layers import scaled
-from yolo9000_jax.predict.darknet import load_darknet
+from yolo9000_jax.predict.loading import load_darknet
 from yolo9000_jax.tasks.trees import load_seen
 from yolo9000_jax.training.loop import _read_start, _start_from
 

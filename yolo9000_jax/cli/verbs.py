@@ -50,11 +50,11 @@ def _overrides(rest: list[str]) -> dict[str, str]:
 def _load(options):
     """The detector or classifier, at the size and with the resize asked for."""
     if options.workdir and not (options.cfg or options.weights or options.names):
-        from yolo9000_jax.predict.detector import load
+        from yolo9000_jax.predict.loading import load
 
         model = load(options.workdir)
     elif options.cfg and options.weights and not options.workdir:
-        from yolo9000_jax.predict.darknet import load_darknet
+        from yolo9000_jax.predict.loading import load_darknet
 
         model = load_darknet(options.cfg, options.weights, options.names)
     else:
@@ -155,17 +155,18 @@ def predict(options) -> None:
     if not isinstance(detector, Detector):
         raise UserError("this network is a classifier, it finds no boxes: use `yolo9000 classify`")
     thresholds = {"threshold": options.threshold, "nms": options.nms} | _hierarchical(options, detector)
-    items = predict(detector, options.inputs, output=options.output, say=print, **thresholds)
+    items = predict(detector, options.inputs, output=options.output, **thresholds)
     _write_json(options.json, items)
 
 
 def classify(options) -> None:
-    from yolo9000_jax.predict.classifier import Classifier, classify
+    from yolo9000_jax.predict.classifier import Classifier
+    from yolo9000_jax.predict.files import classify
 
     classifier = _load(options)
     if not isinstance(classifier, Classifier):
         raise UserError("this network is a detector: use `yolo9000 predict`")
-    _write_json(options.json, classify(classifier, options.inputs, top=options.top, say=print))
+    _write_json(options.json, classify(classifier, options.inputs, top=options.top))
 
 
 def convert(options) -> None:

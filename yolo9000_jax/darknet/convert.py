@@ -12,13 +12,13 @@ import optax
 from yolo9000_jax import config as configs
 from yolo9000_jax.darknet import native
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
+from yolo9000_jax.darknet.classes import read_classes
 from yolo9000_jax.darknet.layers import Detection, Layer, Region
 from yolo9000_jax.darknet.weights import WeightsHeader, count_numbers, read_weights, write_weights
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models import yolo_v1
 from yolo9000_jax.models.layers import scaled
 from yolo9000_jax.models.yolo_v2 import STRIDE
-from yolo9000_jax.predict.darknet import read_classes
 from yolo9000_jax.tasks.trees import TREE, load_tree, save_tree
 from yolo9000_jax.training import state
 from yolo9000_jax.workdir.checkpoints import Checkpoints, as_folder, load_variables

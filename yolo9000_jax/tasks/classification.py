@@ -9,10 +9,10 @@ import numpy as np
 
 from yolo9000_jax.losses.classification import softmax_loss, tree_softmax_loss
 from yolo9000_jax.models.build import build_classifier, build_model
-from yolo9000_jax.predict.classifier import probabilities
 from yolo9000_jax.tasks.task import Task, blank_pictures, check_sizes, open_set
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.training.step import AXIS
+from yolo9000_jax.wordtree.softmax import class_probabilities
 
 
 class Classification(Task):
@@ -61,7 +61,7 @@ class Classification(Task):
             loss = softmax_loss(logits, labels)
         else:
             loss = tree_softmax_loss(logits, labels, self.tree)
-        best = jnp.argmax(probabilities(logits, self.tree), axis=-1)
+        best = jnp.argmax(class_probabilities(logits, self.tree), axis=-1)
         return loss, ({"loss": loss, "accuracy": jnp.mean(best == labels)}, batch_stats)
 
     def evaluate(self, variables, report: Path | None = None) -> dict:

@@ -14,7 +14,7 @@ from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy, iou_cxcywh
 from yolo9000_jax.boxes.tree import detect_tree
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.resizing import letterboxed_size
-from yolo9000_jax.predict.darknet import load_darknet
+from yolo9000_jax.predict.loading import load_darknet
 from yolo9000_jax.wordtree.tree import WordTree
 
 SCORE_TOLERANCE = 1e-4  # of a score, or of 1 where that is more: YOLOv1's may be 10
@@ -69,7 +69,7 @@ def _suppress(rows, iou_threshold: float):
 
 def _match(found, expected, threshold: float, side: int) -> int:
     """How many rows have no partner; raises where more than those near the threshold have none."""
-    rows = list(zip(found.classes, found.scores, found.boxes_xyxy, strict=True))
+    rows = list(zip(found.labels, found.scores, found.boxes_xyxy, strict=True))
     missing = 0
     for label, score, box in expected:
         near = SCORE_TOLERANCE * max(1, score)
@@ -117,10 +117,10 @@ def test_detections_are_darknets(name, tmp_path):
         assert len(expected) == len(rows) and (len(rows) or not options["raw"])
         assert _match(found, expected, options["thresh"], max(net["size_wh"])) < 3
     if detector.tree is None:
-        assert found.paths is None and all(label.startswith("class ") for label in found.labels)
+        assert found.paths is None and all(name.startswith("class ") for name in found.names)
     else:
-        assert found.labels[0] == detector.tree.synsets[found.classes[0]] == found.paths[0][-1]
-        assert len(found.paths[0]) == detector.tree.depths[found.classes[0]] + 1
+        assert found.names[0] == detector.tree.synsets[found.labels[0]] == found.paths[0][-1]
+        assert len(found.paths[0]) == detector.tree.depths[found.labels[0]] + 1
         assert found.to_json()["detections"][0]["path"] == list(found.paths[0])
 
 
@@ -175,7 +175,7 @@ def test_a_classifier_gives_darknets_probabilities(name, tmp_path):
     with np.load(golden_dir() / net["input"]) as stored:
         ranking = classifier(stored["u8"].transpose(1, 2, 0))
     order = np.argsort(-expected)[:5]
-    np.testing.assert_array_equal(ranking.classes, order)
+    np.testing.assert_array_equal(ranking.labels, order)
     np.testing.assert_allclose(ranking.scores, expected[order], atol=1e-5)
     assert ranking.to_json()["top"][0]["label"] == f"class {order[0]}"
 
@@ -213,7 +213,7 @@ def test_a_tree_beside_the_cfg_or_one_above(tmp_path, place):
     classifier = load_darknet(*write_net(tmp_path / "net", TREE_HEAD, 3, [5, 0, np.log(3)]))
     ranking = classifier(PICTURE, top=3)
     np.testing.assert_allclose(ranking.scores, [0.75, 0.25, 0], atol=1e-5)
-    assert ranking.labels == ("right", "left", "top"), "inner nodes count nothing"
+    assert ranking.names == ("right", "left", "top"), "inner nodes count nothing"
 
 
 def test_a_tree_in_the_working_directory(tmp_path, monkeypatch):
