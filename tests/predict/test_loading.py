@@ -1,8 +1,10 @@
 """Darknet's files as a Detector or a Classifier: Darknet's own detections, and one line for each mistake."""
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -266,3 +268,53 @@ def test_files_that_do_not_belong_together(tmp_path):
 
 def test_networks_that_are_neither(tmp_path):
     assert "ends in [maxpool]" in refused(*write_net(tmp_path, "[maxpool]\n", 3))
+
+
+# The same network again.
+
+
+@contextmanager
+def compilations():
+    """The names of the programs that are compiled meanwhile."""
+    names = []
+
+    def listen(event, seconds, fun_name="", **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(fun_name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield names
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+TREE_REGION = "[region]\nclasses=3\nnum=1\nanchors=1,1\nsoftmax=1\ntree=a.tree\n"
+
+
+@pytest.mark.parametrize("head, filters", [(REGION.format("softmax=1"), 7), (TREE_REGION, 8), (TREE_HEAD, 3)])
+def test_a_network_that_is_loaded_again_compiles_nothing(tmp_path, head, filters):
+    for folder in (tmp_path, tmp_path / "data"):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.tree").write_text(TREE)
+    cfg, weights = write_net(tmp_path, head, filters)
+    cfg.write_text(cfg.read_text().replace("[convolutional]\n", "[convolutional]\nbatch_normalize=1\n"))
+    numbers = np.concatenate([np.zeros(filters), np.ones(2 * filters), np.ones(4 * filters)])
+    weights.write_bytes(np.array([0, 1, 0, 0], "<i4").tobytes() + numbers.astype("<f4").tobytes())
+    with compilations() as names:
+        first = load_darknet(cfg, weights)
+        first(PICTURE)
+    assert sum("_apply" in name for name in names) == 1
+    with compilations() as names:
+        again = load_darknet(cfg, weights)
+        again(PICTURE)
+    assert names == []
+    assert again.model == first.model and hash(again.model) == hash(first.model) and again.model is not first.model
+    assert len(repr(first)) < 100 and len(repr(first.model)) < 100
+
+
+def test_a_workdir_that_is_loaded_again_compiles_nothing(trained):
+    y9.load(trained)(PICTURE)
+    with compilations() as names:
+        y9.load(trained)(PICTURE)
+    assert names == []

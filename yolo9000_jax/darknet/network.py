@@ -44,6 +44,10 @@ class Network(nn.Module):
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 
+    def __repr__(self) -> str:
+        height, width, channels = self.input_shape
+        return f"<Network of {len(self.layers)} layers for images of {height}x{width}x{channels}>"
+
     @nn.compact
     def __call__(self, images, train: bool = False, capture: bool = False):
         """Runs the network on images [B, H, W, C] in 0..1.

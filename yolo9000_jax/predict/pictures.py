@@ -49,7 +49,7 @@ def to_pixels(picture: Picture) -> np.ndarray:
     if isinstance(picture, Image.Image):
         return _from_pillow(picture)
     if isinstance(picture, (bytes, bytearray)):
-        return decode(bytes(picture), "the picture")
+        return decode(bytes(picture), "what the bytes hold")
     if hasattr(picture, "read"):
         return to_pixels(picture.read())
     return _from_array(picture)
@@ -78,12 +78,14 @@ def fetch(url: str) -> bytes:
         request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
         with urllib.request.urlopen(request, timeout=URL_SECONDS) as answer:
             data = bytearray()
-            while chunk := answer.read(CHUNK_BYTES):
+            while chunk := answer.read1(CHUNK_BYTES):
                 data += chunk
                 if len(data) > URL_BYTES:
                     raise UserError(f"{url}: holds more than {URL_BYTES >> 20} MiB; give the address of a picture")
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"not whole after {URL_SECONDS:g} s")
+            if answer.length:  # bytes that were announced and have not come
+                raise http.client.IncompleteRead(bytes(data), answer.length)
             return bytes(data)
     except urllib.error.HTTPError as error:
         reason = f"the server answers {error.code} {error.reason}"
