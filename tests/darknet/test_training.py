@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from functools import cache, partial
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +19,12 @@ from yolo9000_jax.darknet.weights import read_weights
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.losses.classification import softmax_loss
 from yolo9000_jax.losses.region import region_loss
-from yolo9000_jax.models.layers import BatchNorm
+from yolo9000_jax.models.layers import BatchNormOptions
 from yolo9000_jax.wordtree.tree import WordTree, load_map
 
 TOLERANCE = 1e-7  # relative; the golden arrays are float64 results stored in float32
 # Batch norm as Darknet trains on a CPU. Its backward pass is not the exact derivative (darknet.md 4.2).
-CPU_NORM = partial(BatchNorm, epsilon=1e-6, epsilon_outside_root=True, unbiased=True)
+CPU_NORM = BatchNormOptions(epsilon=1e-6, epsilon_outside_root=True, unbiased=True)
 
 
 def _golden(path):

@@ -12,12 +12,12 @@ import pytest
 from tests.helpers import golden_dir, golden_root
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models import layers
-from yolo9000_jax.models.layers import BatchNorm, Conv, leaky_relu, max_pool, reorg, scaled
+from yolo9000_jax.models.layers import BatchNorm, BatchNormOptions, Conv, leaky_relu, max_pool, reorg, scaled
 
 ACTIVATIONS = {"leaky": leaky_relu, "linear": None, "logistic": jax.nn.sigmoid, "relu": jax.nn.relu}
 NORMS = {
-    "cpu": partial(BatchNorm, epsilon=1e-6, epsilon_outside_root=True, unbiased=True),
-    "cudnn": BatchNorm,
+    "cpu": BatchNormOptions(epsilon=1e-6, epsilon_outside_root=True, unbiased=True),
+    "cudnn": BatchNormOptions(),
 }
 
 

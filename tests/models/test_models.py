@@ -13,7 +13,7 @@ import pytest
 from tests.helpers import golden_dir, golden_root
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.darknet19 import Darknet19
-from yolo9000_jax.models.layers import BatchNorm
+from yolo9000_jax.models.layers import BatchNormOptions
 from yolo9000_jax.models.yolo_v2 import YoloV2
 
 SMALL = 1 / 16
@@ -199,7 +199,7 @@ def test_golden_output(name):
     net = json.loads((golden_dir() / "nets.json").read_text())[name]
     arrays = np.load(golden_dir() / f"net_{name}.npz")
     kind, shrink = NETWORK.match(name).groups()
-    options = {"width": 1 / int(shrink), "norm": functools.partial(BatchNorm, epsilon=1e-6, epsilon_outside_root=True)}
+    options = {"width": 1 / int(shrink), "norm": BatchNormOptions(epsilon=1e-6, epsilon_outside_root=True)}
     if kind == "darknet19":
         model = Darknet19(num_classes=arrays["final_raw"].size, **options)
     else:

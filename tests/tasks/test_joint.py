@@ -12,7 +12,7 @@ from tests import tiny
 from yolo9000_jax import cli
 from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.predict.detector import load
+from yolo9000_jax.predict.loading import load
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.training.loop import train
 

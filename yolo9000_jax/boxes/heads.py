@@ -3,7 +3,8 @@
 A head is immutable and hashable, so that a compiled function can take it as a static argument. Each has
 
     tree: the WordTree of its classes, or None
-    detect(raw, score_threshold, iou_threshold, hierarchical_threshold, *, nodes, max_detections) -> nms.Detections
+    detect(raw, score_threshold, iou_threshold, hierarchical_threshold, *, nodes, max_detections)
+        -> nms.PaddedDetections
 
 and `Detector` needs nothing else of it.
 """
@@ -14,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from yolo9000_jax.boxes import decode
-from yolo9000_jax.boxes.nms import Detections
+from yolo9000_jax.boxes.nms import PaddedDetections
 from yolo9000_jax.boxes.tree import detect_tree
 from yolo9000_jax.wordtree.tree import WordTree
 
@@ -45,7 +46,7 @@ class RegionHead:
 
     def detect(
         self, raw, score_threshold, iou_threshold, hierarchical_threshold=0.5, *, nodes=None, max_detections=100
-    ) -> Detections:
+    ) -> PaddedDetections:
         """The detections; `nodes` are those of wordtree.detect.detect_tree, and do nothing without a tree."""
         thresholds = (score_threshold, iou_threshold)
         if self.tree is None:
@@ -76,7 +77,7 @@ class YoloV1Head:
 
     def detect(
         self, raw, score_threshold, iou_threshold, hierarchical_threshold=0.5, *, nodes=None, max_detections=100
-    ) -> Detections:
+    ) -> PaddedDetections:
         """The detections. The classes form no tree, so `hierarchical_threshold` and `nodes` do nothing."""
         decoded = decode.decode_yolo_v1(raw, self.side, self.boxes_per_cell, self.num_classes, self.sqrt, self.softmax)
         return decode.detect_yolo_v1(decoded, score_threshold, iou_threshold, **_limits(max_detections))

@@ -13,7 +13,7 @@ from jax import lax
 from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy, iou_xyxy
 
 
-class Detections(NamedTuple):
+class PaddedDetections(NamedTuple):
     """The K best detections of each picture, best first; rows where `valid` is False hold zeros.
 
     boxes_cxcywh float32 [B, K, 4] fractions of the network input, scores float32 [B, K], labels int32 [B, K],
@@ -61,7 +61,7 @@ def nms_per_class(
         candidates: the limit above; memory grows with its square.
 
     Returns:
-        Detections.
+        PaddedDetections.
     """
     if labels is None:
         labels = jnp.broadcast_to(jnp.arange(scores.shape[-1], dtype=jnp.int32), scores.shape)
@@ -93,7 +93,7 @@ def nms_by_objectness(boxes_cxcywh, objectness, scores, iou_threshold, *, max_de
         candidates: only that many boxes of highest objectness are looked at; a limit of N changes nothing.
 
     Returns:
-        Detections.
+        PaddedDetections.
     """
     keep = keep_by_objectness(boxes_cxcywh, objectness, iou_threshold, candidates=candidates)
     scores = jnp.where(keep[..., None], scores, 0)
@@ -163,6 +163,6 @@ def _detections(boxes_cxcywh, scores, labels, places, max_detections):
     order, scores = _best(scores, count)
     valid = scores > 0
     labels, places = (jnp.where(valid, values[order], 0) for values in (labels, places))
-    rows = Detections(jnp.where(valid[:, None], boxes_cxcywh[order], 0), scores, labels, valid, places)
+    rows = PaddedDetections(jnp.where(valid[:, None], boxes_cxcywh[order], 0), scores, labels, valid, places)
     missing = max_detections - count
     return jax.tree.map(lambda row: jnp.pad(row, [(0, missing)] + [(0, 0)] * (row.ndim - 1)), rows)

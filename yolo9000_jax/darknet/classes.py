@@ -1,4 +1,4 @@
-"""The classes that a cfg's network tells apart: their names, and the tree that they form."""
+"""The classes of a Darknet network: how many, their names, and the tree that its cfg names."""
 
 from collections.abc import Sequence
 from os import PathLike
@@ -9,20 +9,34 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import Labels, read_labels
 from yolo9000_jax.wordtree.tree import WordTree
 
+Names = str | PathLike[str] | Sequence[str] | None
+
 
 def count_classes(plan: Cfg) -> int:
     """How many classes a detection network or classifier tells apart."""
     return plan.head.classes if plan.head.type in ("region", "detection") else plan.head.out_shape[2]
 
 
-def read_classes(plan: Cfg, names: str | PathLike | Sequence[str] | None) -> tuple[Labels, WordTree | None]:
-    """The classes of a network and, where its cfg names one, their tree; `names` and errors as of `load_darknet`."""
+def read_classes(plan: Cfg, names: Names) -> tuple[Labels, WordTree | None]:
+    """The classes of a network and, where its cfg names one, their tree.
+
+    A tree's file is looked for as the cfg names it from the working directory, as Darknet does, then from the cfg's
+    folder and from the folder above it, and last beside the cfg.
+
+    Args:
+        plan: the network.
+        names: a file of class names (labels.read_labels), or the names; None: "class 0", "class 1", … or, with a tree,
+            the synsets.
+
+    Raises:
+        UserError: a file is missing or damaged, or has another number of classes.
+    """
     tree = _load_tree(plan)
     labels = _labels(names, plan, tree)
     return labels, tree and WordTree(tree.synsets, tree.parents, labels.names, tree.source)
 
 
-def _labels(names, plan: Cfg, tree: WordTree | None) -> Labels:
+def _labels(names: Names, plan: Cfg, tree: WordTree | None) -> Labels:
     count = count_classes(plan)
     if isinstance(names, (str, PathLike)):
         return read_labels(names, count)

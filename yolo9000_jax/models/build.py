@@ -1,6 +1,6 @@
 """From what a network is to the Flax module, and to the head that reads its output."""
 
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import flax.linen as nn
@@ -60,7 +60,7 @@ def build_head(network: Network) -> RegionHead | YoloV1Head:
 def _norm(network: Network, axis_name: str | None) -> Any:
     if not network.use_batch_norm:
         return None
-    return partial(BATCH_NORMS[network.batch_norm], momentum=network.batch_norm_momentum, axis_name=axis_name)
+    return replace(BATCH_NORMS[network.batch_norm], momentum=network.batch_norm_momentum, axis_name=axis_name)
 
 
 def _dtype(name: str) -> Any:

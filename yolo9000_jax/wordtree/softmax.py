@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.shapes import Array
 from yolo9000_jax.wordtree.tree import WordTree
 
 
@@ -53,6 +54,17 @@ def absolute_log_probabilities(conditional_log_probabilities, tree: WordTree):
     while np.any(above < n):
         total, above = total + total[..., above.astype(np.int32)], above[above]
     return total[..., :n]
+
+
+def class_probabilities(logits: Array, tree: WordTree | None = None) -> jax.Array:
+    """Probabilities of classes that exclude each other, from logits [..., C]; same shape.
+
+    Without a tree their softmax; with one, the absolute probabilities of its leaves, and 0 for the nodes above.
+    """
+    if tree is None:
+        return jax.nn.softmax(logits)
+    absolute = jnp.exp(absolute_log_probabilities(group_log_softmax(logits, tree), tree))
+    return jnp.where(jnp.asarray(tree.leaves), absolute, 0)
 
 
 def path_cross_entropies(logits, labels, tree: WordTree):
