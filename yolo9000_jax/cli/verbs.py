@@ -70,20 +70,18 @@ def _load(options):
 
 
 def evaluate(options) -> None:
-    from yolo9000_jax.evaluation import classification, detection, hierarchical
+    from yolo9000_jax import evaluation
     from yolo9000_jax.predict.classifier import Classifier
+    from yolo9000_jax.report.evaluation import write_report
     from yolo9000_jax.tasks.trees import load_seen
 
     model, settings = _load(options), _settings(options)
     dataset = _evaluation_set(options, model, settings)
     if isinstance(model, Classifier):
-        if options.report:
-            raise UserError("--report is for detectors; a classifier's numbers for each class are in --json FILE")
-        judge = classification.evaluate if model.tree is None else hierarchical.evaluate_tree
-        metrics = judge(model, dataset, say=print)
-        _print_classification(metrics)
+        result = evaluation.evaluate(model, dataset)
+        _print_classification(result.metrics)
     else:
-        metrics = detection.evaluate(
+        result = evaluation.evaluate(
             model,
             dataset,
             batch_size=settings.evaluation.batch_size,
@@ -91,11 +89,11 @@ def evaluate(options) -> None:
             nms_threshold=settings.evaluation.nms_threshold,
             **_hierarchical(options, model),
             seen=load_seen(Path(options.workdir)) if options.workdir else None,
-            report=Path(options.report) if options.report else None,
-            say=print,
         )
-        _print_detection(metrics)
-    _write_json(options.json, metrics)
+        _print_detection(result.metrics)
+    _write_json(options.json, result.metrics)
+    if options.report:
+        write_report(Path(options.report), result)
 
 
 def _hierarchical(options, model) -> dict:
@@ -208,12 +206,13 @@ def anchors(options) -> None:
 def _compare_anchors(options, boxes: dict) -> None:
     from yolo9000_jax.evaluation import priors
     from yolo9000_jax.report.comparisons import plot_anchors
+    from yolo9000_jax.report.priors import priors_table
     from yolo9000_jax.report.table import short_names
 
     fits = {name: priors.compare_priors(boxes_wh, options.k) for name, boxes_wh in boxes.items()}
     _write_json(options.json, priors.to_json(fits, options.size))
     fits = dict(zip(short_names(fits), fits.values(), strict=True))
-    print(priors.table(fits).text())
+    print(priors_table(fits).text())
     if options.plot:
         curves = {name: fit.iou_by_k for name, fit in fits.items()}
         marks = {name: fit.marks() for name, fit in fits.items()}
@@ -241,6 +240,7 @@ def benchmark(options) -> None:
     from yolo9000_jax.evaluation import speed
     from yolo9000_jax.predict.detector import Detector
     from yolo9000_jax.report.comparisons import plot_accuracy_speed
+    from yolo9000_jax.report.speed import speed_curves, speed_table
     from yolo9000_jax.report.style import check_output
 
     sizes = speed.read_sizes(options.sizes)
@@ -258,12 +258,11 @@ def benchmark(options) -> None:
         batch_size=options.batch_size,
         score_threshold=settings.evaluation.score_threshold,
         nms_threshold=settings.evaluation.nms_threshold,
-        say=print,
     )
-    print(speed.table(result).text())
+    print(speed_table(result).text())
     _write_json(options.json, result)
     if options.plot:
-        plot_accuracy_speed(*speed.curves(result), options.plot)
+        plot_accuracy_speed(*speed_curves(result), options.plot)
         print(f"plot in {options.plot}")
 
 

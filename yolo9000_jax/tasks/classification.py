@@ -1,6 +1,5 @@
 """Classification: a trunk with a classifier's head on pictures with one label each (paper, section 3)."""
 
-import json
 from pathlib import Path
 
 import jax
@@ -66,15 +65,14 @@ class Classification(Task):
 
     def evaluate(self, variables, report: Path | None = None) -> dict:
         """Metrics of these variables on the evaluation set."""
-        from yolo9000_jax.evaluation import classification, hierarchical
+        from yolo9000_jax.evaluation import evaluate
+        from yolo9000_jax.report.evaluation import write_report
 
-        judge = classification.evaluate if self.tree is None else hierarchical.evaluate_tree
         classifier = build_classifier(self.config, variables, self.model, self.tree)
-        metrics = judge(classifier, self.evaluation_set, batch_size=self.config.evaluation.batch_size, say=self._say)
+        evaluation = evaluate(classifier, self.evaluation_set, batch_size=self.config.evaluation.batch_size)
         if report:
-            report.mkdir(parents=True, exist_ok=True)
-            (report / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        return metrics
+            write_report(report, evaluation)
+        return evaluation.metrics
 
     def draw_batch(self, batch) -> np.ndarray:
         """A contact sheet of the batch as the network sees it, with its labels: uint8 [H, W, 3]."""

@@ -120,19 +120,23 @@ class Detection(Task):
 
     def evaluate(self, variables, report: Path | None = None) -> dict:
         """Metrics of these variables on the evaluation set."""
-        from yolo9000_jax.evaluation.detection import evaluate
+        from yolo9000_jax.evaluation import evaluate
+        from yolo9000_jax.evaluation.detection import EXAMPLES
+        from yolo9000_jax.report.evaluation import write_report
 
         options = self.config.evaluation
-        return evaluate(
+        evaluation = evaluate(
             self.detector(variables),
             self.evaluation_set,
             batch_size=options.batch_size,
             score_threshold=options.score_threshold,
             nms_threshold=options.nms_threshold,
             seen=None if self.tree is None else [self.tree.synsets[node] for node in self.nodes],
-            report=report,
-            say=self._say,
+            examples=EXAMPLES if report else 0,
         )
+        if report:
+            write_report(report, evaluation)
+        return evaluation.metrics
 
     def draw_batch(self, batch) -> np.ndarray:
         """A contact sheet of the batch as the network sees it, with its boxes: uint8 [H, W, 3]."""

@@ -1,10 +1,10 @@
 """What a run reports: a progress line, `metrics.jsonl`, TensorBoard."""
 
 import json
-import math
 import time
 from pathlib import Path
 
+from yolo9000_jax.logs import duration
 from yolo9000_jax.training import parallel
 
 
@@ -59,13 +59,6 @@ def say(text: str) -> None:
     """A line for the person watching, said by the first host."""
     if parallel.is_first():
         print(text, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """95 -> "1m35s"."""
-    seconds = round(seconds) if math.isfinite(seconds) else 0
-    hours, minutes = divmod(seconds // 60, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds % 60:02d}s"
 
 
 def _number(value) -> float:
