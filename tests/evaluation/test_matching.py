@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.test_detection import BOX, record
+from tests.predict.test_classifier import Colours, picture
 from tests.predict.test_detector import ANCHOR, Fixed, detector, grid
 from yolo9000_jax.boxes.heads import RegionHead
 from yolo9000_jax.data.records import Dataset, Record
@@ -71,7 +72,7 @@ def test_a_tree_is_judged_by_the_nodes_of_the_classes():
     head = RegionHead([ANCHOR], tree=tree)
     detect = Detector(Fixed(nested), {}, tree.names, head, (64, 64), "stretch", synsets=tree.synsets)
     (first,) = detect.stream([np.zeros((60, 80, 3), np.uint8)], batch_size=1)
-    assert first.labels == ("dog",) and first.paths == (("animal", "dog"),)
+    assert first.names == ("dog",) and first.paths == (("animal", "dog"),)
     records = [record(0, [RIGHT], [1]), record(1, [RIGHT], [1])]
     found = evaluate(detect, Dataset("test", "all", ("cats", "dogs"), records, ("n00000002", "n00000003"))).metrics
     assert found["per_class"]["dogs"]["voc_ap50"] == 1.0 and found["per_class"]["cats"]["detections"] == 0
@@ -95,42 +96,9 @@ def test_seen_and_unseen_classes(seen):
     assert "voc_ap50_seen" not in evaluate(detect, data).metrics
 
 
-class Colours(nn.Module):
-    """Logits from the mean of each colour."""
-
-    @nn.compact
-    def __call__(self, images, train=False):
-        return 20 * images.mean((1, 2))
-
-
-NAMES = ("reds", "greens", "blues")
-
-
-def picture(*rgb):
-    return np.tile(np.uint8(rgb), (40, 50, 1))
-
-
 def coloured(number, label, *rgb):
     nothing = np.zeros((0, 4), np.float32)
     return Record(str(number), None, 50, 40, nothing, np.int32([label]), np.zeros(1, bool), lambda: picture(*rgb))
-
-
-def test_a_classifier_ranks_classes():
-    classifier = Classifier(Colours(), {}, NAMES, (32, 32))
-    ranking = classifier(picture(100, 200, 50), top=2)
-    assert ranking.labels == ("greens", "reds") and ranking.scores[0] > 0.99
-    assert repr(ranking).startswith("greens 1.000")
-    assert list(ranking.to_json()["top"][0]) == ["class", "label", "score"]
-    assert len(classifier(picture(0, 0, 0), top=9).classes) == 3
-    several = list(classifier.stream([picture(255, 0, 0), picture(0, 0, 255), picture(0, 255, 0)], batch_size=2))
-    assert [found.labels[0] for found in several] == ["reds", "blues", "greens"]
-    with pytest.raises(UserError, match="top 0"):
-        classifier(picture(0, 0, 0), top=0)
-    with pytest.raises(UserError, match="'crop' makes squares"):
-        Classifier(Colours(), {}, NAMES, (64, 32))(picture(0, 0, 0))
-    assert len(Classifier(Colours(), {}, NAMES, (64, 32), "letterbox")(picture(0, 0, 0)).classes) == 3
-    with pytest.raises(UserError, match="resize 'zoom'"):
-        Classifier(Colours(), {}, NAMES, (32, 32), "zoom")
 
 
 class Seven(nn.Module):

@@ -1,11 +1,12 @@
 """Measuring speed: what is counted, by a clock that the test moves; and what cannot be measured."""
 
 import statistics
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from yolo9000_jax.data.records import Record
+from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import speed
 
@@ -64,15 +65,23 @@ def test_machine_is_named():
 
 
 class Measured:
-    """A detector that says what it is asked for; from `memory` pixels a side on there is too little memory."""
+    """A detector that remembers what its program was asked for; from `memory` pixels a side on there is too little."""
 
-    classes, synsets, tree, resize, size_wh = ("cat",), None, None, "letterbox", (64, 64)
+    classes, synsets, tree, size_wh = ("cat",), None, None, (64, 64)
 
     def __init__(self, memory=1000):
         self.memory, self.asked, self.inputs = memory, [], []
 
-    def program(self, size_wh, batch_size, **options):
-        self.asked.append((size_wh, batch_size, options))
+    def to_inputs(self, pictures):
+        width, height = self.size_wh
+        return np.stack([np.full((height, width, 3), picture.read()[0, 0, 0] / 255) for picture in pictures])
+
+    def stream(self, pictures, **options):
+        for picture in pictures:
+            yield Nothing(picture.read())
+
+    def program(self, **options):
+        self.asked.append((self.size_wh, options))
 
         def run(inputs):
             if inputs.shape[1] >= self.memory:
@@ -83,24 +92,34 @@ class Measured:
         return run
 
 
+class Nothing(NamedTuple):
+    """The result of a picture in which nothing is found."""
+
+    image: np.ndarray
+    boxes_xyxy: np.ndarray = np.zeros((0, 4))
+    scores: np.ndarray = np.zeros(0)
+    labels: np.ndarray = np.zeros(0, int)
+
+
 def picture(number):
-    box = np.zeros((0, 4), np.float32)
     pixels = np.full((20, 40, 3), 51 * number, np.uint8)
-    return Record(str(number), None, 40, 20, box, np.zeros(0, int), np.zeros(0, bool), lambda: pixels)
+    return Record(
+        str(number), None, 40, 20, np.float32([[0, 0, 9, 9]]), np.int32([0]), np.zeros(1, bool), lambda: pixels
+    )
 
 
 def test_the_detectors_own_program_is_timed():
-    """At each size, the largest first, with an evaluation's options, on the first pictures as the network sees them."""
+    """At each size, the largest first, with an evaluation's options, on noise or on the data set's first pictures."""
     detector = Measured()
     found = speed.benchmark(detector, [64, 32], batch_size=3, score_threshold=0.1, runs=2, run_seconds=0)
     options = {"threshold": 0.1, "nms": 0.45, "max_detections": 300}
-    assert detector.asked == [((64, 64), 3, options), ((32, 32), 3, options)]
+    assert detector.asked == [((64, 64), options), ((32, 32), options)] and detector.size_wh == (64, 64)
+    assert {inputs.shape for inputs in detector.inputs} == {(3, 64, 64, 3), (3, 32, 32, 3)}
     assert [row["size"] for row in found["sizes"]] == [32, 64] and found["input"] == "noise"
-    inputs = speed.make_inputs([picture(1), picture(5)], "letterbox", 32, 3)
-    assert inputs.shape == (3, 32, 32, 3) and not inputs[2].any()
-    np.testing.assert_allclose(inputs[:2, 16, 16, 0], [0.2, 1], atol=1e-6)
-    np.testing.assert_allclose(inputs[:2, 0, 0], 0.5)
-    assert (speed.make_inputs([picture(5)], "stretch", 32, 1) == 1).all()
+    data = Dataset("test", "all", ("cat",), [picture(1), picture(5), picture(2)], rendered=True)
+    found = speed.benchmark(detector, [32], data, batch_size=2, runs=1, run_seconds=0)
+    np.testing.assert_allclose(detector.inputs[-1][:, 16, 16, 0], [0.2, 1], atol=1e-6)
+    assert found["sizes"][0]["voc_ap50"] == 0 and found["input"] == "first pictures of the data set"
 
 
 def test_too_little_memory_is_said():

@@ -1,7 +1,7 @@
 """The report of an evaluation: which files it has, in which order they come, and what is on them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import Evaluation, Example
 from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, evaluate_detections
 from yolo9000_jax.report import evaluation as reports
-from yolo9000_jax.report.draw import OUTCOME_COLORS, class_color, draw_result
+from yolo9000_jax.report.draw import OUTCOME_COLORS
 
 BOX = np.float32([[10, 20, 60, 70]])
 PICTURE = np.full((90, 120, 3), 200, np.uint8)
@@ -21,16 +21,26 @@ GROUP = {"name": "sea bird/gull", "rows": ["a"], "columns": COLUMNS, "matrix": [
 
 @dataclass(frozen=True)
 class Found:
-    """What a detector says of a picture, going down its tree."""
+    """What a detector says of a picture, going down its tree; drawn, it is a bar in the colour of each score."""
 
-    image: np.ndarray
-    boxes_xyxy: np.ndarray
     scores: np.ndarray
-    classes: np.ndarray
-    labels: tuple[str, ...]
-    paths: tuple | None = None
-    path_probabilities: tuple | None = None
-    top_down: None = None
+    times: int = 1
+
+    def __getitem__(self, chosen):
+        return replace(self, scores=self.scores[chosen])
+
+    def enlarged(self, times):
+        return replace(self, times=times)
+
+    def draw(self):
+        picture = np.repeat(np.repeat(PICTURE, self.times, 0), self.times, 1)
+        for number, score in enumerate(self.scores):
+            picture[:, 30 * number : 30 * number + 20] = bar(score)
+        return picture
+
+
+def bar(score):
+    return round(100 * score), 0, 250
 
 
 def of_detector(scores=(0.9,), truths=((0, False),), top_down=None, **more):
@@ -66,13 +76,13 @@ def test_of_a_detector(tmp_path):
 
 def test_of_a_detector_with_a_tree(tmp_path):
     """The examples show the detector's own names; each group has its picture, whatever characters its name has."""
-    colors = [class_color(3), class_color(4)]
-    found = Found(PICTURE, np.repeat(BOX, 2, 0) + [[0], [30]], np.array([0.9, 0.3]), np.array([3, 4]), ("x", "y"))
+    found = Found(np.array([0.9, 0.3]))
     result = of_detector(top_down=found, naming={"groups": [GROUP, GROUP | {"name": "cell"}]})
     reports.write_report(tmp_path, result)
     confusions = ["confusion_cell.png", "confusion_sea_bird_gull.png"]
     assert names(tmp_path) == [*confusions, "detections.png", "metrics.json", "precision_recall.png"]
-    assert [has_color(tmp_path / "detections.png", color) for color in colors] == [True, False]
+    assert [has_color(tmp_path / "detections.png", bar(score)) for score in found.scores] == [True, False]
+    assert Image.open(tmp_path / "detections.png").width > 4 * 480 > 4 * PICTURE.shape[1] * 2
 
 
 def test_of_a_classifier(tmp_path):
@@ -96,8 +106,7 @@ def test_of_a_classifier(tmp_path):
 @pytest.mark.parametrize("drawing", ["plot_precision_recall", "plot_confusion", "contact_sheet"])
 def test_the_numbers_come_last(tmp_path, monkeypatch, drawing):
     """An interrupted report has no metrics.json, and when it is made again that is the last of its files."""
-    found = Found(PICTURE, BOX, np.array([0.9]), np.array([3]), ("x",))
-    result = of_detector(top_down=found, naming={"groups": [GROUP]})
+    result = of_detector(top_down=Found(np.array([0.9])), naming={"groups": [GROUP]})
 
     def interrupted(*arguments):
         raise KeyboardInterrupt
@@ -123,15 +132,3 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file/report: cannot make this folder"):
         reports.write_report(tmp_path / "file/report", of_detector())
-
-
-def test_captions_end_in_the_last_steps_of_the_path():
-    """Two steps of the path are written, and the root is not; enlarged, the box is where it was."""
-    paths, long = (("animal", "feline", "tiger"),), ((0.99, 0.97, 0.81),)
-    bare = Found(PICTURE, BOX, np.array([0.9]), np.array([3]), ("tiger",), paths)
-    assert not np.array_equal(draw_result(bare), draw_result(Found(*list(vars(bare).values())[:6], long)))
-    other_root = Found(*list(vars(bare).values())[:5], (("plant", "feline", "tiger"),), long)
-    np.testing.assert_array_equal(draw_result(other_root), draw_result(Found(*list(vars(bare).values())[:6], long)))
-    large = draw_result(bare, enlargement=3)
-    assert large.shape == (270, 360, 3) and (large[208, 40] == class_color(3)).all()
-    np.testing.assert_array_equal(draw_result(bare, score_threshold=0.95), PICTURE)

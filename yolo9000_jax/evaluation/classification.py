@@ -50,7 +50,7 @@ def evaluate_classifier(classifier: Classifier, dataset: Dataset, *, batch_size:
     ranks = np.full(len(pictures.labels), TOP)
     rankings = classifier.stream(pictures.dataset, top=TOP, batch_size=batch_size)
     for index, (ranking, model_label) in enumerate(zip(rankings, pictures.model_labels, strict=True)):
-        places = np.flatnonzero(ranking.classes == model_label)
+        places = np.flatnonzero(ranking.labels == model_label)
         ranks[index] = places[0] if len(places) else TOP
         log_progress(index + 1, len(ranks))
     return pictures.evaluation(lambda chosen: top_k_accuracies(ranks[chosen]))

@@ -53,7 +53,7 @@ def evaluate_detector(
     started = time.perf_counter()
     results = detector.stream(dataset, **options)
     for index, (record, result) in enumerate(zip(dataset, results, strict=True)):
-        found = ImageDetections(result.boxes_xyxy, result.scores, result.classes)
+        found = ImageDetections(result.boxes_xyxy, result.scores, result.labels)
         truth = GroundTruth(record.boxes_xyxy, record.labels, record.difficult)
         detections.append(_relabel(found, model_positions))
         truths.append(_relabel(truth, dataset_positions))

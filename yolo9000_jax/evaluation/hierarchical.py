@@ -13,7 +13,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.classification import TOP, labelled_pictures, log_progress, top_k_accuracies
 from yolo9000_jax.evaluation.models import Classifier
 from yolo9000_jax.evaluation.result import Evaluation
-from yolo9000_jax.wordtree.softmax import absolute_log_probabilities, group_log_softmax, predict_top_down
+from yolo9000_jax.wordtree.softmax import class_probabilities, group_log_softmax, predict_top_down
 from yolo9000_jax.wordtree.tree import WordTree
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -79,13 +79,11 @@ class _Answer:
     top: int
 
     def __call__(self, logits: jax.Array) -> tuple[jax.Array, jax.Array]:
-        conditional = group_log_softmax(logits, self.tree)
-        absolute = jnp.where(self.tree.leaves, absolute_log_probabilities(conditional, self.tree), -jnp.inf)
-        _, leaves = jax.lax.top_k(absolute, self.top)
-        probabilities = jnp.exp(conditional)
+        _, leaves = jax.lax.top_k(class_probabilities(logits, self.tree), self.top)
+        conditional = jnp.exp(group_log_softmax(logits, self.tree))
 
         def stop(threshold: jax.Array) -> jax.Array:
-            return predict_top_down(probabilities, self.tree, threshold)[0]
+            return predict_top_down(conditional, self.tree, threshold)[0]
 
         return leaves, jax.vmap(stop, out_axes=-1)(jnp.array(self.thresholds))
 

@@ -21,12 +21,24 @@ class Model(Protocol):
     def tree(self) -> WordTree | None: ...
 
 
-class DetectorResult(Protocol):
+class Drawable(Protocol):
+    """A result that draws itself: chosen detections of it, the picture enlarged, and the picture with its boxes."""
+
+    @property
+    def scores(self) -> np.ndarray: ...
+
+    def __getitem__(self, chosen: np.ndarray, /) -> "Drawable": ...
+
+    def enlarged(self, times: int) -> "Drawable": ...
+
+    def draw(self) -> np.ndarray: ...
+
+
+class DetectorResult(Drawable, Protocol):
     """What a detector says of one picture, best detection first.
 
-    image uint8 [H, W, 3]; boxes_xyxy [N, 4] pixels of it; scores [N]; classes int [N]; labels, the classes' names [N].
-    Where the classes form a tree: paths, the names from the root down to each label [N]; path_probabilities, how sure
-    each step of them is [N], or None; top_down, what going down the tree gave, where it was asked for as well.
+    image uint8 [H, W, 3]; boxes_xyxy [N, 4] pixels of it; scores [N]; labels int [N], the classes; top_down: where the
+    classes form a tree, what going down it gave, if that was asked for as well.
     """
 
     @property
@@ -36,19 +48,7 @@ class DetectorResult(Protocol):
     def boxes_xyxy(self) -> np.ndarray: ...
 
     @property
-    def scores(self) -> np.ndarray: ...
-
-    @property
-    def classes(self) -> np.ndarray: ...
-
-    @property
-    def labels(self) -> Sequence[str]: ...
-
-    @property
-    def paths(self) -> Sequence[Sequence[str]] | None: ...
-
-    @property
-    def path_probabilities(self) -> Sequence[Sequence[float]] | None: ...
+    def labels(self) -> np.ndarray: ...
 
     @property
     def top_down(self) -> "DetectorResult | None": ...
@@ -61,21 +61,23 @@ class Detector(Model, Protocol):
 
 
 class TimedDetector(Detector, Protocol):
-    """A detector whose speed can be measured: `program` gives the compiled function that `stream` runs."""
+    """A detector whose speed can be measured: `program` gives what `stream` runs, a function of the network's inputs.
+
+    size_wh, which may be changed, are the sides of the inputs, and `to_inputs` makes some of pictures or records.
+    """
 
     size_wh: tuple[int, int]
 
-    @property
-    def resize(self) -> str: ...
+    def to_inputs(self, pictures: Sequence[Any]) -> np.ndarray: ...
 
-    def program(self, size_wh: tuple[int, int], batch_size: int, **options: Any) -> Callable[[Any], Any]: ...
+    def program(self, **options: Any) -> Callable[[Any], Any]: ...
 
 
 class Ranking(Protocol):
     """The most probable classes of one picture, best first: int [K]."""
 
     @property
-    def classes(self) -> np.ndarray: ...
+    def labels(self) -> np.ndarray: ...
 
 
 @runtime_checkable

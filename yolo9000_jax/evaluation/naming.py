@@ -64,7 +64,7 @@ class NamingConfusion:
         """Counts one picture: what is in it, and what the detector found going down the tree."""
         self._images += 1
         sure = result.scores > self._score_threshold
-        boxes_xyxy, found_nodes = result.boxes_xyxy[sure], result.classes[sure]
+        boxes_xyxy, found_nodes = result.boxes_xyxy[sure], result.labels[sure]
         true_xyxy, true_nodes, difficult = _objects(record, self._nodes, self._tree)
         owners = assign(boxes_xyxy, true_xyxy, self._iou_threshold)
         for true_node, owner, is_difficult in zip(true_nodes, owners, difficult, strict=True):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolo9000_jax.evaluation.models import DetectorResult
+from yolo9000_jax.evaluation.models import Drawable
 from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, VocResult
 
 
@@ -19,7 +19,7 @@ class Example(NamedTuple):
     image: np.ndarray
     detections: ImageDetections
     truth: GroundTruth
-    top_down: DetectorResult | None = None
+    top_down: Drawable | None = None
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,8 @@ from yolo9000_jax.evaluation.classes import shared_classes
 from yolo9000_jax.evaluation.detection import MAX_DETECTIONS
 from yolo9000_jax.evaluation.evaluate import evaluate
 from yolo9000_jax.evaluation.models import TimedDetector
-from yolo9000_jax.images.resizing import letterbox, stretch
 from yolo9000_jax.logs import logger
 
-RESIZES = {"letterbox": letterbox, "stretch": stretch}
 SIZES = (288, 352, 416, 480, 544)
 LARGEST_SIZE = 4096
 METRICS = ("voc_ap50", "voc07_ap50")
@@ -61,7 +59,7 @@ def benchmark(
     what the clock covers. The largest size is compiled first, so that too little memory shows at once.
 
     Args:
-        detector: its `program(size_wh, batch_size, threshold=…, nms=…, max_detections=…)` takes inputs [B, H, W, 3].
+        detector: whose `program(threshold=…, nms=…, max_detections=…)` takes inputs [B, H, W, 3].
         sizes: sides of the network's square input in pixels, multiples of 32.
         dataset: records with boxes; None: speeds only.
         batch_size: pictures a call; 1 as in the paper.
@@ -87,7 +85,7 @@ def benchmark(
     calls = {}
     for size in reversed(sizes):
         started = time.perf_counter()
-        calls[size] = _timed_call(detector, size, batch_size, pictures, options)
+        calls[size] = _timed_call(_at_size(detector, size), batch_size, pictures, options)
         logger.info(f"size {size}: compiled and run once in {time.perf_counter() - started:.1f} s")
     speeds = time_in_turns(calls, batch_size, runs=runs, run_seconds=run_seconds)
     names = ("images_per_s", "images_per_s_slowest", "images_per_s_fastest")
@@ -98,7 +96,7 @@ def benchmark(
     if dataset is not None:
         thresholds = {"score_threshold": score_threshold, "nms_threshold": nms_threshold}
         for row in rows:
-            row |= _accuracy(detector, row["size"], dataset, batch_size=batch_size, **thresholds)
+            row |= _accuracy(_at_size(detector, row["size"]), dataset, batch_size=batch_size, **thresholds)
     return {
         "machine": machine(),
         "batch_size": batch_size,
@@ -116,12 +114,10 @@ def benchmark(
     }
 
 
-def _accuracy(detector: TimedDetector, size: int, dataset: Dataset, **options: Any) -> dict[str, float | None]:
-    """The average precisions METRICS of the detector at this input size."""
-    at_size = copy.copy(detector)
-    at_size.size_wh = (size, size)
-    metrics = evaluate(at_size, dataset, examples=0, **options).metrics
-    logger.info(f"size {size}: evaluated on {metrics['images']} pictures")
+def _accuracy(detector: TimedDetector, dataset: Dataset, **options: Any) -> dict[str, float | None]:
+    """The average precisions METRICS of the detector on the data set."""
+    metrics = evaluate(detector, dataset, examples=0, **options).metrics
+    logger.info(f"size {detector.size_wh[0]}: evaluated on {metrics['images']} pictures")
     return {name: metrics[name] for name in METRICS}
 
 
@@ -185,19 +181,15 @@ def machine() -> dict[str, Any]:
 
 
 def _timed_call(
-    detector: TimedDetector,
-    size: int,
-    batch_size: int,
-    pictures: Sequence[Record] | None,
-    options: Mapping[str, Any],
+    detector: TimedDetector, batch_size: int, pictures: Sequence[Record] | None, options: Mapping[str, Any]
 ) -> Callable[[], object]:
     """A function that detects in one batch and waits for the result; it has been called once, so it is compiled."""
+    width, height = detector.size_wh
     try:
-        if pictures is None:
-            inputs = np.random.default_rng(0).random((batch_size, size, size, 3), np.float32)
-        else:
-            inputs = make_inputs(pictures, detector.resize, size, batch_size)
-        program, on_device = detector.program((size, size), batch_size, **options), jax.device_put(inputs)
+        inputs = np.random.default_rng(0).random((batch_size, height, width, 3), np.float32)
+        if pictures is not None:
+            inputs[: len(pictures)] = detector.to_inputs(pictures)
+        program, on_device = detector.program(**options), jax.device_put(inputs)
 
         def run() -> object:
             return jax.device_get(program(on_device))
@@ -205,18 +197,17 @@ def _timed_call(
         run()
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            message = f"size {size} with {batch_size} pictures a batch: too little memory; ask for less of either"
+            message = f"size {width} with {batch_size} pictures a batch: too little memory; ask for less of either"
             raise UserError(message) from error
         raise
     return run
 
 
-def make_inputs(pictures: Sequence[Record], resize: str, size: int, batch_size: int) -> np.ndarray:
-    """The pictures brought to the network's size: float32 [batch_size, size, size, 3], zeros where there are fewer."""
-    inputs = np.zeros((batch_size, size, size, 3), np.float32)
-    for row, picture in enumerate(pictures):
-        inputs[row] = RESIZES[resize](picture.read(), size, size)
-    return inputs
+def _at_size(detector: TimedDetector, size: int) -> TimedDetector:
+    """The same detector with a square input of this size."""
+    other = copy.copy(detector)
+    other.size_wh = (size, size)
+    return other
 
 
 def _cpu_model() -> str:

@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.models import DetectorResult
 from yolo9000_jax.evaluation.voc import (
     FALSE_POSITIVE,
     IGNORED,
@@ -21,7 +20,6 @@ from yolo9000_jax.report.canvas import INK, WHITE, Canvas, Color, line_height, m
 
 OUTCOME_COLORS = {TRUE_POSITIVE: (0, 158, 115), FALSE_POSITIVE: (213, 94, 0), IGNORED: (110, 110, 110)}
 OUTCOME_PREFIXES = {TRUE_POSITIVE: "", FALSE_POSITIVE: "wrong: ", IGNORED: "difficult: "}
-PATH_STEPS = 2  # of a path in a tree, in a caption
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
@@ -73,32 +71,6 @@ def draw_boxes(
             labelled.append((frame, caption, color))
     canvas.label(labelled[::-1])
     return np.asarray(canvas.picture)
-
-
-def draw_result(result: DetectorResult, score_threshold: float = 0.0, enlargement: int = 1) -> np.ndarray:
-    """The picture with a detector's boxes, names and scores, and with a tree the end of each name's path.
-
-    Args:
-        result: of one picture.
-        score_threshold: detections below it are not drawn.
-        enlargement: how many times larger the picture is drawn, so that captions take less of it.
-    Returns:
-        [H, W, 3] uint8, a new array.
-    """
-    shown = np.flatnonzero(np.asarray(result.scores) >= score_threshold).tolist()
-    captions = [f"{result.labels[place]} {result.scores[place]:.2f}" for place in shown]
-    if result.paths is not None and result.path_probabilities is not None:
-        ends = [_path_end(result.paths[place], result.path_probabilities[place]) for place in shown]
-        captions = [f"{caption}\n{end}" for caption, end in zip(captions, ends, strict=True)]
-    image = np.repeat(np.repeat(result.image, enlargement, 0), enlargement, 1)
-    colors = [class_color(result.classes[place]) for place in shown]
-    return draw_boxes(image, np.asarray(result.boxes_xyxy)[shown] * enlargement, captions, colors)
-
-
-def _path_end(names: Sequence[str], probabilities: Sequence[float]) -> str:
-    """ "… > feline .97 > tiger .81": the last steps of a path, and how sure each is."""
-    steps = [f"{name} {f'{step:.2f}'.removeprefix('0')}" for name, step in zip(names, probabilities, strict=True)]
-    return " > ".join(["…"] * (len(steps) > PATH_STEPS) + steps[-PATH_STEPS:])
 
 
 def draw_against_truth(

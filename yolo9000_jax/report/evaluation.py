@@ -13,7 +13,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.result import Evaluation, Example
 from yolo9000_jax.evaluation.voc import ImageDetections
 from yolo9000_jax.files import write_whole
-from yolo9000_jax.report.draw import contact_sheet, draw_against_truth, draw_result
+from yolo9000_jax.report.draw import contact_sheet, draw_against_truth
 from yolo9000_jax.report.plots import plot_confusion, plot_precision_recall
 from yolo9000_jax.report.table import Table
 
@@ -62,7 +62,8 @@ def draw_examples(examples: Sequence[Example], class_names: Sequence[str]) -> np
     pictures = []
     for image, found, truth, top_down in examples:
         if top_down is not None:
-            pictures.append(draw_result(top_down, TREE_SCORE_THRESHOLD, TREE_ENLARGEMENT))
+            sure = top_down[top_down.scores >= TREE_SCORE_THRESHOLD]
+            pictures.append(sure.enlarged(TREE_ENLARGEMENT).draw())
         else:
             shown = ImageDetections(*(array[found.scores >= SCORE_THRESHOLD] for array in found))
             pictures.append(draw_against_truth(image, shown, truth, class_names))
