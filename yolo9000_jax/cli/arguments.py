@@ -128,11 +128,11 @@ def unknown(argument: str, parser: argparse.ArgumentParser) -> str:
 def load_network(options: argparse.Namespace) -> "Detector | Classifier":
     """The detector or classifier that `add_network` and `add_size` ask for, with its size and resize."""
     if options.workdir and not (options.cfg or options.weights or options.names):
-        from yolo9000_jax.predict.detector import load
+        from yolo9000_jax.predict.loading import load
 
         model = load(options.workdir)
     elif options.cfg and options.weights and not options.workdir:
-        from yolo9000_jax.predict.darknet import load_darknet
+        from yolo9000_jax.predict.loading import load_darknet
 
         model = load_darknet(options.cfg, options.weights, options.names)
     else:

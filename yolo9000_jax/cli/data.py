@@ -64,12 +64,13 @@ def anchors(options: argparse.Namespace) -> None:
 def _compare_anchors(options: argparse.Namespace, boxes: "dict[str, np.ndarray]") -> None:
     from yolo9000_jax.evaluation import priors
     from yolo9000_jax.report.comparisons import plot_anchors
+    from yolo9000_jax.report.priors import priors_table
     from yolo9000_jax.report.table import short_names
 
     fits = {name: priors.compare_priors(boxes_wh, options.k) for name, boxes_wh in boxes.items()}
     write_json(options.json, priors.to_json(fits, options.size))
     fits = dict(zip(short_names(fits), fits.values(), strict=True))
-    print(priors.table(fits).text())
+    print(priors_table(fits).text())
     if options.plot:
         curves = {name: fit.iou_by_k for name, fit in fits.items()}
         marks = {name: fit.marks() for name, fit in fits.items()}

@@ -45,39 +45,38 @@ def _add_evaluate(verbs: Verbs) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Prints the metrics of a network on a data set."""
-    from yolo9000_jax.evaluation import classification, detection, hierarchical
+    from yolo9000_jax.evaluation import evaluate as evaluate_model
     from yolo9000_jax.predict.classifier import Classifier
-    from yolo9000_jax.tasks.trees import load_seen
+    from yolo9000_jax.report.evaluation import write_report
+    from yolo9000_jax.workdir.facts import load_facts
 
     model, settings = load_network(options), _settings(options)
     dataset = _evaluation_set(options, model, settings)
     if isinstance(model, Classifier):
-        if options.report:
-            raise UserError("--report is for detectors; a classifier's numbers for each class are in --json FILE")
-        judge = classification.evaluate if model.tree is None else hierarchical.evaluate_tree
-        metrics = judge(model, dataset, say=logger.info)
-        _print_classification(metrics)
+        result = evaluate_model(model, dataset)
+        _print_classification(result.metrics)
     else:
-        metrics = detection.evaluate(
+        result = evaluate_model(
             model,
             dataset,
             batch_size=settings.evaluation.batch_size,
             score_threshold=settings.evaluation.score_threshold,
             nms_threshold=settings.evaluation.nms_threshold,
             **hierarchical_threshold(options, model),
-            seen=load_seen(Path(options.workdir)) if options.workdir else None,
-            report=Path(options.report) if options.report else None,
-            say=logger.info,
+            seen=load_facts(Path(options.workdir)).network.seen if options.workdir else None,
         )
-        _print_detection(metrics)
-    write_json(options.json, metrics)
+        _print_detection(result.metrics)
+    write_json(options.json, result.metrics)
+    if options.report:
+        write_report(Path(options.report), result)
 
 
 def _settings(options: argparse.Namespace) -> Any:
-    """The config of the workdir; the defaults without one."""
+    """The config of the workdir's run; the defaults where there is none, as of a converted network."""
     from yolo9000_jax import config
 
-    return config.read(Path(options.workdir) / "config.json") if options.workdir else config.detection()
+    path = Path(options.workdir or "") / "config.json"
+    return config.read(path) if options.workdir and path.is_file() else config.detection()
 
 
 def _evaluation_set(options: argparse.Namespace, model: "Detector | Classifier", settings: Any) -> Any:
@@ -87,7 +86,7 @@ def _evaluation_set(options: argparse.Namespace, model: "Detector | Classifier",
     source = options.dataset or settings.evaluation.source or settings.data.source
     if not source:
         raise UserError("say what to evaluate it on: --dataset SOURCE, such as voc:DIR")
-    split = options.split or (settings.evaluation.split if options.workdir else "all")
+    split = options.split or (settings.evaluation.split if settings.data.source else "all")
     classes = None if options.dataset else settings.evaluation.classes or None
     if settings.data.source and model.tree is None:
         classes = model.classes  # it was trained here: a class that it lacks is a mistake in the labels
@@ -133,6 +132,7 @@ def benchmark(options: argparse.Namespace) -> None:
     from yolo9000_jax.evaluation import speed
     from yolo9000_jax.predict.detector import Detector
     from yolo9000_jax.report.comparisons import plot_accuracy_speed
+    from yolo9000_jax.report.speed import speed_curves, speed_table
     from yolo9000_jax.report.style import check_output
 
     sizes = speed.read_sizes(options.sizes)
@@ -150,10 +150,9 @@ def benchmark(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         score_threshold=settings.evaluation.score_threshold,
         nms_threshold=settings.evaluation.nms_threshold,
-        say=logger.info,
     )
-    print(speed.table(result).text())
+    print(speed_table(result).text())
     write_json(options.json, result)
     if options.plot:
-        plot_accuracy_speed(*speed.curves(result), options.plot)
+        plot_accuracy_speed(*speed_curves(result), options.plot)
         print(f"plot in {options.plot}")

@@ -49,7 +49,7 @@ def predict(options: argparse.Namespace) -> None:
     if not isinstance(detector, Detector):
         raise UserError("this network is a classifier, it finds no boxes: use `yolo9000 classify`")
     thresholds = {"threshold": options.threshold, "nms": options.nms} | hierarchical_threshold(options, detector)
-    items = predict(detector, options.inputs, output=options.output, say=logger.info, **thresholds)
+    items = predict(detector, options.inputs, output=options.output, **thresholds)
     write_json(options.json, items)
 
 
@@ -68,4 +68,4 @@ def classify(options: argparse.Namespace) -> None:
     classifier = load_network(options)
     if not isinstance(classifier, Classifier):
         raise UserError("this network is a detector: use `yolo9000 predict`")
-    write_json(options.json, classify(classifier, options.inputs, top=options.top, say=logger.info))
+    write_json(options.json, classify(classifier, options.inputs, top=options.top))

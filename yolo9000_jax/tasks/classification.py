@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.data.records import Record
+from yolo9000_jax.evaluation import Evaluation, evaluate
+from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.losses.classification import softmax_loss, tree_softmax_loss
 from yolo9000_jax.models.build import build_model
-from yolo9000_jax.tasks.task import Task, blank_pictures, check_classes, check_sizes, describe, open_set, shared_axis
+from yolo9000_jax.tasks.task import Shown, Task, blank_pictures, check_classes, check_sizes, describe, open_set, shared_axis
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.wordtree.softmax import class_probabilities
 from yolo9000_jax.workdir.facts import Facts
@@ -74,16 +76,12 @@ class Classification(Task):
         best = jnp.argmax(class_probabilities(logits, self.tree), axis=-1)
         return loss, ({"loss": loss, "accuracy": jnp.mean(best == labels)}, batch_stats)
 
-    def evaluate(self, model: Any) -> Any:
-        """The `evaluation.Evaluation` of a Classifier on the evaluation set."""
-        from yolo9000_jax.evaluation import evaluate
-
+    def evaluate(self, model: Any, examples: int = EXAMPLES) -> Evaluation:
+        """The evaluation of a Classifier on the evaluation set."""
         return evaluate(model, self.evaluation_set, batch_size=self.config.evaluation.batch_size)
 
-    def draw_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        """A contact sheet of the batch as the network sees it, with its labels: uint8 [H, W, 3]."""
-        from yolo9000_jax.report.draw import contact_sheet
-
-        pictures = list(self.pixels(batch))
-        captions = [self.dataset.classes[label] for label in batch["labels"][: len(pictures)]]
-        return contact_sheet(pictures, columns=min(4, len(pictures)), captions=captions)
+    def shown(self, batch: dict[str, np.ndarray]) -> list[Shown]:
+        """The first pictures of a batch with their classes."""
+        none = np.zeros((0, 4), np.float32)
+        pictures = zip(self.pixels(batch), batch["labels"], strict=False)
+        return [Shown(image, none, none[:, 0], [], self.dataset.classes[label]) for image, label in pictures]

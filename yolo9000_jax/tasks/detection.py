@@ -12,12 +12,14 @@ from yolo9000_jax.boxes.priors import hand_picked_anchors, kmeans_priors, to_cel
 from yolo9000_jax.data.counts import fullest, left_out, shapes
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.logs import logger
+from yolo9000_jax.evaluation import Evaluation, evaluate
+from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.losses.region import RegionLoss, region_loss
 from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
 from yolo9000_jax.models import yolo_v1, yolo_v2
 from yolo9000_jax.models.build import build_model
 from yolo9000_jax.models.network import Network
-from yolo9000_jax.tasks.task import Task, blank_pictures, check_classes, check_sizes, describe, open_set, shared_axis
+from yolo9000_jax.tasks.task import Shown, Task, blank_pictures, check_classes, check_sizes, describe, open_set, shared_axis
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.wordtree.tree import WordTree
 from yolo9000_jax.workdir.facts import Facts
@@ -156,10 +158,8 @@ class Detection(Task):
         """The node of each picture that has a label and no boxes, -1 of the others; None where all have boxes."""
         return None
 
-    def evaluate(self, model: Any) -> Any:
-        """The `evaluation.Evaluation` of a Detector on the evaluation set."""
-        from yolo9000_jax.evaluation import evaluate
-
+    def evaluate(self, model: Any, examples: int = EXAMPLES) -> Evaluation:
+        """The evaluation of a Detector on the evaluation set, which keeps so many pictures for a report."""
         options = self.config.evaluation
         return evaluate(
             model,
@@ -168,22 +168,19 @@ class Detection(Task):
             score_threshold=options.score_threshold,
             nms_threshold=options.nms_threshold,
             seen=self.network.seen,
+            examples=examples,
         )
 
-    def draw_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        """A contact sheet of the batch as the network sees it, with its boxes: uint8 [H, W, 3]."""
-        from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy
-        from yolo9000_jax.report.draw import class_color, contact_sheet, draw_boxes
-
-        pictures = []
+    def shown(self, batch: dict[str, np.ndarray]) -> list[Shown]:
+        """The first pictures of a batch with their boxes."""
+        found = []
         for row, image in enumerate(self.pixels(batch)):
             mask = batch["mask"][row]
-            boxes_xyxy = cxcywh_to_xyxy(batch["boxes_cxcywh"][row][mask]) * image.shape[0]
             labels = batch["labels"][row][mask]
             names = [self.dataset.classes[label] for label in labels]
-            pictures.append(draw_boxes(image, boxes_xyxy, names, [class_color(label) for label in labels]))
-        return contact_sheet(pictures, columns=min(4, len(pictures)), captions=self.captions(batch, len(pictures)))
+            found.append(Shown(image, batch["boxes_cxcywh"][row][mask], labels, names, self.caption(batch, row)))
+        return found
 
-    def captions(self, batch: dict[str, np.ndarray], count: int) -> list[str] | None:
-        """What a batch says of its first pictures besides their boxes."""
-        return None
+    def caption(self, batch: dict[str, np.ndarray], row: int) -> str:
+        """What a batch says of a picture besides its boxes."""
+        return ""

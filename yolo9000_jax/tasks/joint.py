@@ -74,7 +74,7 @@ class Joint(Detection):
         labels = batch["image_labels"]
         return jnp.where(labels >= 0, jnp.asarray(self._label_nodes)[labels], -1)
 
-    def captions(self, batch: dict[str, np.ndarray], count: int) -> list[str] | None:
-        """What a batch says of its first pictures besides their boxes: the label of those that have none."""
-        labels = batch["image_labels"][:count]
-        return [f"a label only: {self.labelled_set.classes[label]}" if label >= 0 else "boxes" for label in labels]
+    def caption(self, batch: dict[str, np.ndarray], row: int) -> str:
+        """The label of a picture that has no boxes."""
+        label = batch["image_labels"][row]
+        return f"a label only: {self.labelled_set.classes[label]}" if label >= 0 else "boxes"

@@ -1,7 +1,7 @@
 """What all tasks share."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,6 +11,8 @@ import numpy as np
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.evaluation import Evaluation
+from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.images import colour
 from yolo9000_jax.logs import logger
 from yolo9000_jax.models.network import ARCHITECTURE, Network
@@ -19,6 +21,17 @@ from yolo9000_jax.workdir.facts import Facts
 
 AXIS = "batch"  # the mapped axis of a training step
 SHOWN = 16  # pictures of the first batch
+
+
+class Shown(NamedTuple):
+    """A picture of a batch: uint8 [S, S, 3], its boxes [N, 4] as fractions of it with labels [N] and names [N], and
+    what else is said of it."""
+
+    image: np.ndarray
+    boxes_cxcywh: np.ndarray
+    labels: np.ndarray
+    names: Sequence[str]
+    caption: str = ""
 
 
 class Task:
@@ -79,12 +92,17 @@ class Task:
         """The mean loss of a batch: (scalar, (metrics, batch_stats))."""
         raise NotImplementedError
 
-    def evaluate(self, model: Any) -> Any:
-        """The `evaluation.Evaluation` of a Detector, or Classifier, on the evaluation set."""
+    def evaluate(self, model: Any, examples: int = EXAMPLES) -> Evaluation:
+        """The evaluation of a Detector, or Classifier, on the evaluation set.
+
+        Args:
+            model: made of the task's network.
+            examples: how many pictures it keeps for a report.
+        """
         raise NotImplementedError
 
-    def draw_batch(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        """A contact sheet of a batch as the network sees it: uint8 [H, W, 3]."""
+    def shown(self, batch: dict[str, np.ndarray]) -> list["Shown"]:
+        """The first pictures of a batch as the network sees them, with what it is told of each."""
         raise NotImplementedError
 
     def inputs(self, batch: Any) -> jax.Array:

@@ -16,9 +16,11 @@ from PIL import Image
 from yolo9000_jax import config as configs
 from yolo9000_jax import logs
 from yolo9000_jax.errors import Stopped, UserError
+from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import logger
 from yolo9000_jax.predict.loading import make_predictor
+from yolo9000_jax.report.batch import draw_batch
 from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.report.plots import plot_curves
 from yolo9000_jax.tasks import Task, make_task
@@ -243,7 +245,9 @@ class _Run:
             self.checkpoints.wait()
         current = parallel.unreplicate(self.replicated)
         number = int(current.step)
-        evaluation = self.task.evaluate(make_predictor(self.task.network, current.variables, self.task.model))
+        predictor = make_predictor(self.task.network, current.variables, self.task.model)
+        last = number == self.phase.end
+        evaluation = self.task.evaluate(predictor, EXAMPLES if last else 0)
         scalars = {
             key: float(value)
             for key, value in evaluation.metrics.items()
@@ -254,7 +258,7 @@ class _Run:
         if self.checkpoints is None:
             return
         self.checkpoints.record(number, scalars)
-        if number == self.phase.end:
+        if last:
             folder = self.workdir / REPORT
             plot_curves(self.workdir / FILE, folder / "curves.png")
             write_report(folder, evaluation, step=number)
@@ -278,7 +282,7 @@ class _Run:
         if start:
             batch = next(self.task.batches(0, 1))
         content = io.BytesIO()
-        Image.fromarray(self.task.draw_batch(batch)).save(content, "PNG")
+        Image.fromarray(draw_batch(self.task.shown(batch))).save(content, "PNG")
         write_whole(path, content.getvalue())
 
     def _average(self, number: int) -> dict[str, float]:
