@@ -16,7 +16,6 @@ from make import write_json
 
 HERE = Path(__file__).resolve().parent
 REMARKS = {"note", "net_cost", "stock_cpu_max_abs_diff", "stock_cpu_cost", "stock_cpu_max_delta_diff", "top_columns"}
-LEFT_OUT = ("loss/r02_",)  # a larger grid of what r03_seen12799 shows
 UNIT_NET = "[net]\nbatch={batch}\n{shape}\n\n[{section}]\n{options}\n"
 
 
@@ -54,16 +53,13 @@ def take(source: Path) -> None:
         (HERE / name).mkdir(exist_ok=True)
     for pattern in ("loss/*.npz", "map/*.npz", "unit/*.npz", "image/correct_boxes.npz"):
         for path in sorted(source.glob(pattern)):
-            name = path.relative_to(source).as_posix()
-            if not name.startswith(LEFT_OUT):
-                take_arrays(source, name)
+            take_arrays(source, path.relative_to(source).as_posix())
     for path in (source / "unit").glob("tree_*.npz"):
         take_tree(source, path.stem.removeprefix("tree_"))
     for path in (source / "data").glob("*.map"):
         (HERE / "data" / path.name).write_text("".join(f"{int(line)}\n" for line in path.read_text().split()))
     for name in ("loss/loss.json", "map/map.json", "unit/learning_rate.json", "misc.json"):
-        listed = plain(json.loads((source / name).read_text()))
-        kept = {k: v for k, v in listed.items() if not f"loss/{k}".startswith(LEFT_OUT)}
+        kept = plain(json.loads((source / name).read_text()))
         if name == "misc.json":
             kept = {k: v for k, v in kept.items() if k.startswith("unit/") or k == "image/correct_boxes"}
             for unit, entry in kept.items():
