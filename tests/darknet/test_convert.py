@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import yolo9000_jax as y9
-from tests.helpers import golden_dir
+from tests.helpers import golden_net
 from tests.predict.test_darknet import PICTURE, REGION, TREE, write_net
 from yolo9000_jax import config as configs
 from yolo9000_jax.darknet import native
@@ -137,9 +137,7 @@ def test_there_and_back(tmp_path, make):
 
 @pytest.mark.parametrize("name", ["yolov2-voc-s16", "darknet19-s16", "yolov1-s16"])
 def test_darknets_own_cfg_files(name, tmp_path):
-    cfg, weights = golden_dir() / f"cfg/{name}.cfg", golden_dir() / f"{name}.weights"
-    if not weights.is_file():
-        pytest.skip(f"no {name}")
+    cfg, weights = golden_net(name, tmp_path)
     to_workdir(cfg, weights, tmp_path / "run")
     from_workdir(tmp_path / "run", tmp_path / "back.weights")
     assert (tmp_path / "back.weights").read_bytes()[20:] == weights.read_bytes()[20:]

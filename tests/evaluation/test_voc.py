@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tests.helpers import golden_dir, golden_root
+from tests.helpers import golden_dir, golden_path, golden_root
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.voc import (
     FALSE_POSITIVE,
@@ -54,7 +54,7 @@ def golden_case(name):
 
 @pytest.mark.parametrize("name", GOLDEN["cases"])
 def test_agrees_with_the_reference(name):
-    golden_dir()
+    golden_path("map/map.json")
     case = GOLDEN["cases"][name]
     detections, truths = golden_case(name)
     assert sum(len(d.scores) for d in detections) == case["n_det"]

@@ -35,7 +35,7 @@ def _layout(detection):
     return {"side": detection["side"], "boxes_per_cell": detection["num"], "num_classes": detection["classes"]}
 
 
-def _truths(cells, layout):
+def truths_of_cells(cells, layout):
     """Boxes, labels, mask of truths by cell [B, S*S, 1+C+4], whose x and y are offsets within the cell."""
     side = layout["side"]
     corner = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)
@@ -65,7 +65,7 @@ def test_golden_loss(name):
     options = layout | {scale: float(detection.get(scale, 1)) for scale in SCALES}
     options |= {switch: bool(detection.get(switch, 0)) for switch in SWITCHES}
     result, delta = jax.device_get(
-        _loss_and_delta(arrays["x"], _truths(arrays["truth"], layout), options=tuple(options.items()))
+        _loss_and_delta(arrays["x"], truths_of_cells(arrays["truth"], layout), options=tuple(options.items()))
     )
     np.testing.assert_allclose(delta, arrays["delta"], rtol=0, atol=1e-5 * np.abs(arrays["delta"]).max())
     np.testing.assert_allclose(np.sum(np.square(delta, dtype=np.float64)), case["cost"], rtol=5e-5)

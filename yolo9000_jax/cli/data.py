@@ -80,9 +80,9 @@ def _compare_anchors(options: argparse.Namespace, boxes: "dict[str, np.ndarray]"
 
 def _boxes(options: argparse.Namespace) -> "dict[str, np.ndarray]":
     """The shapes of the boxes of each data set: {"SOURCE split": [N, 2]}. A plot that cannot be written is refused."""
+    from yolo9000_jax.data.counts import shapes
     from yolo9000_jax.data.sources import open_source
     from yolo9000_jax.report.style import check_output
-    from yolo9000_jax.data.counts import shapes
 
     sources, splits = options.dataset, options.split or ["train"]
     if len(sources) > 1 and not options.compare:

@@ -15,7 +15,6 @@ from yolo9000_jax.cli.arguments import (
     write_json,
 )
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.logs import logger
 
 
 def add(verbs: Verbs) -> None:

@@ -42,7 +42,7 @@ def detection_batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> Iterator[Batch]:
-    """Yields the batch of each step from `start_step` to before `stop_step`, the same for the same (seed, step) whenever it is asked.
+    """Yields the batch of each step from `start_step` to before `stop_step`, always the same for the same (seed, step).
 
     Every epoch is a permutation of the records seeded by (seed, epoch); all random numbers of an example are seeded by
     (seed, its place in the run). A process reads only its own share of each batch.
@@ -60,7 +60,12 @@ def detection_batches(
 
 
 def classification_batches(
-    dataset: Dataset, config: ConfigDict, start_step: int, stop_step: int, process_index: int = 0, process_count: int = 1
+    dataset: Dataset,
+    config: ConfigDict,
+    start_step: int,
+    stop_step: int,
+    process_index: int = 0,
+    process_count: int = 1,
 ) -> Iterator[Batch]:
     """As `detection_batches`, of pictures with one label each: images, colour, and labels int32 [b]."""
     read = labelled_reader(dataset, config)

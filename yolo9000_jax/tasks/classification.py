@@ -12,7 +12,16 @@ from yolo9000_jax.evaluation import Evaluation, evaluate
 from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.losses.classification import softmax_loss, tree_softmax_loss
 from yolo9000_jax.models.build import build_model
-from yolo9000_jax.tasks.task import Shown, Task, blank_pictures, check_classes, check_sizes, describe, open_set, shared_axis
+from yolo9000_jax.tasks.task import (
+    Shown,
+    Task,
+    blank_pictures,
+    check_classes,
+    check_sizes,
+    describe,
+    open_set,
+    shared_axis,
+)
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.wordtree.softmax import class_probabilities
 from yolo9000_jax.workdir.facts import Facts

@@ -11,15 +11,24 @@ import numpy as np
 from yolo9000_jax.boxes.priors import hand_picked_anchors, kmeans_priors, to_cells
 from yolo9000_jax.data.counts import fullest, left_out, shapes
 from yolo9000_jax.data.records import Dataset, Record
-from yolo9000_jax.logs import logger
 from yolo9000_jax.evaluation import Evaluation, evaluate
 from yolo9000_jax.evaluation.detection import EXAMPLES
+from yolo9000_jax.logs import logger
 from yolo9000_jax.losses.region import RegionLoss, region_loss
 from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
 from yolo9000_jax.models import yolo_v1, yolo_v2
 from yolo9000_jax.models.build import build_model
 from yolo9000_jax.models.network import Network
-from yolo9000_jax.tasks.task import Shown, Task, blank_pictures, check_classes, check_sizes, describe, open_set, shared_axis
+from yolo9000_jax.tasks.task import (
+    Shown,
+    Task,
+    blank_pictures,
+    check_classes,
+    check_sizes,
+    describe,
+    open_set,
+    shared_axis,
+)
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.wordtree.tree import WordTree
 from yolo9000_jax.workdir.facts import Facts
