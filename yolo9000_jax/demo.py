@@ -16,68 +16,6 @@ PICTURES = {
     "report/curves.png": "how it learnt",
 }
 PRETRAINING_SHARE = 0.3  # of the time
-# Four fine classes of each of six coarse ones: all 98 take longer than a newcomer waits.
-FINE = (
-    *("poodle", "guide dog", "wolf", "fox"),
-    *("domestic cat", "lion", "tiger", "leopard"),
-    *("apple", "banana", "strawberry", "watermelon"),
-    *("taxi", "fire engine", "police car", "motorcycle"),
-    *("accordion", "electric guitar", "trumpet", "drum"),
-    *("basketball", "soccer ball", "baseball", "football"),
-)
-
-
-def get_config(row=None):
-    """YOLO9000 on `emoji`; `yolo9000 demo` fits the numbers of steps to the minutes it has."""
-    if row:
-        raise configs.unknown_row(row)
-    c = configs.from_scratch()
-    c.name = "emoji_joint"
-    c.task = "joint"
-    c.pretraining = get_classifier()
-    c.steps = 2000
-    c.image_size = 192
-    c.model.tree = "emoji"
-    c.model.num_anchors = 3
-    c.data.source = "emoji:coarse"
-    c.data.split = "train[:4%]"  # few enough to be kept in memory: drawing them takes as long as learning from them
-    c.data.classes = FINE
-    c.data.max_boxes = 8
-    c.classification.source = "emoji:pictures"
-    c.classification.split = "train[:6%]"
-    c.classification.ratio = 1 / 3  # the trunk knows the labels from its pre-training: boxes are what takes time
-    c.classification.classes = FINE
-    c.loss.class_box = "detection"
-    c.optimizer.learning_rate = 0.01
-    c.evaluation.source = "emoji:levels"
-    c.evaluation.classes = FINE
-    c.evaluation.split = "test[:300]"
-    return plain_colours(c)
-
-
-def get_classifier():
-    """The pre-training: which of the fine classes is the one emoji of a picture?"""
-    c = configs.classifier_from_scratch()
-    c.name = "emoji_classifier"
-    c.steps = 1000
-    c.image_size = 128
-    c.model.tree = "emoji"
-    c.data.source = "emoji:pictures"
-    c.data.split = "train[:6%]"
-    c.data.classes = FINE
-    c.optimizer.average_decay = 0.99
-    c.evaluation.split = "test[:500]"
-    return plain_colours(c)
-
-
-def plain_colours(c):
-    """Pictures never run out, so colours are left as they are drawn: training is shorter without changing them."""
-    c.augment.geometry = "crop"
-    c.augment.jitter = 0.1
-    c.augment.hue = 0.0
-    c.augment.saturation = 1.0
-    c.augment.exposure = 1.0
-    return c
 
 
 def demo(workdir: Path, minutes: float) -> None:
@@ -87,7 +25,7 @@ def demo(workdir: Path, minutes: float) -> None:
     """
     from yolo9000_jax.training.loop import train
 
-    config = get_config()
+    config = configs.load("demo")
     first = config.pretraining
     first.steps = _steps(first, workdir / "pretraining" / first.name, minutes * PRETRAINING_SHARE)
     config.steps = _steps(config, workdir, minutes * (1 - PRETRAINING_SHARE))

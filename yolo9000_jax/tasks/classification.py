@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.config import steps_of
 from yolo9000_jax.losses.classification import softmax_loss, tree_softmax_loss
 from yolo9000_jax.models.build import build_classifier, build_model
 from yolo9000_jax.predict.classifier import probabilities
@@ -33,6 +34,7 @@ class Classification(Task):
         classes = config.evaluation.classes or self.dataset.classes
         self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes, say)
         self.config = config.copy_and_resolve_references()
+        self.config.steps, self.config.epochs = steps_of(config, len(self.dataset)), 0.0
         self.config.model.classes = self.dataset.classes
         self.model = build_model(self.config, AXIS, self.tree)
 

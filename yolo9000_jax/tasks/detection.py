@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.boxes.priors import hand_picked_anchors, kmeans_priors, to_cells
+from yolo9000_jax.config import steps_of
 from yolo9000_jax.losses.region import RegionLoss, region_loss
 from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
 from yolo9000_jax.models import yolo_v1, yolo_v2
@@ -157,6 +158,7 @@ def _settle(config, dataset, say):
     from yolo9000_jax.data.pipeline import fullest
 
     config = config.copy_and_resolve_references()
+    config.steps, config.epochs = steps_of(config, len(dataset)), 0.0
     config.model.classes = dataset.classes
     if not config.data.max_boxes:
         config.data.max_boxes = fullest(dataset)

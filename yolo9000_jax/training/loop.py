@@ -41,6 +41,7 @@ def train(config, workdir: str | Path, stages: str | Path | None = None) -> stat
 
 def _train(config, workdir: Path, stages: Path, stop, wait: bool = False) -> state.TrainState:
     config = configs.complete(config)
+    configs.check(config)
     parallel.check_batch_size(config.batch_size)
     with claim(workdir, wait) as still_ours:
         config = _continue_config(config, workdir)
@@ -80,7 +81,8 @@ def _start(config, workdir: Path, stages: Path, stop) -> str:
         return ""
     stage, place = config.pretraining, stages / config.pretraining.name
     _continue_config(configs.complete(stage), place)
-    if (latest_step(place) or 0) < stage.steps:
+    trained = latest_step(place)
+    if trained is None or trained < configs.read(place / "config.json").steps:
         say(f"pre-training first: {stage.name}, in {place}")
         _train(stage, place, stages, stop, wait=True)  # as another run may need it too, and be at it
         say(f"pre-training done: {stage.name}")
@@ -240,6 +242,8 @@ def _continue_config(config, workdir: Path):
     for group, key in (("model", "classes"), ("data", "max_boxes"), ("model", "anchors_cells")):
         if not config[group][key]:
             config[group][key] = before[group][key]
+    if config.epochs:
+        config.steps, config.epochs = before.steps, 0.0
     if changed := configs.difference(before, config):
         raise UserError(
             f"{workdir} holds another experiment ({'; '.join(changed[:3])}): choose another workdir, or the same config"
