@@ -6,7 +6,6 @@ from typing import Any
 
 from yolo9000_jax.cli.arguments import Verbs, above_zero, add_config, add_verb, read_overrides
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.logs import logger
 
 PICTURES = {
     "first_batch.png": "what the network was shown",
@@ -42,31 +41,18 @@ def demo(options: argparse.Namespace) -> None:
     """Trains the demo's two stages for about `--minutes`, evaluates, and names the pictures that it leaves."""
     from yolo9000_jax.training.loop import train
 
-    workdir, config = Path(options.workdir), demo_config()
-    first = config.pretraining
-    first.steps = _steps(first, workdir / "pretraining" / first.name, options.minutes * PRETRAINING_SHARE)
-    config.steps = _steps(config, workdir, options.minutes * (1 - PRETRAINING_SHARE))
-    train(config, workdir)
+    workdir = Path(options.workdir)
+    train(demo_config(options.minutes), workdir)
     for name, what in PICTURES.items():
         print(f"  {workdir / name}: {what}")
 
 
-def demo_config() -> Any:
-    """The demo's experiment, a ConfigDict, with numbers of steps that are still to be fitted to the minutes."""
-    from yolo9000_jax.demo import get_config
+def demo_config(minutes: float) -> Any:
+    """The demo's experiment, a ConfigDict, both of its trainings together as long as `minutes`."""
+    from yolo9000_jax import config
 
-    return get_config()
-
-
-def _steps(config: Any, workdir: Path, minutes: float) -> int:
-    """As many steps as the minutes allow on this machine; where the run has begun, as many as it set out with."""
-    from yolo9000_jax import config as configs
-    from yolo9000_jax.training.loop import seconds_per_step
-
-    if (workdir / "config.json").is_file():
-        return configs.read(workdir / "config.json").steps
-    logger.info(f"measuring the speed of this machine ({config.name})")
-    return max(20, round(60 * minutes / seconds_per_step(config)))
+    shares = {"minutes": 1 - PRETRAINING_SHARE, "pretraining.minutes": PRETRAINING_SHARE}
+    return config.load("demo", {key: repr(minutes * share) for key, share in shares.items()})
 
 
 def _add_train(verbs: Verbs) -> None:

@@ -87,7 +87,7 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
     network, tree = facts.network, facts.network.tree
     config, seen = configs.detection(), facts.pictures_seen
     if facts.run is not None:  # what else Darknet's cfg says is of the training
-        config = configs.complete(facts.run.phase.config)
+        config = configs.from_saved(facts.run.phase.config, FACTS)
         seen = step * config.batch_size
     ours, text = _describe(network, config, {} if tree is None else {"tree": target.with_suffix(".tree").name})
     plan = parse_cfg(text)

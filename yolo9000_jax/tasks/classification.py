@@ -35,8 +35,6 @@ class Classification(Task):
         facts: of the run that this carries on; None: they are settled now.
     """
 
-    metric = "top1"
-
     def __init__(self, config: Any, facts: Facts | None = None):
         check_sizes(config)
         self.config = config

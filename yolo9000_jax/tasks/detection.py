@@ -44,8 +44,6 @@ class Detection(Task):
         facts: of the run that this carries on, whose network and boxes a picture it keeps; None: they are settled now.
     """
 
-    metric = "voc_ap50"
-
     def __init__(self, config: Any, facts: Facts | None = None):
         check_sizes(config, STRIDES[config.model.architecture])
         self.config = config

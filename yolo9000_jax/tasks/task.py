@@ -1,7 +1,7 @@
 """What all tasks share."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -41,22 +41,15 @@ class Task:
     network: what the network is, settled from the config and the data, or as it was settled when the run began.
     model: its Flax module. max_boxes: boxes a picture in a batch. dataset, evaluation_set: opened and checked.
 
-    A subclass has `metric`, the name of the number that says which state is the best unless the config names another,
-    and the methods that raise NotImplementedError here.
+    A subclass has the methods that raise NotImplementedError here.
     """
 
-    metric: ClassVar[str]
     config: Any
     network: Network
     model: nn.Module
     dataset: Dataset
     evaluation_set: Dataset
     max_boxes: int = 0
-
-    @property
-    def best_by(self) -> str:
-        """The name of the number that says which state is the best."""
-        return self.config.evaluation.metric or self.metric
 
     @property
     def pictures(self) -> int:

@@ -117,7 +117,7 @@ class Ablation:
     def _read(self, cell: Cell) -> dict:
         try:
             result = json.loads(cell.result.read_text())
-            before = configs.complete(result["config"], str(cell.result))
+            before = configs.from_saved(result["config"], str(cell.result))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{cell.result}: is no result of an ablation; move the folder away") from error
         if changed := configs.difference(before, cell.config):
@@ -219,7 +219,7 @@ def judge(cell: Cell) -> dict:
         "parameters": numbers.parameters,
         "gflop": numbers.gflop,
         "training_s": training_seconds(cell.run),
-        "config": cell.config.to_dict(),
+        "config": configs.as_saved(cell.config),
     }
 
 

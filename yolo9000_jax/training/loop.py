@@ -74,6 +74,7 @@ def _train(
     config: Any, workdir: Path, stages: Path, stop: preemption.Stop, extend: str = "", wait: bool = False
 ) -> state.TrainState:
     config = configs.complete(config)
+    configs.check(config)
     parallel.check_batch_size(config.batch_size)
     lock: AbstractContextManager = claim(workdir, wait) if parallel.is_first() else nullcontext(lambda: None)
     with lock as still_ours:
@@ -116,7 +117,7 @@ class _Run:
     def __init__(self, task: Task, workdir: Path, stop: preemption.Stop, still_ours: Any):
         self.task, self.config, self.workdir = task, task.config, workdir
         self.stop, self.still_ours = stop, still_ours
-        self.checkpoints = Checkpoints(workdir, task.best_by) if parallel.is_first() else None
+        self.checkpoints = Checkpoints(workdir, configs.metric_of(task.config)) if parallel.is_first() else None
         self.optimizer, self.update = make_update(task)
         self.pending: list[Any] = []
         self.compiled = False

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.models.layers import is_kernel
 
 
 def learning_rate(options: Any, peak: float | None = None) -> Callable[[jax.Array, jax.Array], jax.Array]:
@@ -62,8 +63,3 @@ def optimizer(options: Any) -> optax.GradientTransformation:
         optax.add_decayed_weights(options.weight_decay, mask=is_kernel),
         optax.trace(options.momentum),
     )
-
-
-def is_kernel(params: Any) -> Any:
-    """Tree of flags: which parameters are kernels."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)

@@ -13,9 +13,6 @@ from yolo9000_jax.training import parallel
 from yolo9000_jax.workdir.checkpoints import latest_step
 from yolo9000_jax.workdir.facts import CONFIG, FACTS, Facts, Phase, Run, from_value, load_facts, save_facts, to_value
 
-SOURCES = {"data": "data.source", "evaluation": "evaluation.source", "classification": "classification.source"}
-
-
 @dataclass(frozen=True)
 class Standing:
     """What a run finds in its workdir.
@@ -72,8 +69,8 @@ def _look(workdir: Path) -> dict[str, Any] | None:
 
 def _compare(workdir: Path, phase: Phase, config: Any, extend: str) -> None:
     """Raises UserError unless the config is that of the phase, moved data apart."""
-    before = configs.complete(phase.config, str(workdir / FACTS))
-    changed = configs.difference(before, config, free=tuple(SOURCES.values()))
+    before = configs.from_saved(phase.config, str(workdir / FACTS))
+    changed = configs.difference(before, config, configs.SOURCES)
     if not changed:
         return
     what = "; ".join(changed[:3])
@@ -103,16 +100,16 @@ def settle(task: Task, standing: Standing, workdir: Path, start: int, steps: int
     parallel.check_same([prints, task.network.to_json()], "what is to be trained, or the data,")
     facts = standing.facts
     if facts is None:
-        phase = Phase("", 0, steps, task.config.to_dict())
-        facts = Facts(task.network, Run(task.max_boxes, task.best_by, prints, (phase,)))
+        phase = Phase("", 0, steps, configs.as_saved(task.config))
+        facts = Facts(task.network, Run(task.max_boxes, configs.metric_of(task.config), prints, (phase,)))
     elif changed := differences(facts.network, task.network):
         raise UserError(f"{workdir} holds another network ({'; '.join(changed[:3])}); choose another workdir")
     elif standing.phase is None:
         _check_data(task, facts, prints, workdir)
     else:
-        phase = Phase(standing.phase, start, steps, task.config.to_dict())
+        phase = Phase(standing.phase, start, steps, configs.as_saved(task.config))
         logger.info(f"{workdir}: extended as {phase.name}, by {steps} steps from step {start} on")
-        facts = Facts(task.network, Run(task.max_boxes, task.best_by, prints, (*_run_of(facts).phases, phase)))
+        facts = Facts(task.network, Run(task.max_boxes, configs.metric_of(task.config), prints, (*_run_of(facts).phases, phase)))
     if parallel.is_first():
         if standing.facts is None or standing.phase is not None:
             save_facts(facts, workdir)
@@ -131,7 +128,7 @@ def _check_data(task: Task, facts: Facts, prints: dict[str, str], workdir: Path)
     for key, known in _run_of(facts).data.items():
         if prints.get(key) != known:
             raise UserError(
-                f"{SOURCES[key]}: the pictures, labels or classes are no longer those that the run in {workdir} began "
+                f"{key}.source: the pictures, labels or classes are no longer those that the run in {workdir} began "
                 "with; put them back, or give --extend and a name to go on with the data as they are"
             )
 
