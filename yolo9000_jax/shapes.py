@@ -19,7 +19,7 @@ def check_shapes(function: str, **arguments: tuple[Any, str]) -> dict[str, int]:
         function: its name, for the message.
         arguments: by name, (array, shape). A shape lists its axes: a letter or word has the same length wherever it
             stands, a number is that length, "5+C" is 5 more than C, which is 1 at least, "4+" is 4 or more, and "..."
-            at the beginning stands for any axes.
+            at the beginning stands for any axes. An array that is None is left out.
 
     Returns:
         The length of each letter.
@@ -29,6 +29,8 @@ def check_shapes(function: str, **arguments: tuple[Any, str]) -> dict[str, int]:
     """
     lengths: dict[str, int] = {}
     for name, (array, wanted) in arguments.items():
+        if array is None:
+            continue
         shape, axes = _shape(function, name, array), wanted.split()
         known = dict(lengths)
         tail = shape

@@ -13,6 +13,7 @@ from yolo9000_jax.training import parallel
 from yolo9000_jax.workdir.checkpoints import latest_step
 from yolo9000_jax.workdir.facts import CONFIG, FACTS, Facts, Phase, Run, from_value, load_facts, save_facts, to_value
 
+
 @dataclass(frozen=True)
 class Standing:
     """What a run finds in its workdir.
@@ -109,7 +110,9 @@ def settle(task: Task, standing: Standing, workdir: Path, start: int, steps: int
     else:
         phase = Phase(standing.phase, start, steps, configs.as_saved(task.config))
         logger.info(f"{workdir}: extended as {phase.name}, by {steps} steps from step {start} on")
-        facts = Facts(task.network, Run(task.max_boxes, configs.metric_of(task.config), prints, (*_run_of(facts).phases, phase)))
+        facts = Facts(
+            task.network, Run(task.max_boxes, configs.metric_of(task.config), prints, (*_run_of(facts).phases, phase))
+        )
     if parallel.is_first():
         if standing.facts is None or standing.phase is not None:
             save_facts(facts, workdir)
