@@ -1,4 +1,4 @@
-"""Made-up backgrounds for rendered pictures, and the noise of a sensor; see emoji.py."""
+"""Synthetic backgrounds for rendered pictures, and the noise of a sensor; see emoji.py."""
 
 import colorsys
 import functools

@@ -37,8 +37,8 @@ def left_out(dataset: Dataset, max_boxes: int, include_difficult: bool = True) -
     if boxes:
         looked_at = f"the first {len(truth)}" if len(truth) < len(dataset) else f"{len(truth)}"
         logger.warning(
-            f"{dataset.spec} {dataset.split}: {boxes} boxes, in {pictures_cut} of {looked_at} pictures, are more than "
-            f"data.max_boxes={max_boxes} takes and are left out; the fullest picture has {used.max()}"
+            f"{dataset.spec} {dataset.split}: data.max_boxes={max_boxes} leaves {boxes} boxes out of training, in "
+            f"{pictures_cut} of {looked_at} pictures; the fullest has {used.max()}, and 0 keeps them all"
         )
     return boxes, pictures_cut
 

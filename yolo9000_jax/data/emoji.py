@@ -1,4 +1,4 @@
-"""The embedded data set: colour emoji scattered over made-up backgrounds, with exact boxes. Nothing to download.
+"""The embedded data set: colour emoji scattered over synthetic backgrounds, with exact boxes. Nothing to download.
 
 Every picture is a pure function of (seed, split, index): a `Scene`, the plan, says what lies where and costs little;
 `render` paints it when a record is read. 98 classes under 19 coarse ones (`emoji_classes.tsv`), all WordNet nouns, so

@@ -59,20 +59,20 @@ def joint_batches(
     share = detection_share(len(detection), len(classification), config.classification.ratio)
     boxed, labelled = boxed_reader(detection, config), labelled_reader(classification, config)
 
-    def read(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        before, after = _detection_pictures(place, share), _detection_pictures(place + 1, share)
+    def read(counter: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        before, after = _detection_pictures(counter, share), _detection_pictures(counter + 1, share)
 
         def with_label() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-            image, label = labelled(place - before)
+            image, label = labelled(counter - before)
             return image, tf.zeros((0, 4)), tf.zeros((0,), tf.int32), label
 
         return tf.cond(after > before, lambda: (*boxed(before), NO_LABEL), with_label)
 
-    def example(place: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
-        image, boxes_xyxy, labels, image_label = read(place)
+    def example(counter: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
+        image, boxes_xyxy, labels, image_label = read(counter)
         image = tf.ensure_shape(image, [None, None, 3])
         boxes_xyxy, labels = tf.ensure_shape(boxes_xyxy, [None, 4]), tf.ensure_shape(labels, [None])
-        batch = detection_example(image, boxes_xyxy, labels, place, size, config, max_boxes)
+        batch = detection_example(image, boxes_xyxy, labels, counter, size, config, max_boxes)
         return batch | {"image_labels": image_label}
 
     return batches_of(example, config, start_step, stop_step, process_index, process_count)
@@ -84,14 +84,14 @@ def joint_records(
     """The data set and the index in it of each picture in the batch of `step`."""
     share = detection_share(len(detection), len(classification), config.classification.ratio)
     found = []
-    for place in range(step * config.batch_size, (step + 1) * config.batch_size):
-        before = _detection_pictures(place, share)
-        boxed = _detection_pictures(place + 1, share) > before
-        dataset, own = (detection, before) if boxed else (classification, place - before)
+    for counter in range(step * config.batch_size, (step + 1) * config.batch_size):
+        before = _detection_pictures(counter, share)
+        boxed = _detection_pictures(counter + 1, share) > before
+        dataset, own = (detection, before) if boxed else (classification, counter - before)
         found += [(dataset, index) for index in records_at(dataset, config.seed, [own])]
     return found
 
 
-def _detection_pictures(place: int | tf.Tensor, share: Fraction) -> int | tf.Tensor:
-    """How many of the pictures at the places before `place` are from the detection set."""
-    return place * share.numerator // share.denominator
+def _detection_pictures(counter: int | tf.Tensor, share: Fraction) -> int | tf.Tensor:
+    """How many of the examples before this one are from the detection set."""
+    return counter * share.numerator // share.denominator

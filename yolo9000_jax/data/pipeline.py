@@ -1,4 +1,7 @@
-"""The training input: batches as a pure function of (seed, step)."""
+"""The training input: batches as a pure function of (seed, step).
+
+The examples of a run are counted from 0, over all steps and epochs: that is the `counter` of an example.
+"""
 
 import os
 
@@ -45,7 +48,7 @@ def detection_batches(
     """Yields the batch of each step from `start_step` to before `stop_step`, always the same for the same (seed, step).
 
     Every epoch is a permutation of the records seeded by (seed, epoch); all random numbers of an example are seeded by
-    (seed, its place in the run). A process reads only its own share of each batch.
+    (seed, its counter). A process reads only its own share of each batch.
 
     Yields dicts of arrays, b = batch_size / process_count, T = max_boxes, S the step's size:
         images uint8 [b, S, S, 3]; colour float32 [b, 3] for `colour.distort`; boxes_cxcywh float32 [b, T, 4] fractions
@@ -53,8 +56,8 @@ def detection_batches(
     """
     read = boxed_reader(dataset, config)
 
-    def example(place: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
-        return detection_example(*read(place), place, size, config, max_boxes)
+    def example(counter: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
+        return detection_example(*read(counter), counter, size, config, max_boxes)
 
     return batches_of(example, config, start_step, stop_step, process_index, process_count)
 
@@ -70,9 +73,9 @@ def classification_batches(
     """As `detection_batches`, of pictures with one label each: images, colour, and labels int32 [b]."""
     read = labelled_reader(dataset, config)
 
-    def example(place: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
-        image, label = read(place)
-        uniform = _draws(config, place)
+    def example(counter: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
+        image, label = read(counter)
+        uniform = _draws(config, counter)
         if config.augment.geometry == "rotate_crop":
             cropped = augment.rotate_crop(image, uniform, config.augment, size)
         else:
@@ -90,7 +93,7 @@ def batches_of(
     process_index: int,
     process_count: int,
 ) -> Iterator[Batch]:
-    """Batches of `example(place, size)`, a dict of tensors for each place of the run, counted from 0."""
+    """Batches of `example(counter, size)`, a dict of the tensors of one example at this input size."""
     share = config.batch_size // process_count
     first = process_index * share
     sizes = tf.constant(config.multi_scale or (config.image_size,), tf.int32)
@@ -100,8 +103,8 @@ def batches_of(
         draw = tf.random.stateless_uniform(
             [], tf.stack([seed, -1 - step // config.multi_scale_every]), maxval=len(sizes), dtype=tf.int32
         )
-        places = step * config.batch_size + tf.range(first, first + share, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices((places, tf.repeat(sizes[draw], share)))
+        counters = step * config.batch_size + tf.range(first, first + share, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices((counters, tf.repeat(sizes[draw], share)))
 
     batches = (
         tf.data.Dataset.range(start_step, stop_step)
@@ -121,13 +124,13 @@ def detection_example(
     image: tf.Tensor,
     boxes_xyxy: tf.Tensor,
     labels: tf.Tensor,
-    place: tf.Tensor,
+    counter: tf.Tensor,
     size: tf.Tensor,
     config: ConfigDict,
     max_boxes: int,
 ) -> dict[str, tf.Tensor]:
     """One picture as the network sees it: the entries of `detection_batches`, without the batch's axis."""
-    uniform = _draws(config, place)
+    uniform = _draws(config, counter)
     window = _window(image, uniform, config)
     boxes, keep = augment.move_boxes(boxes_xyxy, window)
     boxes, labels = tf.boolean_mask(boxes, keep)[:max_boxes], tf.boolean_mask(labels, keep)[:max_boxes]
@@ -142,9 +145,9 @@ def detection_example(
     }
 
 
-def _draws(config: ConfigDict, place: tf.Tensor) -> tf.Tensor:
+def _draws(config: ConfigDict, counter: tf.Tensor) -> tf.Tensor:
     seed = tf.constant(config.seed, tf.int64)
-    return tf.random.stateless_uniform([augment.DRAWS], tf.stack([seed, place]))
+    return tf.random.stateless_uniform([augment.DRAWS], tf.stack([seed, counter]))
 
 
 def _window(image: tf.Tensor, uniform: tf.Tensor, config: ConfigDict) -> tf.Tensor:
@@ -153,7 +156,7 @@ def _window(image: tf.Tensor, uniform: tf.Tensor, config: ConfigDict) -> tf.Tens
 
 
 def boxed_reader(dataset: Dataset, config: ConfigDict) -> Load:
-    """place (int64) -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N])."""
+    """counter (int64) -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N])."""
     difficult = config.data.include_difficult
 
     def annotations(record: Record) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +168,7 @@ def boxed_reader(dataset: Dataset, config: ConfigDict) -> Load:
 
 
 def labelled_reader(dataset: Dataset, config: ConfigDict) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """place (int64) -> (image uint8 [H, W, 3], label int32), of a data set whose pictures have one label each."""
+    """counter (int64) -> (image uint8 [H, W, 3], label int32), of a data set whose pictures have one label each."""
 
     def annotations(record: Record) -> tuple[np.ndarray, np.ndarray]:
         if len(record.labels) != 1:
@@ -174,8 +177,8 @@ def labelled_reader(dataset: Dataset, config: ConfigDict) -> Callable[[tf.Tensor
 
     load = _reader(dataset, config.seed, annotations)
 
-    def read(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, _, labels = load(place)
+    def read(counter: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, _, labels = load(counter)
         return image, labels[0]
 
     return read
@@ -183,7 +186,7 @@ def labelled_reader(dataset: Dataset, config: ConfigDict) -> Callable[[tf.Tensor
 
 def _reader(dataset: Dataset, seed: int, annotations: Annotations) -> Load:
     load = (_from_records if dataset.lazy else _from_files)(dataset, annotations)
-    return lambda place: load(_record_at(place, tf.constant(seed, tf.int64), len(dataset)))
+    return lambda counter: load(_record_at(counter, tf.constant(seed, tf.int64), len(dataset)))
 
 
 def batch_records(dataset: Dataset, config: ConfigDict, step: int) -> list[int]:
@@ -191,15 +194,15 @@ def batch_records(dataset: Dataset, config: ConfigDict, step: int) -> list[int]:
     return records_at(dataset, config.seed, range(step * config.batch_size, (step + 1) * config.batch_size))
 
 
-def records_at(dataset: Dataset, seed: int, places: Iterable[int]) -> list[int]:
-    """Indexes of the records at these places of the run."""
+def records_at(dataset: Dataset, seed: int, counters: Iterable[int]) -> list[int]:
+    """Indexes of the records of these examples."""
     as_tensor, count = tf.constant(seed, tf.int64), len(dataset)
-    return [int(_record_at(tf.constant(place, tf.int64), as_tensor, count)) for place in places]
+    return [int(_record_at(tf.constant(counter, tf.int64), as_tensor, count)) for counter in counters]
 
 
-def _record_at(place: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:
-    """Index of the record (int64) at this place of the run: each epoch is a permutation of the `count` records."""
-    epoch, position = place // count, place % count
+def _record_at(counter: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:
+    """Index (int64) of the record of this example: each epoch is a permutation of the `count` records."""
+    epoch, position = counter // count, counter % count
     return tf.random.experimental.index_shuffle(position, tf.stack([seed, epoch]), tf.constant(count - 1, tf.int64))
 
 
@@ -230,16 +233,16 @@ def _from_records(dataset: Dataset, annotations: Annotations) -> Load:
     small = dataset.rendered and _size(dataset) <= CACHE_BYTES
 
     def fetch(index: np.ndarray) -> tuple[bytes, np.ndarray, np.ndarray, np.ndarray]:
-        place = int(index)
-        if place in kept:
-            return b"", *kept[place]
-        record = dataset[place]
+        number = int(index)
+        if number in kept:
+            return b"", *kept[number]
+        record = dataset[number]
         boxes, labels = annotations(record)
         if record.encoded is not None:
             return record.encoded(), NO_PIXELS, boxes, labels
         image = record.read()
         if small:
-            kept[place] = image, boxes, labels
+            kept[number] = image, boxes, labels
         return b"", image, boxes, labels
 
     def load(index: tf.Tensor) -> Example:

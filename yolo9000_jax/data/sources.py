@@ -34,7 +34,7 @@ def _open_emoji(location: str, split: Split, classes: tuple[str, ...] | None) ->
 
     dataset = open_variant(location, split.name, classes)
     # A slice is of the pictures in their own order: they are random already.
-    return dataset.take(split.places(len(dataset))) if split.is_slice else dataset
+    return dataset.take(split.indexes(len(dataset))) if split.is_slice else dataset
 
 
 def _open_tfds(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:

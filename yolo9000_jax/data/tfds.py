@@ -262,8 +262,8 @@ class _Records(Indexed[Record]):
         return len(self._source)
 
     def __getitem__(self, index: int) -> Record:
-        place = range(len(self))[index]
-        example, name = self._example(place)
+        index = range(len(self))[index]
+        example, name = self._example(index)
         header = reading.inspect_bytes(example["image"], f"the picture of {name}")
         size = header.width, header.height
         if "objects" in self._features:
@@ -274,14 +274,14 @@ class _Records(Indexed[Record]):
         if (labels < 0).any():
             raise UserError(f"{name} has no label: choose a split that has them")
         labels = self._ids[labels].astype(np.int32)
-        picture, encoded = partial(self._picture, place), partial(self._encoded, place)
+        picture, encoded = partial(self._picture, index), partial(self._encoded, index)
         return Record(name, None, *size, boxes, labels, difficult, picture, encoded)
 
-    def _example(self, place: int) -> tuple[dict[str, Any], str]:
+    def _example(self, index: int) -> tuple[dict[str, Any], str]:
         """The features of an example, its picture still encoded, and what messages call it."""
-        name = f"{self._name} {place}"
+        name = f"{self._name} {index}"
         try:
-            example = self._features.deserialize_example_np(self._source[place], decoders=self._decoders)
+            example = self._features.deserialize_example_np(self._source[index], decoders=self._decoders)
         except UserError:
             raise
         except Exception as error:  # a broken file: array_record, protobuf and NumPy each raise their own
@@ -305,11 +305,11 @@ class _Records(Indexed[Record]):
         boxes, kept = clean_boxes(boxes, width, height, annotation, Notes())
         return boxes.astype(np.float32), labels[kept], np.array(difficult, bool)[kept]
 
-    def _encoded(self, place: int) -> bytes:
-        return self._example(place)[0]["image"]
+    def _encoded(self, index: int) -> bytes:
+        return self._example(index)[0]["image"]
 
-    def _picture(self, place: int) -> np.ndarray:
-        example, name = self._example(place)
+    def _picture(self, index: int) -> np.ndarray:
+        example, name = self._example(index)
         return reading.decode(example["image"], f"the picture of {name}")
 
 

@@ -1,4 +1,4 @@
-"""The one place that reads pictures: a cheap look at the header, and the full decode, of files and of bytes at hand.
+"""The one place that reads pictures, from files or from bytes: a cheap look at the header, and the full decode.
 
 The pixels are those that are stored. The orientation in EXIF data is *not* applied: VOC, COCO and YOLO label files are
 taken to state sizes and boxes in the pixels as they are stored, and TensorFlow's and Darknet's decoders ignore it too.
@@ -77,7 +77,7 @@ def inspect(path: str | Path) -> Header:
 
 
 def inspect_bytes(data: bytes, name: str) -> Header:
-    """The header of a picture file whose bytes are at hand; whether it has an end is not looked at.
+    """As `inspect`, of the bytes of a picture file; whether they have an end is not looked at.
 
     Raises:
         UserError: it is not a picture, or is larger than Pillow's limit.

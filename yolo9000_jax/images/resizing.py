@@ -17,7 +17,7 @@ TRAINING_GREY = 127  # of 255: what training paints where there is no picture
 Way = Literal["letterbox", "stretch", "crop"]
 Sampling = Literal["darknet", "half_pixel"]
 WAYS, SAMPLINGS = get_args(Way), get_args(Sampling)
-Pair = np.ndarray | tuple[np.ndarray, np.ndarray]
+_Pair = np.ndarray | tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def _neighbours(length: int, inner: float, corner: float, count: int) -> tuple[n
     return np.clip([first, first + 1], 0, length + 1), np.stack([floor + 1 - position, position - floor])
 
 
-def _mix(image: np.ndarray, places: Pair, shares: Pair, axis: int) -> np.ndarray:
+def _mix(image: np.ndarray, places: _Pair, shares: _Pair, axis: int) -> np.ndarray:
     """Along one axis, the pixels at places[0] times shares[0] plus those at places[1] times shares[1]: float32."""
     channels = image.shape[2]
     mixed, other = (_to_float(np.take(image, place, axis)) for place in places)

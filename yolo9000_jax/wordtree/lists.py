@@ -1,4 +1,4 @@
-"""Lists of labels: files, the classes of data sets, or names at hand."""
+"""Lists of labels: out of files, data sets or Python."""
 
 import re
 from collections.abc import Sequence
@@ -37,9 +37,9 @@ def read_label_list(path: str | Path) -> LabelList:
     """The labels of a file.
 
     Args:
-        path: a text file of one label a line: "dog", "n02084071", or both, parted by a tab, a blank or "="; where there
-            are more columns, the first synset and the first other column that is no number. Blank lines, a line of
-            column titles, and what follows a "#" are left out.
+        path: a text file of one label a line: "dog", "n02084071", or both, separated by a tab, a blank or "="; where
+            there are more columns, the first synset and the first other column that is no number. Blank lines, a line
+            of column titles, and what follows a "#" are left out.
 
     Raises:
         UserError: the file cannot be read, has no label, or a line is no label.
@@ -61,7 +61,7 @@ def read_label_list(path: str | Path) -> LabelList:
 
 
 def label_list(labels: Sequence[str | Label], source: str = "labels") -> LabelList:
-    """A list of labels that are at hand, each written as in a file.
+    """A list of the labels given, each written as in a file.
 
     Raises:
         UserError: there is none, or one is no label.
