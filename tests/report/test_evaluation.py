@@ -132,3 +132,10 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file/report: cannot make this folder"):
         reports.write_report(tmp_path / "file/report", of_detector())
+
+
+def test_a_picture_that_cannot_be_written(tmp_path):
+    (tmp_path / "detections.png").mkdir()
+    with pytest.raises(UserError, match="detections.png: cannot write the picture"):
+        reports.write_report(tmp_path, of_detector())
+    assert not (tmp_path / "metrics.json").exists()

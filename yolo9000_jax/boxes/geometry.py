@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Array = np.ndarray | jax.Array
+from yolo9000_jax.shapes import Array
+
 AnyArray = TypeVar("AnyArray", bound=Array)
 
 

@@ -37,7 +37,7 @@ def evaluate(
 
     All others are for detectors:
         score_threshold, nms_threshold: of the detector; Darknet evaluates with .005 and .45.
-        hierarchical_threshold: with a tree, how sure the names in the examples and in "naming" must be.
+        hierarchical_threshold: with a tree, how sure a name must be in the examples and in "naming".
         seen: names or synsets of the classes whose boxes the detector was trained on; others than the data set's do no
             harm. With it the metrics tell those classes from the rest, as the paper does (19.7 and 16.0).
         groups: with a tree, names or synsets of the nodes below which "naming" compares names. None: the data set's

@@ -186,8 +186,10 @@ def _timed_call(
     """A function that detects in one batch and waits for the result; it has been called once, so it is compiled."""
     width, height = detector.size_wh
     try:
-        inputs = np.random.default_rng(0).random((batch_size, height, width, 3), np.float32)
-        if pictures is not None:
+        inputs = np.zeros((batch_size, height, width, 3), np.float32)
+        if pictures is None:
+            inputs = np.random.default_rng(0).random(inputs.shape, np.float32)
+        else:
             inputs[: len(pictures)] = detector.to_inputs(pictures)
         program, on_device = detector.program(**options), jax.device_put(inputs)
 

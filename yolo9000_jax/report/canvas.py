@@ -56,7 +56,7 @@ class Canvas:
             self.draw.rectangle((max(x1 - thin + 1, x0), y, x1, end), fill=WHITE)
 
     def label(self, labelled: Sequence[tuple[Box, str, Color]]) -> None:
-        """Puts the captions' tabs, (frame, caption, color) each, the first where it likes best.
+        """Writes captions on tabs, (frame, caption, color) each; the earlier ones choose their places first.
 
         Where they would hide the picture, only the first line of each is written, in small letters.
         """

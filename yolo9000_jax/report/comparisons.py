@@ -93,25 +93,25 @@ def plot_accuracy_speed(
     """
     if not curves or not all(curves.values()):
         raise UserError("no speeds to draw: give at least one size")
-    judged = all(point[4] is not None for points in curves.values() for point in points)
+    with_accuracy = all(point[4] is not None for points in curves.values() for point in points)
     figure, (axes,) = new_figure(7.2, 5)
     for (name, points), color in zip(curves.items(), cycle(COLORS), strict=False):
         sizes, speeds, slowest, fastest, ap = (np.array(column, float) for column in zip(*points, strict=True))
         spread = np.abs(np.stack([slowest, fastest]) - speeds)
         style = {"color": color, "linewidth": 2, "marker": "o", "markersize": 6, "label": plain(name)}
         style |= {"elinewidth": 1, "capsize": 3}
-        if judged:
+        if with_accuracy:
             axes.errorbar(speeds, 100 * ap, xerr=spread, **style)
             _label_sizes(axes, sizes, speeds, 100 * ap, color)
         else:
             axes.errorbar(sizes, speeds, yerr=spread, **style)
             axes.set_xticks(sizes)
-    for name, points in cited.items() if judged else ():
+    for name, points in cited.items() if with_accuracy else ():
         sizes, speeds, ap = (np.array(column, float) for column in zip(*points, strict=True))
         style = {"color": GREY, "linewidth": 1.4, "linestyle": "--", "marker": "s", "markersize": 5}
         axes.plot(speeds, 100 * ap, label=plain(name), **style)
         _label_sizes(axes, sizes, speeds, 100 * ap, GREY)
-    if judged:
+    if with_accuracy:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(short_number))

@@ -3,6 +3,7 @@
 import colorsys
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -23,15 +24,15 @@ OUTCOME_PREFIXES = {TRUE_POSITIVE: "", FALSE_POSITIVE: "wrong: ", IGNORED: "diff
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
-def class_color(class_id: int) -> Color:
+def class_color(label: int) -> Color:
     """The RGB colour of a class: always the same, and far from its neighbours'.
 
     The hue turns by the golden ratio, which never comes back; lightness and saturation change in between.
     """
-    class_id = int(class_id)
-    hue = (0.58 + class_id * GOLDEN_RATIO) % 1
-    lightness = (0.47, 0.42, 0.62)[class_id % 3]
-    saturation = (0.85, 0.95, 0.6)[class_id // 3 % 3]
+    label = int(label)
+    hue = (0.58 + label * GOLDEN_RATIO) % 1
+    lightness = (0.47, 0.42, 0.62)[label % 3]
+    saturation = (0.85, 0.95, 0.6)[label // 3 % 3]
     return _rgb([255 * channel for channel in colorsys.hls_to_rgb(hue, lightness, saturation)])
 
 
@@ -80,7 +81,7 @@ def draw_against_truth(
     class_names: Sequence[str],
     iou_threshold: float = 0.5,
 ) -> np.ndarray:
-    """The picture with detections judged: green is right, orange is wrong, grey lies on a truth marked difficult.
+    """The picture with detections in green where they are right, orange where wrong, grey on a truth marked difficult.
 
     The truth is dashed; what no detection found is named too, on a black tab. Right and wrong are the evaluation's: the
     right class, enough overlap, and the first to find its truth.
@@ -157,6 +158,14 @@ def contact_sheet(
                 draw.text((middle, y + height + gap // 2), text, font=font, fill=INK, anchor="ma")
         y += height + below + gap
     return np.asarray(sheet)
+
+
+def save_picture(image_uint8: np.ndarray, path: Path) -> None:
+    """Writes a picture [H, W, 3]; the path's ending chooses the format. Raises UserError where that cannot be done."""
+    try:
+        Image.fromarray(image_uint8).save(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot write the picture ({error}); choose another place") from error
 
 
 def _fit(image: np.ndarray, tile: int) -> Image.Image:

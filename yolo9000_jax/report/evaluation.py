@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.result import Evaluation, Example
 from yolo9000_jax.evaluation.voc import ImageDetections
 from yolo9000_jax.files import write_whole
-from yolo9000_jax.report.draw import contact_sheet, draw_against_truth
+from yolo9000_jax.report.draw import contact_sheet, draw_against_truth, save_picture
 from yolo9000_jax.report.plots import plot_confusion, plot_precision_recall
 from yolo9000_jax.report.table import Table
 
@@ -27,7 +26,7 @@ def write_report(folder: Path, evaluation: Evaluation, step: int | None = None) 
     """Writes the report of an evaluation; metrics.json comes last, so where it is, all of it is there.
 
     Of a detector there are precision_recall.png, if the data set has truths at all, and detections.png: with a tree
-    what the detector says going down it, else its detections judged against the truth. With "naming" in the metrics
+    what the detector says going down it, else its detections beside the truth. With "naming" in the metrics
     there is a confusion_NAME.png for each of its groups. Of a classifier there is classes.md, the classes with the
     worst first, and with a tree stopping.md, how far down it may go.
 
@@ -54,7 +53,8 @@ def write_report(folder: Path, evaluation: Evaluation, step: int | None = None) 
         name = re.sub(r"[\s/]", "_", group["name"])
         plot_confusion(group["matrix"], group["rows"], group["columns"], folder / f"confusion_{name}.png")
     if evaluation.examples:
-        Image.fromarray(draw_examples(evaluation.examples, evaluation.class_names)).save(folder / "detections.png")
+        sheet = draw_examples(evaluation.examples, evaluation.class_names)
+        save_picture(sheet, folder / "detections.png")
     content = metrics if step is None else metrics | {"step": step}
     write_whole(folder / "metrics.json", json.dumps(content, indent=2) + "\n")
 
@@ -85,12 +85,15 @@ def classes_table(metrics: dict[str, Any]) -> Table:
 
 
 def stopping_table(metrics: dict[str, Any]) -> Table:
-    """How often a classifier with a tree is right, and how far down it gets, for each least probability, in percent."""
+    """How often a classifier with a tree is right, and how far down it gets, for each threshold, in percent."""
     rows = [
         [threshold, _percent(numbers["correct"]), _percent(numbers["depth"])]
         for threshold, numbers in metrics["stopping"].items()
     ]
-    note = "Going down the tree while the node is at least that probable; depth is the way to the class that is done."
+    note = (
+        "The classifier goes down the tree while the next node is more probable than this. Correct: it stops at the "
+        "class or above it. Depth: the part of the way to the class that it then has gone."
+    )
     return Table(["probability", "correct (%)", "depth (%)"], rows, "Stopping on the way down the tree", note)
 
 

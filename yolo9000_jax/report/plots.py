@@ -149,12 +149,12 @@ def plot_precision_recall(result: VocResult, class_names: Sequence[str], output:
 def plot_confusion(
     matrix: Sequence[Sequence[int]], rows: Sequence[str], columns: Sequence[str], output: str | PathLike
 ) -> None:
-    """Draws a confusion matrix: how many of each true class got which name, shaded by the share of its row.
+    """Draws a confusion matrix: how many objects of each true class got which name, shaded by the share of its row.
 
     Args:
         matrix: counts [R, C].
         rows: names of the R true classes.
-        columns: names of the C answers; the first R are those of the rows, so that the diagonal is right.
+        columns: names of the C columns; the first R are those of the rows, so that the diagonal is right.
         output: the picture to write; its ending chooses the format.
     Raises:
         UserError: the matrix is empty; the picture cannot be written.
@@ -177,7 +177,7 @@ def plot_confusion(
     )
     axes.axvline(len(rows) - 0.5, color=GREY, linewidth=1)
     axes.grid(False)
-    name_axes(axes, "How truths are named", "answer", "truth (how many)")
+    name_axes(axes, "What the objects of each name are called", "name given", "true name (objects)")
     save(figure, output)
 
 
