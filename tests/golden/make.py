@@ -1,16 +1,18 @@
 """Make the golden files that need Darknet's program and a picture: nets, training steps, operations on pictures.
 
-    apt install darknet gcc; python tests/golden/make.py
+    apt install darknet gcc; python tests/golden/make.py [--output FOLDER]
 
 The numbers come from the library in Debian's package `darknet` (libdarknet.so, the same code as its program), called
 through darknet.c. The picture is drawn here, the weights are made by make_weights.py. The other golden files stay as
 they are; README.md says where each comes from.
 """
 
+import argparse
 import ctypes
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -133,7 +135,7 @@ def make_net(library: Library, folder: Path, name: str, threshold: float | None,
     np.savez_compressed(source, u8=pixels)
     outputs = net.predict(pixels.astype(np.float32) / np.float32(255))
     last = len(layers) - 1 - runs
-    data = _describe(outputs) | {"final": outputs[last], "final_raw": outputs[last - 1]}
+    data = _describe(outputs[: last + 1]) | {"final": outputs[last], "final_raw": outputs[last - 1]}
     entry = {
         "cfg": cfg.name,
         "seed": SEED,
@@ -174,26 +176,29 @@ def _describe(outputs: list[np.ndarray]) -> dict[str, np.ndarray]:
 
 def make_training(library: Library, folder: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Two steps on one batch: writes train/NAME_*; returns its entry of train.json."""
-    cfg, start = Path("cfg") / f"train_{name}.cfg", folder / "start.weights"
+    stem, on_cpu = name.removesuffix("_bn_cpu"), options["bn_mode"] == "cpu"
+    cfg, start = Path("cfg") / f"train_{stem}.cfg", folder / "start.weights"
     make_weights(cfg, start, options["weights_seed"])
     net = Net(library, cfg, start, options["seen_before_first_step"])
     pixels = np.stack([draw(options["side"], options["side"], turn) for turn in range(options["batch"])])
-    truth = options.pop("truth")
-    np.savez_compressed(f"train/{name}_input.npz", u8=pixels, truth=truth)
+    truth = options["truth"]
+    np.savez_compressed(f"train/{stem}_input.npz", u8=pixels, truth=truth)
     pictures, steps, seen = pixels.astype(np.float32) / np.float32(255), [], options["seen_before_first_step"]
     for number in range(2):
         cost = net("network_step", _pointer(pictures), _pointer(truth))
         seen += options["batch"]
         updates = net.parameters(update=True)
-        if number == 0:
+        if number == 0 and not on_cpu:  # whose batch norm has no exact gradients
             stored = {f"d{kind}{i}": a for i, arrays in updates.items() for kind, a in zip("wbs", arrays, strict=True)}
             np.savez_compressed(f"train/{name}_grads.npz", **{k: v for k, v in stored.items() if v is not None})
         norms = {i: [None if a is None else _norm(a) for a in arrays] for i, arrays in updates.items()}
         rate = net("network_rate")
         steps.append({"seen": seen, "cost": cost, "learning_rate": rate, "update_norms_before_update": norms})
         net("network_update")
-    net("save_weights", f"train/{name}_after2.weights".encode())
-    return {"cfg": cfg.name, "steps": steps, **options}
+    if not on_cpu:
+        net("save_weights", f"train/{name}_after2.weights".encode())
+    kept = {key: value for key, value in options.items() if key != "truth"}
+    return {"cfg": cfg.name, "steps": steps, **kept}
 
 
 def _norm(array: np.ndarray) -> float:
@@ -226,15 +231,21 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    os.chdir(HERE)  # where the cfgs find data/
-    for name in ("cfg", "train", "image"):
-        Path(name).mkdir(exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=HERE, help="a folder for the files, in place of this one")
+    output = parser.parse_args().output
+    for name in ("cfg", "data", "image", "train"):
+        (output / name).mkdir(exist_ok=True, parents=True)
+    for path in HERE.glob("data/*"):
+        if output != HERE:
+            shutil.copy(path, output / "data")
+    misc = json.loads((HERE / "misc.json").read_text())
+    os.chdir(output)  # where the cfgs find data/
     for pattern in ("cfg/*.cfg", "train/*", "net_*.npz", "input_*.npz"):
-        for path in HERE.glob(pattern):
+        for path in Path().glob(pattern):
             path.unlink()
     for name, text in CFGS.items():
         Path(f"cfg/{name}.cfg").write_text(text)
-    misc = json.loads(Path("misc.json").read_text())
     with tempfile.TemporaryDirectory() as place:
         library, folder = Library(Path(place)), Path(place)
         nets = {name: make_net(library, folder, name, *options) for name, options in NETS.items()}

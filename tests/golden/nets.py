@@ -53,7 +53,7 @@ YOLO_V1 = {
     "yolov1-tiny-s16": {"trunk": "tiny", "head": "direct", "dropout": 0.0},
 }
 STEPS = {"learning_rate": 0.01, "momentum": 0.9, "decay": 0.0005}
-SMALL = {"architecture": "yolo_v1", "trunk": "tiny", "head": "local", "hidden": 4, "dropout": 0.0, "batch_norm": False}
+SMALL = {"architecture": "yolo_v1", "trunk": "tiny", "head": "local", "hidden": 4, "dropout": 0.0}
 
 CFGS = {
     "yolov2-voc-s16": _ours(YOLO_V2, _net(96, 96), "region", VOC),
@@ -70,12 +70,15 @@ CFGS = {
     "darknet19-s16": _ours(Native("classification", 50, THIN), _net(96, 96), "softmax"),
     "darknet9000-s16-t33": _ours(Native("classification", 33, THIN), _net(96, 96), "softmax", T33),
     "extraction-s16": _ours(Native("classification", 50, THIN, trunk="extraction"), _net(96, 96), "softmax"),
-    "train_detector": _ours(
-        Native("detection", V1_OUTPUTS, 1 / 64, **SMALL),
-        _net(128, 128, **STEPS, policy="steps", steps="300,301", scales=".5,.1") | {"batch": 2},
-        "detection",
-        V1,
-    ),
+    **{
+        f"train_{name}": _ours(
+            Native("detection", V1_OUTPUTS, 1 / 64, **SMALL, batch_norm=norm),
+            _net(128, 128, **STEPS, policy="steps", steps="300,301", scales=".5,.1") | {"batch": 2},
+            "detection",
+            V1,
+        )
+        for name, norm in (("detector", False), ("normed", True))
+    },
     "train_classifier": _ours(
         Native("classification", 10, 1 / 64, batch_norm=False),
         _net(64, 64, **STEPS, policy="poly", power=4, max_batches=1000) | {"batch": 3},
@@ -109,22 +112,24 @@ def _cells(*pictures: list[tuple[int, ...]]) -> np.ndarray:
     return truth
 
 
+DETECTOR = {
+    "weights_seed": 11,
+    "batch": 2,
+    "side": 128,
+    "bn_mode": "none",
+    "tolerance": 3e-5,  # float32
+    "seen_before_first_step": 598,
+    "truth": _cells([(0, 0, 75, 35, 34, 60), (5, 1, 10, 10, 40, 50)], [(1, 2, 28, 60, 35, 35)]),
+}
 TRAININGS = {
-    "detector": {
-        "weights_seed": 11,
-        "batch": 2,
-        "side": 128,
-        "bn_mode": "none",
-        "tolerance": 3e-5,  # float32
-        "seen_before_first_step": 598,
-        "truth": _cells([(0, 0, 75, 35, 34, 60), (5, 1, 10, 10, 40, 50)], [(1, 2, 28, 60, 35, 35)]),
-    },
+    "detector": DETECTOR,
+    "normed_bn_cpu": DETECTOR | {"bn_mode": "cpu"},
     "classifier": {
         "weights_seed": 11,
         "batch": 3,
         "side": 64,
         "bn_mode": "none",
-        "tolerance": 3e-5,  # float32
+        "tolerance": 3e-5,
         "seen_before_first_step": 300,
         "truth": np.eye(10, dtype=np.float32)[[2, 7, 2]],
     },
