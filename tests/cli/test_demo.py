@@ -16,8 +16,8 @@ NARROW = {"model.width": "0.0625", "image_size": "64", "batch_size": "4", "evalu
 def tiny(monkeypatch):
     """The demo's config, narrow and small, in both stages."""
     values = NARROW | {f"pretraining.{key}": value for key, value in NARROW.items()} | {"log_every": "5"}
-    config = configs.override(configs.complete(demo.get_config()), values)
-    monkeypatch.setattr(demo, "get_config", lambda: config.copy_and_resolve_references())
+    config = configs.load("demo", values)
+    monkeypatch.setattr(configs, "load", lambda name: config.copy_and_resolve_references())
 
 
 def test_demo_leaves_everything_it_names_and_carries_on(tiny, tmp_path, capsys):
