@@ -23,6 +23,7 @@ ORDER = {
     "labels": "class names, which need nothing",
     "files": "writing whole files",
     "logs": "any part may have something to say",
+    "shapes": "any part may be handed an array of the wrong shape",
     "config": "what was asked for: plain values, with no idea of what is made of them",
     "images": "pixels: no boxes, no networks",
     "wordtree": "classes that form a tree",

@@ -38,11 +38,15 @@ def _add_demo(verbs: Verbs) -> None:
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Trains the demo's two stages for about `--minutes`, evaluates, and names the pictures that it leaves."""
+    """Trains the demo's two stages for about `--minutes`, evaluates, and names the pictures that it leaves.
+
+    A demo that has begun goes on for the minutes that it set out with.
+    """
+    from yolo9000_jax import config
     from yolo9000_jax.training.loop import train
 
-    workdir = Path(options.workdir)
-    train(demo_config(options.minutes), workdir)
+    workdir, begun = Path(options.workdir), Path(options.workdir) / "config.json"
+    train(config.read(begun) if begun.is_file() else demo_config(options.minutes), workdir)
     for name, what in PICTURES.items():
         print(f"  {workdir / name}: {what}")
 
