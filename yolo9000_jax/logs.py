@@ -3,8 +3,8 @@
     logger.info(...)       progress and results of long work
     logger.warning(...)    something that may not be what the user wants
 
-Importing the package changes nobody's logging. A program that wants to see the lines without configuring logging itself
-calls `show()`, as the command line and `train` do.
+Importing the package changes nobody's logging. The command line and `train` call `show()`, so that the lines are seen;
+a program that wants them elsewhere gives the logger a handler before.
 """
 
 import logging
@@ -21,17 +21,15 @@ class _Printer(logging.Handler):
         print(self.format(record), file=sys.stdout, flush=True)
 
 
-def show(always: bool = False) -> None:
-    """Prints the package's messages on stdout.
+def show() -> None:
+    """Prints the package's messages on stdout, unless its logger has been given a handler of its own.
 
-    Args:
-        always: also where the program has configured logging for itself, whose handlers then get nothing.
+    They are printed whatever the root logger is set to: notebooks and other packages set it for themselves.
     """
-    if logger.handlers or not always and logger.hasHandlers():
-        return
-    logger.addHandler(_Printer())
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(_Printer())
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
 
 
 def duration(seconds: float) -> str:

@@ -41,27 +41,37 @@ def plain_rate(o, step, steps):
 @pytest.mark.parametrize("name", ["steps", "polynomial", "cosine", "constant"])
 def test_learning_rate(name, burn_in):
     o = options(schedule=name, burn_in=burn_in, boundaries=(0.25, 0.25, 0.8), factors=(0.1, 0.5, 10.0))
-    rates = jax.jit(schedule.learning_rate(o, STEPS))(jnp.arange(STEPS))
+    rates = jax.jit(jax.vmap(schedule.learning_rate(o), (0, None)))(jnp.arange(STEPS), (0, STEPS))
     expected = [plain_rate(o, step, STEPS) for step in range(STEPS)]
     np.testing.assert_allclose(rates, expected, rtol=1e-4, atol=1e-9)
 
 
 def test_boundaries_are_shares_of_the_run():
     """The paper's drops at epochs 60 and 90 of 160."""
-    rate = schedule.learning_rate(options(), 160)
-    np.testing.assert_allclose([rate(s) for s in (58, 59, 88, 89, 159)], [1e-3, 1e-4, 1e-4, 1e-5, 1e-5], rtol=1e-5)
+    rate = schedule.learning_rate(options())
+    rates = [rate(s, (0, 160)) for s in (58, 59, 88, 89, 159)]
+    np.testing.assert_allclose(rates, [1e-3, 1e-4, 1e-4, 1e-5, 1e-5], rtol=1e-5)
 
 
 def test_burn_in_ends_at_the_full_rate():
-    rate = schedule.learning_rate(options(schedule="constant", burn_in=10, burn_in_power=1.0), STEPS)
+    rate = schedule.learning_rate(options(schedule="constant", burn_in=10, burn_in_power=1.0))
     expected = [1e-3 * min(1, (s + 1) / 10) for s in range(11)]
-    np.testing.assert_allclose([rate(s) for s in range(11)], expected, rtol=1e-5)
+    np.testing.assert_allclose([rate(s, (0, STEPS)) for s in range(11)], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("changes, part", [({"schedule": "linear"}, "linear"), ({"factors": (0.1,)}, "same length")])
 def test_wrong_schedule(changes, part):
     with pytest.raises(UserError, match=part):
-        schedule.learning_rate(options(**changes), STEPS)
+        schedule.learning_rate(options(**changes))
+
+
+def test_a_phase_has_a_schedule_of_its_own():
+    """Its steps count from where it begins; the rate that it multiplies may be another than the config's."""
+    o = options(schedule="cosine", burn_in=4)
+    whole, later = schedule.learning_rate(o), schedule.learning_rate(o, peak=0.02)
+    for step in range(20):
+        scaled = later(step + 1000, (1000, 20)) * (o.learning_rate / 0.02)
+        np.testing.assert_allclose(scaled, whole(step, (0, 20)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 2.0])
@@ -74,13 +84,14 @@ def test_optimizer_is_darknets_update(clip_norm):
     gradients = [draw() for _ in range(3)]
     weights = draw()
 
-    optimizer = schedule.optimizer(o, 5)
+    optimizer, rate = schedule.optimizer(o), schedule.learning_rate(o)
     params = jax.tree.map(jnp.float32, weights)
     state = optimizer.init(params)
     update = jax.jit(optimizer.update)
-    for gradient in gradients:
-        updates, state = update(jax.tree.map(jnp.float32, gradient), state, params)
-        params = optax.apply_updates(params, updates)
+    for step, gradient in enumerate(gradients):
+        directions, state = update(jax.tree.map(jnp.float32, gradient), state, params)
+        by = rate(step, (0, 5))
+        params = optax.apply_updates(params, jax.tree.map(lambda direction, by=by: -by * direction, directions))
 
     def shortened(gradient):
         norm = np.sqrt(sum(np.square(leaf).sum() for leaf in jax.tree.leaves(gradient)))

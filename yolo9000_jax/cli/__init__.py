@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _prepare_process() -> None:
     """This process is ours: our messages are shown, other libraries' remarks are not, compiled programs are kept."""
-    logs.show(always=True)
+    logs.show()
     for name in ("absl", "tensorflow"):  # Orbax speaks as absl, and warns of every checkpoint without metrics
         logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
