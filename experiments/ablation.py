@@ -1,9 +1,9 @@
 """The path from YOLO to YOLOv2: the paper's table 2, every row its predecessor and one change.
 
-    yolo9000 ablation --config experiments/ablation.py --workdir runs/ablation          all of it, on VOC 2007 + 2012
-    yolo9000 train --config experiments/ablation.py:passthrough --workdir …               one row
-    yolo9000 ablation --config experiments/ablation.py --config.dataset=emoji --workdir runs/ablation_emoji
-    yolo9000 ablation --config experiments/ablation.py --config.dataset=blood_cells --workdir runs/ablation_blood_cells
+    yolo9000 ablation --config ablation --workdir runs/ablation          all of it, on VOC 2007 + 2012
+    yolo9000 train --config ablation:passthrough --workdir …               one row
+    yolo9000 ablation --config ablation --config.dataset=emoji --workdir runs/ablation_emoji
+    yolo9000 ablation --config ablation --config.dataset=blood_cells --workdir runs/ablation_blood_cells
 
 The paper: 63.4 % mAP for `yolo`, 78.6 for `hi_res_detector` (PAPER below). Ours on VOC: not run (no ImageNet, no VOC
 and no accelerator at hand); every row compiles at full size, and narrow ones train (tests/training/test_ablation.py).
@@ -15,7 +15,7 @@ it is the weights of `multi_scale` at 544.
 `emoji` and `blood_cells` are the same path at reduced width and length, for two cores: pre-training on pictures of one
 emoji each, then emoji scenes (sizes 3/7 of the paper's), or photographs of blood (the paper's sizes). Blood
 pictures have no labels without boxes, so their rows start from emoji as well: unlike them, and the same for every row.
---config.length=0.1 makes every training a tenth as long.
+--config.length=0.1 makes every training a tenth as long (on VOC in epochs, on the others in steps).
 
 Ours, seed 0, one run a row, 2026-11-22, AMD EPYC (Zen 5) virtual machine; voc07_ap50 and recall at IoU .5 in %.
 README.md says how long they took, and what of the paper's gains appears. With seeds 1 and 2 on emoji:
@@ -37,12 +37,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import blood_cells  # these four are beside this file
+import blood_cells  # these five are beside this file
 import darknet19
+import demo
 import extraction
 import voc
+from ml_collections import ConfigDict
 
-from yolo9000_jax import config, demo
+from yolo9000_jax import config
 from yolo9000_jax.errors import UserError
 
 o, X = False, True
@@ -94,8 +96,8 @@ EMOJI = (
 TEN_EMOJI = EMOJI[::2]
 
 
-def get_config(row="hi_res_detector", dataset="voc", length=1.0):
-    """A row's experiment; `length` multiplies the steps of all its trainings."""
+def get_config(row: str = "hi_res_detector", dataset: str = "voc", length: float = 1.0) -> ConfigDict:
+    """A row's experiment; `length` multiplies the lengths of all its trainings."""
     if row not in TABLE:
         raise config.unknown_row(row, TABLE)
     if dataset not in SETS:
@@ -103,16 +105,14 @@ def get_config(row="hi_res_detector", dataset="voc", length=1.0):
     sets, on = SETS[dataset], dict(zip(COLUMNS, TABLE[row], strict=True))
     c = sets.detector()
     c.name = f"ablation_{dataset}"
-    c.image_size = sets.yolo_size
     c.multi_scale = ()
-    c.model.architecture = "yolo_v1"
-    c.model.side = sets.yolo_size // 64
     c.model.trunk = "extraction"
     c.model.use_batch_norm = on["batch_norm"]
-    c.model.passthrough = on["passthrough"]
     if on["convolutional"]:
-        c.model.architecture = "yolo_v2"
         c.image_size = sets.size
+        c.model.passthrough = on["passthrough"]
+    else:
+        _as_yolo_v1(c, sets)
     if on["anchor_boxes"]:  # as in region proposal networks
         c.model.priors, c.model.box_parametrisation = "hand_picked", "offset"
     if on["new_network"]:
@@ -129,20 +129,38 @@ def get_config(row="hi_res_detector", dataset="voc", length=1.0):
     return _shorten(c, length)
 
 
-def _shorten(c, length):
-    c.steps = max(1, round(c.steps * length))
-    if c.pretraining:
-        _shorten(c.pretraining, length)
+def _as_yolo_v1(c: ConfigDict, sets: "Sets") -> None:
+    """YOLOv1's network and loss, which has no warm-up."""
+    c.image_size = sets.yolo_size
+    c.model.architecture = "yolo_v1"
+    c.model.side = sets.yolo_size // 64
+    c.model.dropout = sets.dropout
+    c.loss = config.detection().loss
+
+
+def _shorten(c: ConfigDict, length: float) -> ConfigDict:
+    for _, stage in config.stages(c):
+        stage.steps = stage.steps and max(1, round(stage.steps * length))
+        stage.epochs *= length
     return c
 
 
-def _imagenet(trunk, batch_norm, hi_res):
+def _imagenet(trunk: str, batch_norm: bool, hi_res: bool) -> ConfigDict:
     """The paper's pre-training: experiments/extraction.py and darknet19.py."""
     row = ("448" if hi_res else "224") if batch_norm else "no_batch_norm"
     return {"extraction": extraction, "darknet19": darknet19}[trunk].get_config(row)
 
 
-def _pictures(classes, low, high, low_steps, high_steps, trunk, batch_norm, hi_res):
+def _pictures(
+    classes: tuple[str, ...],
+    low: int,
+    high: int,
+    low_steps: int,
+    high_steps: int,
+    trunk: str,
+    batch_norm: bool,
+    hi_res: bool,
+) -> ConfigDict:
     """Pre-training on emoji pictures of some classes, at `low` pixels and then, with `hi_res`, at `high`."""
     c = config.classifier_from_scratch()
     c.steps = high_steps if hi_res else low_steps
@@ -163,11 +181,10 @@ def _pictures(classes, low, high, low_steps, high_steps, trunk, batch_norm, hi_r
     return demo.plain_colours(c)
 
 
-def _emoji():
+def _emoji() -> ConfigDict:
     """Scenes of ten classes of emoji."""
     c = config.from_scratch()
     c.steps = 4500
-    c.model.dropout = 0.0  # no scene comes twice
     c.data.source = "emoji"
     c.data.classes = TEN_EMOJI
     c.data.max_boxes = 8
@@ -175,7 +192,7 @@ def _emoji():
     return demo.plain_colours(c)
 
 
-def _blood_cells():
+def _blood_cells() -> ConfigDict:
     """experiments/blood_cells.py with fewer steps."""
     c = blood_cells.get_config()
     c.steps = 600
@@ -186,17 +203,24 @@ def _blood_cells():
 class Sets(NamedTuple):
     """What the rows are trained and judged on: the recipe of the detector, its pre-training, sizes in pixels."""
 
-    detector: Callable  # () -> config
-    classifier: Callable  # (trunk, batch_norm, hi_res) -> config
+    detector: Callable[[], ConfigDict]
+    classifier: Callable[[str, bool, bool], ConfigDict]  # (trunk, batch_norm, hi_res)
     yolo_size: int  # of the input of YOLOv1, 64 times its grid
     size: int  # of the convolutional networks: an odd number of cells
     scales: tuple[int, ...]
     hi_res_size: int
+    dropout: float  # of YOLOv1's fully-connected layer
 
 
 PAPER_SIZES = (448, 416, tuple(range(320, 609, 32)), 544)
+PAPER_DROPOUT = 0.5
 SETS = {
-    "voc": Sets(voc.get_config, _imagenet, *PAPER_SIZES),
-    "emoji": Sets(_emoji, partial(_pictures, TEN_EMOJI, 96, 192, 1200, 200), 192, 160, tuple(range(128, 225, 32)), 224),
-    "blood_cells": Sets(_blood_cells, partial(_pictures, EMOJI, 224, 448, 450, 80), *PAPER_SIZES),
+    "voc": Sets(voc.get_config, _imagenet, *PAPER_SIZES, PAPER_DROPOUT),
+    "emoji": Sets(
+        _emoji,
+        partial(_pictures, TEN_EMOJI, 96, 192, 1200, 200),
+        *(192, 160, tuple(range(128, 225, 32)), 224),
+        dropout=0.0,  # no scene comes twice
+    ),
+    "blood_cells": Sets(_blood_cells, partial(_pictures, EMOJI, 224, 448, 450, 80), *PAPER_SIZES, PAPER_DROPOUT),
 }

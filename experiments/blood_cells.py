@@ -1,6 +1,6 @@
 """Blood cells: YOLOv2 from scratch on 205 photographs of stained blood (3 classes), judged on 87 others.
 
-    yolo9000 train --config experiments/blood_cells.py --workdir runs/blood_cells
+    yolo9000 train --config blood_cells --workdir runs/blood_cells
 
 Data: the BCCD pictures in Pascal VOC layout, in ../shared/data/blood_cells or where --config.data.source=voc:DIR says.
 No number of the paper belongs to this experiment.
@@ -14,10 +14,12 @@ mirroring both ways since cells have no up, and little change of colour since th
 Many detections that count as wrong are red cells that nobody labelled.
 """
 
+from ml_collections import ConfigDict
+
 from yolo9000_jax import config
 
 
-def get_config(row=None):
+def get_config(row: str | None = None) -> ConfigDict:
     if row:
         raise config.unknown_row(row)
     c = config.from_scratch()

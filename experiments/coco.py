@@ -1,39 +1,40 @@
 """YOLOv2 on COCO (paper, table 5).
 
-    yolo9000 train --config experiments/coco.py --workdir runs/coco
+    yolo9000 train --config coco --workdir runs/coco
     yolo9000 evaluate --workdir runs/coco --size 544
 
 The paper, on test-dev: AP 21.6, AP50 44.0, AP75 19.2 %. Ours: not run (no COCO and no accelerator at hand). Our
 voc_ap50 is nearly COCO's AP50: the mean precision over all recalls instead of over 101 of them, crowds left out alike.
 
-Data: TensorFlow Datasets' coco/2017, or --config.data.source=coco:ANNOTATIONS.json,IMAGES_DIR and the same for
-evaluation.source. The paper trained on the pictures of 2014's train and val, as many. It starts from
-experiments/darknet19.py.
+Data: TensorFlow Datasets' coco/2017, or the annotation files and the folders of the pictures,
+--config.data.source='coco:DIR/annotations/instances_{split}2017.json,DIR/{split}2017' --config.evaluation.split=val.
+The paper trained on the pictures of 2014's train and val, as many. It starts from experiments/darknet19.py.
 
 Rows: `paper`, the recipe of experiments/voc.py on these pictures; `darknet`, as yolov2.cfg has it (darknet.md 14):
 500200 steps, an input of 608, the priors of the cfg and the rest as in experiments/voc.py:darknet.
 """
 
 import voc  # beside this file
+from ml_collections import ConfigDict
 
 from yolo9000_jax import config
 
 ROWS = ("paper", "darknet")
-IMAGES = 118_287  # of 2017's training set
 ANCHORS_CELLS = ((0.57273, 0.677385), (1.87446, 2.06253), (3.33843, 5.47434), (7.88282, 3.52778), (9.77052, 9.16828))
 
 
-def get_config(row="paper"):
+def get_config(row: str = "paper") -> ConfigDict:
     if row not in ROWS:
         raise config.unknown_row(row, ROWS)
     c = voc.get_config(row)
     c.name = f"coco_{row}"
-    c.steps = 160 * IMAGES // voc.BATCH
+    c.epochs, c.steps = 160, 0  # of 118287 pictures: 295717 steps
     c.checkpoint_every = 5000
     c.data.source = c.evaluation.source = "tfds:coco/2017"
     c.data.split, c.evaluation.split = "train", "validation"
     c.data.classes = ()
     c.data.max_boxes = 100
+    c.evaluation.metric = ""
     if row == "darknet":
         voc.as_darknet(c, 500_200, (400_000, 450_000), ANCHORS_CELLS)
         c.image_size = 608

@@ -1,7 +1,7 @@
 """YOLOv1's classifier on ImageNet, from which the first rows of the ablation start (YOLOv1 paper, section 2.2).
 
-    yolo9000 train --config experiments/extraction.py --workdir runs/extraction         both, 224 first
-    yolo9000 train --config experiments/extraction.py:224 --workdir …                     the first alone
+    yolo9000 train --config extraction --workdir runs/extraction         both, 224 first
+    yolo9000 train --config extraction:224 --workdir …                     the first alone
 
 The papers: top-5 88.0 % at 224 (YOLO9000, section 3), which costs 8.52 GFLOP a picture. Ours: not run (no ImageNet and
 no accelerator at hand). The same code was run on emoji (experiments/ablation.py).
@@ -12,13 +12,14 @@ the activation at the end. The YOLOv1 paper does not give its recipe; without ba
 """
 
 import darknet19  # beside this file
+from ml_collections import ConfigDict
 
 from yolo9000_jax import config
 
 ROWS = ("448", "224", "no_batch_norm", "darknet")
 
 
-def get_config(row="448"):
+def get_config(row: str = "448") -> ConfigDict:
     if row not in ROWS:
         raise config.unknown_row(row, ROWS)
     c = darknet19.get_config("448" if row == "448" else "224")
@@ -31,6 +32,6 @@ def get_config(row="448"):
         c.optimizer.learning_rate = 0.01
     elif row == "darknet":
         c.model.logits = "leaky"
-        c.steps = 1_600_000
+        c.steps, c.epochs = 1_600_000, 0
         c.augment.min_crop, c.augment.max_crop = 224, 320
     return c

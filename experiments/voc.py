@@ -1,6 +1,6 @@
 """YOLOv2 on Pascal VOC 2007 and 2012, judged on VOC 2007's test set (paper, section 2, tables 2 and 3).
 
-    yolo9000 train --config experiments/voc.py --workdir runs/voc
+    yolo9000 train --config voc --workdir runs/voc
     yolo9000 evaluate --workdir runs/voc --size 544
     yolo9000 benchmark --workdir runs/voc --dataset tfds:voc/2007 --split test       table 3 and figure 4
 
@@ -13,31 +13,31 @@ Data: TensorFlow Datasets' voc/2007 and voc/2012, or folders: --config.data.sour
 
 Rows: `paper`: 160 epochs, the rate divided by 10 after 60 and 90, crops, priors by k-means. `darknet`, as
 yolov2-voc.cfg has it (darknet.md 14): 80200 steps with a burn-in, the rate divided by 10 at 40000 and 60000, whole
-pictures on grey, the priors of the cfg, letterboxed test pictures.
+pictures on grey, the priors of the cfg, letterboxed test pictures. With another --config.batch_size the first stays as
+many epochs long, the second as many steps.
 """
 
 import darknet19  # beside this file
+from ml_collections import ConfigDict
 
 from yolo9000_jax import config
 from yolo9000_jax.models.yolo_v2 import VOC_ANCHORS_CELLS
 
 ROWS = ("paper", "darknet")
-IMAGES = 16_551  # 5011 of 2007 and 11540 of 2012
-BATCH = 64
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
     *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 
 
-def get_config(row="paper"):
+def get_config(row: str = "paper") -> ConfigDict:
     if row not in ROWS:
         raise config.unknown_row(row, ROWS)
     c = config.detection()
     c.name = f"voc_{row}"
     c.pretraining = darknet19.get_config("448")
-    c.steps = 160 * IMAGES // BATCH
-    c.batch_size = BATCH
+    c.epochs = 160  # of 16551 pictures, 5011 of 2007 and 11540 of 2012: 41377 steps
+    c.batch_size = 64
     c.image_size = 416
     c.multi_scale = tuple(range(320, 609, 32))
     c.log_every = 100
@@ -48,14 +48,17 @@ def get_config(row="paper"):
     c.data.max_boxes = 50
     c.evaluation.source = "tfds:voc/2007"
     c.evaluation.split = "test"
+    c.evaluation.metric = "voc07_ap50"
     if row == "darknet":
         as_darknet(c, 80_200, (40_000, 60_000), VOC_ANCHORS_CELLS)
     return c
 
 
-def as_darknet(c, steps, drops, anchors_cells):
+def as_darknet(
+    c: ConfigDict, steps: int, drops: tuple[int, ...], anchors_cells: tuple[tuple[float, float], ...]
+) -> None:
     """Turns the paper's recipe into that of Darknet's cfgs (darknet.md 9, 14); the rate is divided by 10 at `drops`."""
-    c.steps = steps
+    c.steps, c.epochs = steps, 0
     c.optimizer.boundaries = tuple(step / steps for step in drops)
     c.optimizer.burn_in = 1000
     c.model.anchors_cells = anchors_cells

@@ -1,7 +1,7 @@
 """Darknet-19 on WordTree1k: ImageNet's 1000 classes and the concepts above them (paper, section 4).
 
     yolo9000 wordtree build --labels folders:IMAGENET/train --output wordtree1k.tree
-    yolo9000 train --config experiments/wordtree1k.py --workdir …
+    yolo9000 train --config wordtree1k --workdir …
 
 The paper: 1369 nodes; top-1/top-5 71.9/90.4 % with "the same training parameters as before", at 224. Ours: not run (no
 ImageNet and no accelerator at hand); the same code was run on tiny pictures (tests/experiments/test_experiments.py).
@@ -9,11 +9,12 @@ Besides top-1 and top-5 of the leaves, `yolo9000 evaluate` says how often an ans
 """
 
 import darknet19  # beside this file
+from ml_collections import ConfigDict
 
 ROWS = darknet19.ROWS
 
 
-def get_config(row="224"):
+def get_config(row: str = "224") -> ConfigDict:
     c = darknet19.get_config(row)
     c.name = f"wordtree1k_{row}"
     c.model.tree = "wordtree1k.tree"

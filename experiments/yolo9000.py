@@ -1,7 +1,7 @@
 """YOLO9000: joint training on COCO's boxes and ImageNet's labels, on one WordTree (paper, section 4).
 
     yolo9000 wordtree build --labels tfds:coco/2017 --labels folders:IMAGENET_9K/train --output yolo9000.tree
-    yolo9000 train --config experiments/yolo9000.py --workdir runs/yolo9000
+    yolo9000 train --config yolo9000 --workdir runs/yolo9000
     yolo9000 evaluate --workdir runs/yolo9000 --dataset voc:ILSVRC_DET --split val
 
 The paper: 19.7 mAP on ImageNet's detection task, 16.0 on the 156 classes of it that have no boxes in COCO. Ours: not
@@ -16,13 +16,14 @@ The paper gives no schedule for YOLO9000: size, steps, rates and priors are thos
 """
 
 import wordtree1k  # beside this file
+from ml_collections import ConfigDict
 
 from yolo9000_jax import config
 
 ROWS = ("9k", "1k", "darknet")
 
 
-def get_config(row="9k"):
+def get_config(row: str = "9k") -> ConfigDict:
     if row not in ROWS:
         raise config.unknown_row(row, ROWS)
     c = config.detection()
@@ -49,7 +50,7 @@ def get_config(row="9k"):
     return c
 
 
-def _classifier(row):
+def _classifier(row: str) -> ConfigDict:
     """Darknet-19 on the same tree, from which the detector starts."""
     c = wordtree1k.get_config("224")
     c.name = f"yolo9000_classifier_{'1k' if row == '1k' else '9k'}"

@@ -1,7 +1,7 @@
 """YOLO9000 on real pictures: boxes of white, red cells and platelets; the kinds of white cells only as labels.
 
     python experiments/yolo9000_blood_cells_data.py ../shared/data/blood_cells runs/blood_cells_data
-    yolo9000 train --config experiments/yolo9000_blood_cells.py --workdir runs/yolo9000_blood_cells
+    yolo9000 train --config yolo9000_blood_cells --workdir runs/yolo9000_blood_cells
 
 Half of the training pictures have boxes of erythrocyte, leukocyte and platelet; from the other half come squares about
 one white cell each, with its kind and no box. Judged on the validation pictures: does it find white cells, and call
@@ -30,12 +30,15 @@ What it took, from 48 % at first (steps: of pre-training, of joint training):
     80 %  800, 1600; pre-training at 192 pixels instead of 128
 """
 
+from ml_collections import ConfigDict
+
 from yolo9000_jax import config
 
 ROWS = ("joint", "classifier")
+TREE = config.beside(__file__, "trees/blood_cells.tree")
 
 
-def get_config(row="joint"):
+def get_config(row: str = "joint") -> ConfigDict:
     if row not in ROWS:
         raise config.unknown_row(row, ROWS)
     if row == "classifier":
@@ -48,34 +51,34 @@ def get_config(row="joint"):
     c.image_size = 320
     c.evaluate_every = 400
     c.checkpoint_every = 400
-    c.model.tree = "experiments/trees/blood_cells.tree"
+    c.model.tree = TREE
     c.data.source = "voc:runs/blood_cells_data/boxes"
     c.data.classes = ("erythrocyte", "leukocyte", "platelet")
     c.classification.source = "folders:runs/blood_cells_data/crops"
     c.loss.class_box = "detection"
     c.loss.class_scale = 3.0
+    c.augment.flip_vertical = 0.5
     c.evaluation.split = "val"
     return _stain(c)
 
 
-def classifier():
+def classifier() -> ConfigDict:
     """Pre-training: of what kind is the white cell in the middle?"""
     c = config.classifier_from_scratch()
     c.name = "blood_cells_classifier"
     c.steps = 800
     c.image_size = 192
-    c.model.tree = "experiments/trees/blood_cells.tree"
+    c.model.tree = TREE
     c.data.source = "folders:runs/blood_cells_data/crops"
-    c.augment.angle = 180.0
+    c.augment.angle = 180.0  # cells have no up
     c.augment.aspect = 0.9
     c.augment.min_crop, c.augment.max_crop = 165, 225  # the cell may lie at an edge
     c.evaluation.split = "train"
     return _stain(c)
 
 
-def _stain(c):
-    """Cells have no up; and little change of colour, since the stain tells them apart."""
-    c.augment.flip_vertical = 0.5
+def _stain(c: ConfigDict) -> ConfigDict:
+    """Little change of colour, since the stain tells cells apart."""
     c.augment.hue = 0.02
     c.augment.saturation = 1.3
     c.augment.exposure = 1.3

@@ -1,10 +1,8 @@
 """Every file of experiments/ loads; those whose data are not here run end to end on tiny data of the same formats."""
 
-import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -24,10 +22,10 @@ from yolo9000_jax.training.loop import train
 from yolo9000_jax.wordtree.tree import WordTree
 
 EXPERIMENTS = ROOT / "experiments"
-FILES = sorted(path.stem for path in EXPERIMENTS.glob("*.py") if "def get_config" in path.read_text())
 # Every full-size config runs with these changes, and with no others that its test does not state.
 SMALL = {"steps": 2, "batch_size": 4, "image_size": 64, "model.width": 1 / 16, "evaluation.batch_size": 4}
-SMALL |= {"log_every": 1, "augment.min_crop": 64, "augment.max_crop": 80}
+SMALL |= {"log_every": 1}
+SMALL_CROPS = {"augment.min_crop": 64, "augment.max_crop": 80}  # of classifiers
 PICTURES = 3  # of a class
 FINE = ("n01440764", "n02085620", "n02123045")  # tench, Chihuahua and tabby: the labelled pictures
 DOG, CAT = (coco_classes()[name] for name in ("dog", "cat"))
@@ -36,30 +34,31 @@ TREE = [("n00001740", -1), *((synset, 0) for synset in _COCO), (FINE[0], 0)]
 TREE += [(FINE[1], 1 + _COCO.index(DOG)), (FINE[2], 1 + _COCO.index(CAT))]
 
 
-def rows(stem: str) -> tuple[str, ...]:
-    """The rows that a config file says it has."""
-    spec = importlib.util.spec_from_file_location(stem, EXPERIMENTS / f"{stem}.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(EXPERIMENTS)
-        spec.loader.exec_module(module)
-    return tuple(getattr(module, "ROWS", ()))
-
-
-@pytest.mark.parametrize("stem", FILES)
+@pytest.mark.parametrize("stem", configs.shipped())
 def test_rows(stem):
-    path = EXPERIMENTS / f"{stem}.py"
-    default, named = configs.load(str(path)), {row: configs.load(f"{path}:{row}") for row in rows(stem)}
+    path, rows = EXPERIMENTS / f"{stem}.py", getattr(configs.load_module(stem), "ROWS", ())
+    default, named = configs.load(stem), {row: configs.load(f"{stem}:{row}") for row in rows}
     assert not named or default in named.values()
     names = [config.name for config in named.values()]
     assert len(set(names)) == len(names)
     for config in (default, *named.values()):
+        assert config.data.source or stem == "my_data"  # which is for the user to fill in
+        assert configs.complete(config) == config
         if config.pretraining:
-            assert config.pretraining.model.width == config.model.width
             assert config.pretraining.model.tree in (config.model.tree, "emoji")
     with pytest.raises(UserError, match="there is no row 'nonsense'") as caught:
-        configs.load(f"{path}:nonsense")
+        configs.load(f"{stem}:nonsense")
     assert "\n" not in str(caught.value) and path.name in str(caught.value)
+
+
+def test_lengths_are_those_of_the_paper_and_of_darknet():
+    """In epochs where the paper says epochs; in steps where Darknet's cfg does."""
+    epochs = {"voc": 160, "coco": 160, "darknet19": 10, "darknet19:224": 160, "extraction:no_batch_norm": 160}
+    epochs |= {"extraction": 10, "wordtree1k": 160, "wordtree1k:448": 10, "ablation:yolo": 160}
+    steps = {"voc:darknet": 80_200, "coco:darknet": 500_200, "darknet19:darknet": 800_000, "yolo9000": 500_200}
+    steps |= {"extraction:darknet": 1_600_000}
+    assert {name: configs.load(name).epochs for name in epochs} == epochs
+    assert {name: configs.load(name).steps for name in steps} == steps
 
 
 # Running them.
@@ -81,22 +80,20 @@ def make_subtypes(folder) -> None:
 
 def small(experiment: str, **changes):
     """The config FILE[:ROW] of experiments/, small in all its stages; `changes` as `model__tree=…` of the last one."""
-    stem, _, row = experiment.partition(":")
-    path = f"{EXPERIMENTS / stem}.py" + (f":{row}" if row else "")
-    values, config, prefix = {}, configs.load(path), ""
-    while config:
-        values |= {prefix + key: repr(value) for key, value in SMALL.items()}
+    values = {}
+    for prefix, config in configs.stages(configs.load(experiment)):
+        crops = SMALL_CROPS if config.augment.geometry == "rotate_crop" else {}
+        values |= {prefix + key: repr(value) for key, value in (SMALL | crops).items()}
         if config.multi_scale:
             values[prefix + "multi_scale"] = "(64,)"
-        config, prefix = config.pretraining, prefix + "pretraining."
     values |= {key.replace("__", "."): repr(value) for key, value in changes.items()}
-    return configs.load(path, values)
+    return configs.load(experiment, values)
 
 
 def run_and_judge(config, workdir, run, *arguments) -> dict:
     """Trains, evaluates with the command, and returns the metrics."""
     state = train(config, workdir)
-    assert int(state.step) == config.steps
+    assert int(state.step) == config.steps == SMALL["steps"]
     losses = [json.loads(line).get("loss", 0.0) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert np.isfinite(losses).all() and max(losses) > 0
     status, _, error = run("evaluate", "--workdir", workdir, "--json", workdir / "metrics.json", *arguments)
@@ -207,7 +204,6 @@ def test_yolo9000_blood_cells(here, run):
     script = EXPERIMENTS / "yolo9000_blood_cells_data.py"
     program = [sys.executable, script, "cells", "runs/blood_cells_data"]
     subprocess.run(program, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    shutil.copytree(EXPERIMENTS / "trees", here / "experiments/trees")
     metrics = run_and_judge(small("yolo9000_blood_cells"), here / "blood", run)
     assert metrics["seen_classes"] == ["erythrocyte", "leukocyte"] and "neutrophil" in metrics["unseen_classes"]
 

@@ -1,6 +1,5 @@
 """Darknet's files as a Detector or a Classifier: Darknet's own detections, and one line for each mistake."""
 
-import json
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,8 +8,7 @@ import numpy as np
 import pytest
 
 import yolo9000_jax as y9
-from tests.darknet.test_network import cfg_path, nets, weights_path
-from tests.helpers import golden_dir, golden_root
+from tests.helpers import golden_dir, golden_json, golden_net, golden_nets
 from yolo9000_jax.boxes.decode import unletterbox
 from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy, iou_cxcywh
 from yolo9000_jax.boxes.tree import detect_tree
@@ -21,25 +19,6 @@ from yolo9000_jax.wordtree.tree import WordTree
 
 SCORE_TOLERANCE = 1e-4  # of a score, or of 1 where that is more: YOLOv1's may be 10
 BOX_TOLERANCE = 1e-4  # of the network's input
-
-
-def _json(name: str) -> dict:
-    path = golden_root() / name
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def _cases(*heads: str) -> list:
-    """Networks that end in one of these layers; those of full size are slow."""
-    return [
-        pytest.param(name, marks=() if (golden_root() / "cfg" / net["cfg"]).is_file() else pytest.mark.slow)
-        for name, net in nets().items()
-        if net["layers"][net["output_layer"]][0] in heads
-    ]
-
-
-def _files(name: str, folder: Path) -> tuple[Path, Path]:
-    net = nets()[name]
-    return cfg_path(net), weights_path(name, net, folder)
 
 
 def _letterboxed(rows, net) -> np.ndarray:
@@ -92,12 +71,12 @@ def _match(found, expected, threshold: float, side: int) -> int:
     return missing
 
 
-@pytest.mark.parametrize("name", _cases("region", "detection"))
+@pytest.mark.parametrize("name", golden_nets("region", "detection"))
 def test_detections_are_darknets(name, tmp_path):
     """The input is a picture of the network's own size, which no resize changes."""
-    net = nets()[name]
+    net = golden_json("nets.json")[name]
     options = net["dets"]
-    detector = load_darknet(*_files(name, tmp_path))
+    detector = load_darknet(*golden_net(name, tmp_path))
     old = net["layers"][net["output_layer"]][0] == "detection"
     assert detector.size_wh == tuple(net["size_wh"]) and detector.resize == ("stretch" if old else "letterbox")
     with np.load(golden_dir() / net["input"]) as stored:
@@ -128,7 +107,7 @@ def test_detections_are_darknets(name, tmp_path):
 
 def _tree_cases() -> list:
     """(case, number of its inference) of the golden region layers with trees."""
-    cases = _json("loss/loss.json").items()
+    cases = golden_json("loss/loss.json").items()
     return [
         (name, n)
         for name, case in cases
@@ -139,7 +118,7 @@ def _tree_cases() -> list:
 
 @pytest.mark.parametrize("name, number", _tree_cases())
 def test_tree_detections_are_darknets(name, number):
-    case = _json("loss/loss.json")[name]
+    case = golden_json("loss/loss.json")[name]
     options, region = case["dets"][number], case["region"]
     tree = WordTree.load(golden_dir() / region["tree"])
     nodes = np.array(options["map"]) if "map" in options else None
@@ -164,12 +143,12 @@ def test_tree_detections_are_darknets(name, number):
     np.testing.assert_allclose([row[1] for row in got], [row[1] for row in wanted], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", _cases("softmax"))
+@pytest.mark.parametrize("name", golden_nets("softmax"))
 def test_a_classifier_gives_darknets_probabilities(name, tmp_path):
-    net = nets()[name]
+    net = golden_json("nets.json")[name]
     with np.load(golden_dir() / f"net_{name}.npz") as stored:
         expected = stored["final"]
-    files = _files(name, tmp_path)
+    files = golden_net(name, tmp_path)
     if "tree" in files[0].read_text():
         pytest.skip("conditional probabilities")
     classifier = load_darknet(*files)

@@ -1,4 +1,4 @@
-"""From a network's raw output to boxes, scores and detections (darknet.md 5.1, 5.2, 7, 12), and back to the picture."""
+"""From a network's raw output to boxes, scores and detections (darknet.md 5.1, 5.2, 7, 12)."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -6,12 +6,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy
 from yolo9000_jax.boxes.nms import PaddedDetections, nms_by_objectness, nms_per_class
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images.resizing import letterboxed_size
 from yolo9000_jax.shapes import Array, check_shapes
 
 Anchors = Array | Sequence[Sequence[float]]
@@ -267,31 +264,3 @@ def threshold_scores(
     objectness = jnp.where(objectness > score_threshold, objectness, 0)
     scores = objectness[..., None] * class_probabilities
     return objectness, jnp.where(scores > score_threshold, scores, 0)
-
-
-def unletterbox(boxes_cxcywh, image_wh, net_wh, *, clip=False):
-    """Boxes in a letterboxed network input to pixels of the original picture (darknet.md 7.4).
-
-    As in Darknet the borders are taken as exact halves; the picture itself was pasted at whole pixels.
-
-    Args:
-        boxes_cxcywh: [..., 4] fractions of the network input, NumPy or JAX.
-        image_wh: (width, height) of the picture in pixels, integers.
-        net_wh: (width, height) of the network input in pixels, integers.
-        clip: cut the boxes at the picture's border.
-
-    Returns:
-        boxes_xyxy [..., 4] in pixels of the picture, the same kind of array.
-    """
-    net = np.array(net_wh, np.float64)
-    inner = np.array(letterboxed_size(*image_wh, *net_wh), np.float64)
-    scale = np.tile(net / inner, 2).astype(boxes_cxcywh.dtype)
-    border = np.append((net - inner) / 2 / inner, [0, 0]).astype(boxes_cxcywh.dtype)
-    return unstretch(boxes_cxcywh * scale - border, image_wh, clip=clip)
-
-
-def unstretch(boxes_cxcywh, image_wh, *, clip=False):
-    """Boxes as fractions of the whole picture [..., 4] to its pixels; arguments and result as for unletterbox."""
-    image = np.tile(image_wh, 2).astype(boxes_cxcywh.dtype)
-    boxes_xyxy = cxcywh_to_xyxy(boxes_cxcywh) * image
-    return boxes_xyxy.clip(0, image) if clip else boxes_xyxy

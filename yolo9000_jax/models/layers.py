@@ -264,3 +264,8 @@ def reorg(x: jax.Array, stride: int = 2) -> jax.Array:
 def scaled(filters: int, width: float) -> int:
     """Filters of a layer at the given width multiplier: a multiple of 4, at least 4."""
     return max(4, round(filters * width / 4) * 4)
+
+
+def is_kernel(params: Any) -> Any:
+    """Tree of flags: which parameters are kernels, the only ones that weights decay on (darknet.md 8)."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)

@@ -1,5 +1,6 @@
 """From files to a Detector or a Classifier: `load` of a workdir, `load_darknet` of Darknet's files."""
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -11,27 +12,45 @@ from yolo9000_jax.darknet.classes import Names, read_classes
 from yolo9000_jax.darknet.layers import Detection, Region
 from yolo9000_jax.darknet.network import load_network
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.logs import logger
+from yolo9000_jax.models.build import build_head, build_model
+from yolo9000_jax.models.network import Network
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import Detector
 from yolo9000_jax.wordtree.tree import WordTree
+from yolo9000_jax.workdir.checkpoints import as_folder
+from yolo9000_jax.workdir.facts import load_best
+
+
+def make_predictor(network: Network, variables: Mapping[str, Any], model: Any = None) -> Detector | Classifier:
+    """The Detector or Classifier of a network with these variables, at the size and with the resize that it names.
+
+    Args:
+        network: what it is.
+        variables: {"params", "batch_stats"}.
+        model: its module, where there is one already.
+    """
+    model = model or build_model(network)
+    size_wh = (network.image_size, network.image_size)
+    options: dict[str, Any] = {"sampling": network.sampling, "synsets": network.synsets}
+    if network.task == "classification":
+        return Classifier(model, variables, network.classes, size_wh, network.resize, tree=network.tree, **options)
+    return Detector(model, variables, network.classes, build_head(network), size_wh, network.resize, **options)
 
 
 def load(workdir: str | PathLike[str]) -> Detector | Classifier:
-    """The Detector, or the Classifier, that `train` or `yolo9000 convert` left in a workdir; of several the best.
+    """The Detector, or the Classifier, that `train` or `yolo9000 convert` left in a workdir: its best checkpoint.
 
-    Raises UserError where there is none.
+    Which checkpoint that is, is logged.
+
+    Raises:
+        UserError: there is none.
     """
-    from yolo9000_jax import config as configs
-    from yolo9000_jax.models.build import build_classifier, build_detector
-    from yolo9000_jax.tasks.trees import load_tree
-    from yolo9000_jax.workdir.checkpoints import as_folder, load_variables
-
-    workdir = as_folder(workdir)
-    if not (workdir / "config.json").is_file():
-        raise UserError(f"{workdir}: no config.json, so this is no workdir of `yolo9000 train`")
-    config = configs.read(workdir / "config.json")
-    build = build_classifier if config.task == "classification" else build_detector
-    return build(config, load_variables(workdir), tree=load_tree(workdir))
+    folder = as_folder(workdir)
+    variables, step, facts = load_best(folder)
+    if facts.run is not None:
+        logger.info(f"{folder}: the checkpoint of step {step}")
+    return make_predictor(facts.network, variables)
 
 
 def load_darknet(

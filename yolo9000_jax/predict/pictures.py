@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.predict.seam import decode, read, to_rgb
+from yolo9000_jax.images.reading import decode, read, to_rgb
 
 URL_SECONDS = 30.0  # for a whole picture
 URL_BYTES = 64 << 20
 CHUNK_BYTES = 1 << 16
-USER_AGENT = "yolo9000_jax (https://pypi.org/project/yolo9000-jax)"
+USER_AGENT = "yolo9000_jax"
 NO_PICTURE = "give uint8 of [H, W, 3] (RGB), [H, W] (grey) or [H, W, 4] (RGBA), or floats from 0 to 1"
 
 

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images.resizing import Resize
 from yolo9000_jax.predict.pictures import Picture, to_pixels
-from yolo9000_jax.predict.seam import Resize
 from yolo9000_jax.predict.streaming import run_in_batches
 from yolo9000_jax.wordtree.tree import WordTree
 
