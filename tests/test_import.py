@@ -32,14 +32,16 @@ def test_import_is_quick_and_light():
     assert statistics.median(seconds) < 1.5
 
 
-def test_detecting_needs_no_tensorflow():
+def test_detecting_and_evaluating_need_no_tensorflow():
     program = """
 import sys
 import yolo9000_jax as y9
 from yolo9000_jax import cli
 from yolo9000_jax.predict import files
-y9.load, y9.YoloV2, y9.Detector, y9.open_source, y9.train
+y9.load, y9.YoloV2, y9.Detector, y9.open_source, y9.evaluate
 print(*[m for m in ('tensorflow', 'matplotlib', 'tensorboard') if m in sys.modules])
+y9.train
+print(*[m for m in ('tensorflow', 'tensorboard') if m in sys.modules])
 """
     assert run(program).split() == []
 

@@ -11,6 +11,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.build import build_head, build_model
 from yolo9000_jax.models.darknet19 import Darknet19
 from yolo9000_jax.models.extraction import Extraction
+from yolo9000_jax.models.layers import BatchNormOptions
 from yolo9000_jax.models.network import Network, differences
 from yolo9000_jax.models.yolo_v1 import YoloV1
 from yolo9000_jax.models.yolo_v2 import YoloV2
@@ -43,7 +44,7 @@ def network(**changes):
 def test_every_network_can_be_asked_for(changes, expected):
     model = build_model(network(**changes))
     assert (model.norm is None) == (expected.norm is None)
-    assert model.norm is None or model.norm.keywords["momentum"] == 0.99
+    assert model.norm is None or model.norm == BatchNormOptions(momentum=0.99)
     assert model.clone(norm=None) == expected.clone(norm=None)
 
 
