@@ -1,10 +1,12 @@
 """`import yolo9000_jax` is quick and loads nothing heavy; its names are there when they are used."""
 
+import ast
 import importlib
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -30,14 +32,16 @@ def test_import_is_quick_and_light():
     assert statistics.median(seconds) < 1.5
 
 
-def test_detecting_needs_no_tensorflow():
+def test_detecting_and_evaluating_need_no_tensorflow():
     program = """
 import sys
 import yolo9000_jax as y9
 from yolo9000_jax import cli
 from yolo9000_jax.predict import files
-y9.load, y9.YoloV2, y9.Detector, y9.open_source, y9.train
+y9.load, y9.YoloV2, y9.Detector, y9.open_source, y9.evaluate
 print(*[m for m in ('tensorflow', 'matplotlib', 'tensorboard') if m in sys.modules])
+y9.train
+print(*[m for m in ('tensorflow', 'tensorboard') if m in sys.modules])
 """
     assert run(program).split() == []
 
@@ -59,6 +63,22 @@ if sys.argv[-1] == "after":
 print({name: type(getattr(y9, name)).__name__ for name in y9.__all__})
 """
     assert run(program, "before") == run(program, "after")
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(y9.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {}
+    for statement in block.body:
+        for alias in statement.names:
+            assert alias.asname == alias.name, "else it is not one of the package's own names"
+            module = importlib.import_module(statement.module)
+            seen[alias.name] = getattr(module, alias.name, None) or importlib.import_module(
+                f"{module.__name__}.{alias.name}"
+            )
+    assert sorted(seen) == y9.__all__
+    assert all(getattr(y9, name) is value for name, value in seen.items())
+    assert (Path(y9.__file__).parent / "py.typed").is_file()
 
 
 def test_unknown_name():

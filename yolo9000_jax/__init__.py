@@ -2,37 +2,68 @@
 
     detector = y9.load("workdir")     # what `yolo9000 train` left there
     detector = y9.load_darknet("yolov2-voc.cfg", "yolov2-voc.weights", names="voc.names")
-    result = detector("dog.jpg")      # boxes, scores, labels; shows itself in a notebook
+    result = detector("dog.jpg")      # a sequence of detections that shows itself in a notebook
+    dataset = y9.open_source("voc:VOCdevkit/VOC2007", "test")
+    y9.evaluate(detector, dataset)
 
 Names are imported when they are first used, so that importing the package is quick.
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same names, where type checkers and editors see them
+    from yolo9000_jax import config as config
+    from yolo9000_jax.boxes import decode as decode
+    from yolo9000_jax.boxes import nms as nms
+    from yolo9000_jax.boxes import priors as priors
+    from yolo9000_jax.boxes.priors import kmeans_priors as kmeans_priors
+    from yolo9000_jax.data.sources import open_source as open_source
+    from yolo9000_jax.errors import UserError as UserError
+    from yolo9000_jax.evaluation import evaluate as evaluate
+    from yolo9000_jax.losses.region import region_loss as region_loss
+    from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss as yolo_v1_loss
+    from yolo9000_jax.models.darknet19 import Darknet19 as Darknet19
+    from yolo9000_jax.models.yolo_v1 import YoloV1 as YoloV1
+    from yolo9000_jax.models.yolo_v2 import YoloV2 as YoloV2
+    from yolo9000_jax.predict.classifier import Classifier as Classifier
+    from yolo9000_jax.predict.detector import Detector as Detector
+    from yolo9000_jax.predict.loading import load as load
+    from yolo9000_jax.predict.loading import load_darknet as load_darknet
+    from yolo9000_jax.predict.result import Ranking as Ranking
+    from yolo9000_jax.predict.result import Result as Result
+    from yolo9000_jax.training.loop import train as train
+    from yolo9000_jax.wordtree.tree import WordTree as WordTree
 
 _HOMES = {
-    "Darknet19": "models.darknet19",
-    "YoloV2": "models.yolo_v2",
     "Classifier": "predict.classifier",
+    "Darknet19": "models.darknet19",
     "Detector": "predict.detector",
+    "Ranking": "predict.result",
     "Result": "predict.result",
+    "UserError": "errors",
+    "WordTree": "wordtree.tree",
+    "YoloV1": "models.yolo_v1",
+    "YoloV2": "models.yolo_v2",
+    "config": "config",
+    "decode": "boxes.decode",
+    "evaluate": "evaluation",
+    "kmeans_priors": "boxes.priors",
     "load": "predict.loading",
     "load_darknet": "predict.loading",
-    "train": "training.loop",
-    "WordTree": "wordtree.tree",
-    "open_source": "data.sources",
-    "region_loss": "losses.region",
-    "decode": "boxes.decode",
     "nms": "boxes.nms",
+    "open_source": "data.sources",
     "priors": "boxes.priors",
-    "config": "config",
-    "UserError": "errors",
+    "region_loss": "losses.region",
+    "train": "training.loop",
+    "yolo_v1_loss": "losses.yolo_v1",
 }
-_MODULES = ("decode", "nms", "priors", "config")
+_MODULES = ("config", "decode", "nms", "priors")
 __all__ = sorted(_HOMES)
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
@@ -41,5 +72,5 @@ def __getattr__(name: str):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})

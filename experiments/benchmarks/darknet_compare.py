@@ -130,7 +130,7 @@ def compare_classifier(classifier, darknet: Darknet, paths, pictures) -> list[Co
         paths, classifier.stream(pictures, top=TOP, batch_size=1), darknet.classify(TOP), strict=True
     ):
         print(path)
-        ours = [Row(int(label), float(score)) for label, score in zip(ranking.classes, ranking.scores, strict=True)]
+        ours = [Row(int(label), float(score)) for label, score in zip(ranking.labels, ranking.scores, strict=True)]
         ranked.add(ours, theirs, min(row.score for row in ours), show=True)
     return [ranked]
 
@@ -149,7 +149,7 @@ def shown_to_both(pixels: np.ndarray, size_wh, path: Path) -> np.ndarray:
 
 
 def _rows(result) -> list[Row]:
-    columns = (result.classes.tolist(), result.scores.tolist(), result.boxes_xyxy.astype(float))
+    columns = (result.labels.tolist(), result.scores.tolist(), result.boxes_xyxy.astype(float))
     return [Row(*row) for row in zip(*columns, strict=True)]
 
 

@@ -20,7 +20,6 @@ from yolo9000_jax.boxes.tree import detect_tree
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.speed import machine
 from yolo9000_jax.images.reading import read
-from yolo9000_jax.predict.detector import RESIZES, to_inputs
 from yolo9000_jax.wordtree.tree import load_map
 
 
@@ -49,7 +48,7 @@ def measure(options) -> None:
     print(f"{options.cfg} at {size[0]}x{size[1]}: {len(tree)} classes, {len(detector(picture))} detections")
     print(f"peak memory with one picture detected {peak_gib():.2f} GiB")
 
-    inputs = jax.device_put(to_inputs([picture], RESIZES[detector.resize], size, 1))
+    inputs = jax.device_put(detector.to_inputs([picture]))
     apply = jax.jit(detector.model.apply)
     raw = apply(detector.variables, inputs)
     anchors_cells = np.array(detector.head.anchors_cells)

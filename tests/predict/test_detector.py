@@ -198,5 +198,5 @@ def test_load(trained):
 
 
 def test_load_what_is_no_workdir(tmp_path):
-    with pytest.raises(UserError, match="no config.json"):
+    with pytest.raises(UserError, match="no network.json"):
         load(tmp_path)

@@ -6,6 +6,7 @@ import pytest
 from tests.predict.test_detector import ANCHOR, Fixed, detector, grid, picture
 from yolo9000_jax.boxes.heads import RegionHead
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images.resizing import Resize
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import Detector
 from yolo9000_jax.predict.result import Ranking
@@ -136,4 +137,11 @@ def test_outputs_of_a_classifier():
 def test_sampling_is_checked():
     with pytest.raises(UserError, match="sampling 'nearest': choose darknet or half_pixel"):
         Detector(Fixed(grid()), {}, ("cat", "dog"), RegionHead((ANCHOR,)), (64, 64), sampling="nearest")
-    assert detector().sampling == "darknet"
+    detect, pixels = detector(), np.random.default_rng(1).integers(0, 256, (40, 100, 3), np.uint8)
+    assert detect.sampling == "darknet"
+    for way in ("stretch", "letterbox"):
+        for sampling in ("half_pixel", "darknet"):
+            detect.resize, detect.sampling = way, sampling
+            inputs = detect.to_inputs([pixels, pixels])
+            assert inputs.shape == (2, 64, 64, 3) and inputs.dtype == np.float32
+            np.testing.assert_array_equal(inputs[1], Resize(way, sampling).apply(pixels, 64, 64))

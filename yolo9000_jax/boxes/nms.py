@@ -142,7 +142,8 @@ def nms_by_objectness(
 def keep_by_objectness(
     boxes_cxcywh: Array, objectness: Array, iou_threshold: float | jax.Array, *, candidates: int = 1000
 ) -> jax.Array:
-    """Which boxes survive nms_by_objectness: bool [B, N]. Arguments as there."""
+    """Which boxes survive nms_by_objectness: bool [B, N]. Arguments and errors as there."""
+    check_shapes("keep_by_objectness", boxes_cxcywh=(boxes_cxcywh, "B N 4"), objectness=(objectness, "B N"))
     limit = min(candidates, objectness.shape[1])
 
     def one_picture(boxes: jax.Array, objectness: jax.Array) -> jax.Array:

@@ -62,7 +62,8 @@ def _add_classify(verbs: Verbs) -> None:
 
 def classify(options: argparse.Namespace) -> None:
     """Names the likeliest classes of `inputs`, and writes them where asked to."""
-    from yolo9000_jax.predict.classifier import Classifier, classify
+    from yolo9000_jax.predict.classifier import Classifier
+    from yolo9000_jax.predict.files import classify
 
     classifier = load_network(options)
     if not isinstance(classifier, Classifier):

@@ -5,6 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from yolo9000_jax.darknet.cfg import Cfg
+from yolo9000_jax.darknet.layers import Detection, Region
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import Labels, read_labels
 from yolo9000_jax.wordtree.tree import WordTree
@@ -14,7 +15,7 @@ Names = str | PathLike[str] | Sequence[str] | None
 
 def count_classes(plan: Cfg) -> int:
     """How many classes a detection network or classifier tells apart."""
-    return plan.head.classes if plan.head.type in ("region", "detection") else plan.head.out_shape[2]
+    return plan.head.classes if isinstance(plan.head, Region | Detection) else plan.head.out_shape[2]
 
 
 def read_classes(plan: Cfg, names: Names) -> tuple[Labels, WordTree | None]:

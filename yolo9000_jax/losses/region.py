@@ -5,10 +5,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from yolo9000_jax.boxes.decode import place_boxes
+from yolo9000_jax.boxes.decode import Anchors, place_boxes
 from yolo9000_jax.boxes.geometry import iou_cxcywh, shape_iou
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.shapes import Array, check_labels, check_shapes
 from yolo9000_jax.wordtree.softmax import path_cross_entropies, path_loss
+from yolo9000_jax.wordtree.tree import WordTree
 
 WARMUP_SCALE = 0.01
 ASSUMED_IOU = 0.3
@@ -27,13 +29,13 @@ class RegionLoss(NamedTuple):
     responsible_objectness: jax.Array  # mean over the truths
     mean_objectness: jax.Array  # over all boxes of the batch, those of classification images counted as 0
     class_probability: jax.Array  # of the true class at its box, over the truths and the classification images
-    count: jax.Array  # number of truths in the batch
+    count: jax.Array  # type: ignore[assignment]  # number of truths in the batch
 
 
 class _Assignment(NamedTuple):
     """Which box each truth trains; arrays [B,T,...], constants in the gradient."""
 
-    index: jax.Array  # of the box, in row, column, anchor order
+    box: jax.Array  # its place in row, column, anchor order
     anchor: jax.Array  # the prior that the truth chose
     cell_xy: jax.Array  # column and row of the cell of the centre
     inside: jax.Array  # a real truth with a box in the grid
@@ -43,28 +45,28 @@ class _Assignment(NamedTuple):
 
 
 def region_loss(
-    raw,
-    boxes_cxcywh,
-    labels,
-    mask,
-    anchors_cells,
+    raw: Array,
+    boxes_cxcywh: Array,
+    labels: Array,
+    mask: Array,
+    anchors_cells: Anchors,
     *,
-    seen,
-    coord_scale=1.0,
-    object_scale=5.0,
-    noobject_scale=1.0,
-    class_scale=1.0,
-    ignore_threshold=0.6,
-    warmup_images=12800,
-    rescore=True,
-    bias_match=True,
-    background=False,
-    class_activation="softmax",
-    location="direct",
-    tree=None,
-    image_labels=None,
-    class_box="darknet",
-    class_objectness="darknet",
+    seen: int | Array,
+    coord_scale: float = 1.0,
+    object_scale: float = 5.0,
+    noobject_scale: float = 1.0,
+    class_scale: float = 1.0,
+    ignore_threshold: float = 0.6,
+    warmup_images: int = 12800,
+    rescore: bool = True,
+    bias_match: bool = True,
+    background: bool = False,
+    class_activation: str = "softmax",
+    location: str = "direct",
+    tree: WordTree | None = None,
+    image_labels: Array | None = None,
+    class_box: str = "darknet",
+    class_objectness: str = "darknet",
 ) -> RegionLoss:
     """Loss of a batch of detection images and, with a `tree`, of classification images among them.
 
@@ -103,23 +105,26 @@ def region_loss(
         A RegionLoss. The gradient of its total times -B is Darknet's delta with respect to `raw`.
 
     Raises:
-        UserError: unknown or conflicting options.
+        UserError: unknown or conflicting options, an array of another shape, or a label outside the classes; while JAX
+            traces (jit, grad), labels have no values to check.
     """
     _check_options(class_activation, location, background, tree, image_labels, class_box, class_objectness)
+    _check_arrays(raw, boxes_cxcywh, labels, mask, anchors_cells, tree, image_labels)
     batch, height, width, anchors, entries = raw.shape
+    raw = jnp.asarray(raw)
     anchors_cells, grid_wh = jnp.asarray(anchors_cells, raw.dtype), jnp.asarray([width, height], raw.dtype)
     rows = raw.reshape(batch, -1, entries)
     class_only = jnp.zeros(batch, bool) if image_labels is None else image_labels >= 0
-    mask = mask & ~class_only[:, None]
+    mask = jnp.asarray(mask) & ~class_only[:, None]
     boxes_cxcywh = jnp.where(mask[..., None], boxes_cxcywh, 0.5)
     predicted = jax.lax.stop_gradient(_all_boxes(raw, anchors_cells, location))  # [B,N,4]
     truth = _assign(predicted, boxes_cxcywh, mask, anchors_cells, (height, width), bias_match)
-    if image_labels is not None:
+    if image_labels is not None and tree is not None:
         chosen = _choose_box(jax.lax.stop_gradient(rows), image_labels, anchors, tree, class_box)
         truth, labels = _add_classification_images(truth, labels, image_labels, chosen)
 
-    owner = jnp.take_along_axis(rows, truth.index[..., None], axis=1)  # [B,T,5+C]
-    owned = _any_at(truth.index, truth.owns | truth.class_only, rows.shape[1])  # [B,N]
+    owner = jnp.take_along_axis(rows, truth.box[..., None], axis=1)  # [B,T,5+C]
+    owned = _any_at(truth.box, truth.owns | truth.class_only, rows.shape[1])  # [B,N]
     prior_wh = anchors_cells[truth.anchor]
     responsible = jax.lax.stop_gradient(place_boxes(owner, truth.cell_xy, prior_wh, grid_wh, location))
     iou = iou_cxcywh(responsible, boxes_cxcywh)
@@ -153,9 +158,15 @@ def region_loss(
         classes, probability = _flat_classes(owner, labels, truth, class_activation, background)
     classes = class_scale * jnp.sum(classes)
 
-    losses = (value / batch for value in (xy + wh + objectness + classes, xy, wh, objectness, classes))
+    total, xy, wh, objectness, classes = (
+        value / batch for value in (xy + wh + objectness + classes, xy, wh, objectness, classes)
+    )
     return RegionLoss(
-        *losses,
+        total,
+        xy,
+        wh,
+        objectness,
+        classes,
         avg_iou=_mean(iou, truth.inside),
         recall50=_mean(iou > 0.5, truth.inside),
         responsible_objectness=_mean(_objectness(owner, background), truth.inside),
@@ -165,7 +176,15 @@ def region_loss(
     )
 
 
-def _check_options(class_activation, location, background, tree, image_labels, class_box, class_objectness):
+def _check_options(
+    class_activation: str,
+    location: str,
+    background: bool,
+    tree: WordTree | None,
+    image_labels: Array | None,
+    class_box: str,
+    class_objectness: str,
+) -> None:
     options = {
         "class_activation": (class_activation, ("softmax", "logistic")),
         "location": (location, ("direct", "offset")),
@@ -181,14 +200,46 @@ def _check_options(class_activation, location, background, tree, image_labels, c
         raise UserError("image_labels need a tree: classification images are trained on its paths")
 
 
-def _all_boxes(raw, anchors_cells, location):
+def _check_arrays(
+    raw: Array,
+    boxes_cxcywh: Array,
+    labels: Array,
+    mask: Array,
+    anchors_cells: Anchors,
+    tree: WordTree | None,
+    image_labels: Array | None,
+) -> None:
+    sizes = check_shapes(
+        "region_loss",
+        raw=(raw, "B H W A 5+C"),
+        anchors_cells=(anchors_cells, "A 2"),
+        boxes_cxcywh=(boxes_cxcywh, "B T 4"),
+        labels=(labels, "B T"),
+        mask=(mask, "B T"),
+        image_labels=(image_labels, "B"),
+    )
+    if tree is not None and len(tree) != sizes["C"]:
+        raise UserError(f"region_loss: raw is of {sizes['C']} classes, but the tree has {len(tree)} nodes")
+    check_labels("region_loss", "labels", labels, sizes["C"], mask)
+    if image_labels is not None:
+        check_labels("region_loss", "image_labels", image_labels, sizes["C"], lowest=-1)
+
+
+def _all_boxes(raw: jax.Array, anchors_cells: jax.Array, location: str) -> jax.Array:
     batch, height, width = raw.shape[:3]
     cell_xy = jnp.stack(jnp.meshgrid(jnp.arange(width), jnp.arange(height)), axis=-1)[:, :, None]
     grid_wh = jnp.asarray([width, height], raw.dtype)
     return place_boxes(raw, cell_xy, anchors_cells, grid_wh, location).reshape(batch, -1, 4)
 
 
-def _assign(predicted, boxes_cxcywh, mask, anchors_cells, grid, bias_match) -> _Assignment:
+def _assign(
+    predicted: jax.Array,
+    boxes_cxcywh: jax.Array,
+    mask: jax.Array,
+    anchors_cells: jax.Array,
+    grid: tuple[int, int],
+    bias_match: bool,
+) -> _Assignment:
     """Each truth's responsible box. `predicted`: [B,N,4]."""
     (height, width), anchors = grid, len(anchors_cells)
     cell_xy = jnp.trunc(boxes_cxcywh[..., :2] * jnp.asarray([width, height], boxes_cxcywh.dtype)).astype(jnp.int32)
@@ -208,7 +259,7 @@ def _assign(predicted, boxes_cxcywh, mask, anchors_cells, grid, bias_match) -> _
     return _Assignment(index, anchor, cell_xy, inside, same_box, owns, jnp.zeros_like(owns))
 
 
-def _choose_box(rows, image_labels, anchors, tree, class_box):
+def _choose_box(rows: jax.Array, image_labels: Array, anchors: int, tree: WordTree, class_box: str) -> jax.Array:
     """The box that a classification image trains, by index in row, column, anchor order: [B]."""
     nodes = jnp.maximum(image_labels, 0)
     if class_box == "detection":
@@ -222,36 +273,41 @@ def _choose_box(rows, image_labels, anchors, tree, class_box):
     return place % cells * anchors + place // cells  # the first of equals in Darknet's order: anchor, row, column
 
 
-def _add_classification_images(truth, labels, image_labels, chosen):
+def _add_classification_images(
+    truth: _Assignment, labels: Array, image_labels: Array, chosen: jax.Array
+) -> tuple[_Assignment, jax.Array]:
     """Let the first row of a classification image, which has no truths, stand for the image's label."""
-    class_only = (image_labels >= 0)[:, None] & (jnp.arange(labels.shape[1]) == 0)
-    index = jnp.where(class_only, chosen[:, None], truth.index)
-    return truth._replace(index=index, class_only=class_only), jnp.where(class_only, image_labels[:, None], labels)
+    class_only = jnp.asarray(image_labels >= 0)[:, None] & (jnp.arange(labels.shape[1]) == 0)
+    index = jnp.where(class_only, chosen[:, None], truth.box)
+    return truth._replace(box=index, class_only=class_only), jnp.where(class_only, image_labels[:, None], labels)
 
 
-def _any_at(index, flags, size):
+def _any_at(index: jax.Array, flags: jax.Array, size: int) -> jax.Array:
     """[B,size] bool: which places some flagged index [B,T] names."""
     return jnp.any((index[:, None, :] == jnp.arange(size)[:, None]) & flags[:, None, :], axis=-1)
 
 
-def _best_iou(predicted, boxes_cxcywh, mask):
+def _best_iou(predicted: jax.Array, boxes_cxcywh: jax.Array, mask: Array) -> jax.Array:
     """Highest IoU of each predicted box [B,N,4] with a real truth [B,T,4]: [B,N]."""
     iou = iou_cxcywh(predicted[:, :, None], boxes_cxcywh[:, None])
     return jnp.max(jnp.where(mask[:, None], iou, 0), axis=-1)
 
 
-def _coordinate_losses(rows, weight, target_xy, target_wh, location):
+def _coordinate_losses(
+    rows: jax.Array, weight: jax.Array, target_xy: jax.Array | float, target_wh: jax.Array | float, location: str
+) -> tuple[jax.Array, jax.Array]:
     """Half the weighted squares of the errors in (x, y), after the sigmoid if there is one, and in (w, h)."""
     xy = jax.nn.sigmoid(rows[..., :2]) if location == "direct" else rows[..., :2]
     errors = target_xy - xy, target_wh - rows[..., 2:4]
-    return tuple(jnp.sum(weight[..., None] * jnp.square(error)) / 2 for error in errors)
+    xy_loss, wh_loss = (jnp.sum(weight[..., None] * jnp.square(error)) / 2 for error in errors)
+    return xy_loss, wh_loss
 
 
-def _objectness(rows, background):
+def _objectness(rows: jax.Array, background: bool) -> jax.Array:
     return jax.nn.softmax(rows[..., 4:])[..., 0] if background else jax.nn.sigmoid(rows[..., 4])
 
 
-def _objectness_loss(rows, weight, target, background):
+def _objectness_loss(rows: jax.Array, weight: jax.Array, target: jax.Array | float, background: bool) -> jax.Array:
     """Half the weighted squares of the errors of entry 4; with a background class, its cross-entropy."""
     if not background:
         return jnp.sum(weight * jnp.square(target - jax.nn.sigmoid(rows[..., 4]))) / 2
@@ -260,7 +316,9 @@ def _objectness_loss(rows, weight, target, background):
     return jnp.sum(weight * (jax.nn.softplus(logit) - target * logit))
 
 
-def _flat_classes(owner, labels, truth, class_activation, background):
+def _flat_classes(
+    owner: jax.Array, labels: Array, truth: _Assignment, class_activation: str, background: bool
+) -> tuple[jax.Array, jax.Array]:
     """Class loss of each truth's box and the probability of the true class there, both [B,T]; `owner`: [B,T,5+C]."""
     logits = owner[..., 5:]
     if class_activation == "softmax":
@@ -275,7 +333,7 @@ def _flat_classes(owner, labels, truth, class_activation, background):
     return jnp.where(truth.owns, losses, 0), jnp.sum(onehot * jax.nn.sigmoid(logits), axis=-1)
 
 
-def _tree_classes(owner, labels, truth, tree):
+def _tree_classes(owner: jax.Array, labels: Array, truth: _Assignment, tree: WordTree) -> tuple[jax.Array, jax.Array]:
     """As `_flat_classes`, along the labels' paths. Of a box's truths, the last on whose path a group lies trains it."""
     terms = path_cross_entropies(owner[..., 5:], labels, tree)  # [B,T,levels]
     path = jnp.asarray(tree.paths)[labels]
@@ -286,5 +344,5 @@ def _tree_classes(owner, labels, truth, tree):
     return jnp.where(used, terms, 0), jnp.exp(-jnp.sum(terms, axis=-1))
 
 
-def _mean(values, mask):
+def _mean(values: jax.Array, mask: jax.Array) -> jax.Array:
     return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1)

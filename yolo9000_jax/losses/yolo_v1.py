@@ -7,27 +7,28 @@ from yolo9000_jax.boxes.decode import split_yolo_v1
 from yolo9000_jax.boxes.geometry import iou_cxcywh
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.losses.region import RegionLoss
+from yolo9000_jax.shapes import Array, check_labels, check_shapes
 
 SMALL_AREA = 0.1  # with `forced`, truths below this share of the input train box 1
 
 
 def yolo_v1_loss(
-    vector,
-    boxes_cxcywh,
-    labels,
-    mask,
+    vector: Array,
+    boxes_cxcywh: Array,
+    labels: Array,
+    mask: Array,
     *,
-    side,
-    boxes_per_cell,
-    num_classes,
-    coord_scale=5.0,
-    object_scale=1.0,
-    noobject_scale=0.5,
-    class_scale=1.0,
-    rescore=True,
-    sqrt=True,
-    softmax=False,
-    forced=False,
+    side: int,
+    boxes_per_cell: int,
+    num_classes: int,
+    coord_scale: float = 5.0,
+    object_scale: float = 1.0,
+    noobject_scale: float = 0.5,
+    class_scale: float = 1.0,
+    rescore: bool = True,
+    sqrt: bool = True,
+    softmax: bool = False,
+    forced: bool = False,
 ) -> RegionLoss:
     """Loss of a batch of detection images: half the weighted squares of all errors.
 
@@ -53,12 +54,17 @@ def yolo_v1_loss(
         A RegionLoss; its truths are those that own their cell. The gradient of its total times -B is Darknet's delta.
 
     Raises:
-        UserError: the vector has another length, or `forced` goes with one box a cell.
+        UserError: the vector has another length, an array another shape, a label is outside the classes (while JAX
+            traces, labels have no values to check), or `forced` goes with one box a cell.
     """
+    truths_shape = {"boxes_cxcywh": (boxes_cxcywh, "B T 4"), "labels": (labels, "B T"), "mask": (mask, "B T")}
+    check_shapes("yolo_v1_loss", vector=(vector, "B N"), **truths_shape)
+    check_labels("yolo_v1_loss", "labels", labels, num_classes, mask)
     if forced and boxes_per_cell < 2:
         raise UserError(f"forced=True needs 2 boxes a cell or more, boxes_per_cell is {boxes_per_cell}")
     batch = len(vector)
     classes, objectness, boxes = split_yolo_v1(vector, side, boxes_per_cell, num_classes)
+    mask = jnp.asarray(mask)
     boxes_cxcywh = jnp.where(mask[..., None], boxes_cxcywh, 0.5)
     labels = jnp.where(mask, labels, 0)
     cell_xy = jnp.floor(boxes_cxcywh[..., :2] * side)
@@ -99,14 +105,20 @@ def yolo_v1_loss(
         class_loss = _half_squares(class_scale * owns[..., None], onehot - cell_classes)
         probability = _pick(cell_classes, labels)
 
-    losses = (value / batch for value in (xy + wh + objectness_loss + class_loss, xy, wh, objectness_loss, class_loss))
+    total, xy, wh, objectness_loss, class_loss = (
+        value / batch for value in (xy + wh + objectness_loss + class_loss, xy, wh, objectness_loss, class_loss)
+    )
     count = jnp.sum(owns)
 
-    def mean(values):
+    def mean(values: jax.Array) -> jax.Array:
         return jnp.sum(jnp.where(owns, values, 0)) / jnp.maximum(count, 1)
 
     return RegionLoss(
-        *losses,
+        total,
+        xy,
+        wh,
+        objectness_loss,
+        class_loss,
         avg_iou=mean(iou),
         recall50=mean(iou > 0.5),
         responsible_objectness=mean(owner_objectness),
@@ -116,7 +128,7 @@ def yolo_v1_loss(
     )
 
 
-def _cells(cell_xy, mask, side):
+def _cells(cell_xy: jax.Array, mask: jax.Array, side: int) -> tuple[jax.Array, jax.Array]:
     """Each truth's cell, 0 if it is outside the grid, and whether the truth is the first there; both [B,T]."""
     inside = mask & jnp.all((cell_xy >= 0) & (cell_xy < side), axis=-1)
     cell = jnp.where(inside, cell_xy[..., 1] * side + cell_xy[..., 0], 0)
@@ -124,15 +136,15 @@ def _cells(cell_xy, mask, side):
     return cell, inside & ~jnp.any(jnp.tril(same_cell, -1), axis=-1)
 
 
-def _placed(boxes, side, sqrt):
+def _placed(boxes: jax.Array, side: int, sqrt: bool) -> jax.Array:
     """Predicted x, y, w, h [...,4] as fractions of the input, relative to the corner of their cell."""
     return jnp.concatenate([boxes[..., :2] / side, jnp.square(boxes[..., 2:]) if sqrt else boxes[..., 2:]], axis=-1)
 
 
-def _pick(values, index):
+def _pick(values: jax.Array, index: jax.Array) -> jax.Array:
     """values[..., index]: [B,T,n] and [B,T] -> [B,T]."""
     return jnp.take_along_axis(values, index[..., None], axis=-1)[..., 0]
 
 
-def _half_squares(weight, error):
+def _half_squares(weight: jax.Array | float, error: jax.Array) -> jax.Array:
     return jnp.sum(weight * jnp.square(error)) / 2

@@ -1,7 +1,7 @@
 """What a network costs: its parameters, and the operations of one picture as Darknet counts them."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -37,7 +37,8 @@ def cost(module: nn.Module, size: int | tuple[int, int]) -> Cost:
 
 def _operations(program: Jaxpr) -> int:
     total = 0
-    for step in program.eqns:
+    steps: list[Any] = list(program.eqns)
+    for step in steps:
         if step.primitive.name == "conv_general_dilated":
             kernel, numbers = step.invars[1].aval, step.params["dimension_numbers"]
             total += 2 * step.outvars[0].aval.size * (kernel.size // kernel.shape[numbers.rhs_spec[0]])

@@ -3,10 +3,11 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from yolo9000_jax.models.layers import BatchNormOptions, Conv
-from yolo9000_jax.models.trunk import Trunk
+from yolo9000_jax.models.trunk import Trunk, check_images
 
 # (filters, kernel size) of each convolution; a max pool stands between the stages.
 STAGES = (
@@ -41,9 +42,10 @@ class Darknet19(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, images, train: bool = False):
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """images [B, H, W, 3] in 0..1 -> logits [B, num_classes] in float32."""
-        options = dict(norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
+        check_images("Darknet19", images)
+        options: dict[str, Any] = dict(norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
         _, x = Darknet19Trunk(self.width, name="trunk", **options)(images, train)
         x = Conv(self.num_classes, 1, activation=None, name="logits", **options | {"norm": None})(x, train)
         return x.astype(self.param_dtype).mean((1, 2))

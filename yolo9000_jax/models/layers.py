@@ -13,7 +13,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.convolution import convolve
 
 
-def leaky_relu(x):
+def leaky_relu(x: jax.Array) -> jax.Array:
     """x where positive, else 0.1 x (darknet.md 4.1)."""
     return jnp.where(x > 0, x, 0.1 * x)
 
@@ -40,7 +40,7 @@ class BatchNorm(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, train: bool = False):
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Normalises x [..., C]; with `train` by the batch's statistics, which update `batch_stats`."""
         shape = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, shape, self.param_dtype)
@@ -58,7 +58,9 @@ class BatchNorm(nn.Module):
         factor = inverse * scale
         return x * factor.astype(x.dtype) + (bias - mean * factor).astype(x.dtype)
 
-    def _batch_statistics(self, x, mean_var, var_var):
+    def _batch_statistics(
+        self, x: jax.Array, mean_var: nn.Variable, var_var: nn.Variable
+    ) -> tuple[jax.Array, jax.Array]:
         axes = tuple(range(x.ndim - 1))
         count = x.size // x.shape[-1]
         wide = x.astype(self.param_dtype)
@@ -123,7 +125,7 @@ class Conv(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, train: bool = False):
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """[B, H, W, C] -> [B, H', W', filters], H' = (H + 2 padding - size) // stride + 1."""
         padding = self.size // 2 if self.padding is None else self.padding
         shape = (self.size, self.size, x.shape[-1], self.filters)
@@ -137,7 +139,7 @@ class Conv(nn.Module):
         return x if self.activation is None else self.activation(x)
 
 
-def flatten(x):
+def flatten(x: jax.Array) -> jax.Array:
     """[B, H, W, C] -> [B, C*H*W] in Darknet's order: channel, row, column."""
     return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
 
@@ -154,7 +156,7 @@ class Connected(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, train: bool = False):
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """[B, H, W, C] -> [B, 1, 1, features]."""
         x = flatten(x).astype(self.dtype)
         kernel = self.param("kernel", self.kernel_init, (x.shape[1], self.features), self.param_dtype)
@@ -183,7 +185,7 @@ class Local(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] -> [B, *out_size, filters]."""
         bank = (*self.out_size, self.size, self.size, x.shape[3], self.filters)
         initializer = nn.initializers.variance_scaling(
@@ -201,23 +203,22 @@ class Local(nn.Module):
             for row in range(self.size)
             for column in range(self.size)
         ]
-        patches = jnp.stack(patches, 3)
         kernel = kernel.reshape(*self.out_size, self.size**2, *bank[4:]).astype(self.dtype)
-        x = jnp.einsum("bhwkc,hwkcn->bhwn", patches, kernel) + bias.astype(self.dtype)
+        x = jnp.einsum("bhwkc,hwkcn->bhwn", jnp.stack(patches, 3), kernel) + bias.astype(self.dtype)
         return x if self.activation is None else self.activation(x)
 
 
 @jax.custom_vjp
-def _max_pool_2x2(x):
+def _max_pool_2x2(x: jax.Array) -> jax.Array:
     return jnp.maximum(jnp.maximum(x[:, ::2, ::2], x[:, ::2, 1::2]), jnp.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2]))
 
 
-def _max_pool_2x2_forward(x):
+def _max_pool_2x2_forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     y = _max_pool_2x2(x)
     return y, (x, y)
 
 
-def _max_pool_2x2_backward(residuals, gradient):
+def _max_pool_2x2_backward(residuals: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
     x, y = residuals
     height, width = y.shape[1:3]
     hit = x.reshape(x.shape[0], height, 2, width, 2, x.shape[3]) == y[:, :, None, :, None]
@@ -229,7 +230,7 @@ def _max_pool_2x2_backward(residuals, gradient):
 _max_pool_2x2.defvjp(_max_pool_2x2_forward, _max_pool_2x2_backward)
 
 
-def max_pool(x, size: int = 2, stride: int = 2, padding: int | None = None):
+def max_pool(x: jax.Array, size: int = 2, stride: int = 2, padding: int | None = None) -> jax.Array:
     """Darknet's max pooling (darknet.md 4.3): [B, H, W, C] -> [B, H', W', C], H' = (H + padding - size) // stride + 1.
 
     `padding` is the total over both sides (None: size - 1); positions outside never win. The usual 2x2 case has its own
@@ -247,7 +248,7 @@ def max_pool(x, size: int = 2, stride: int = 2, padding: int | None = None):
     return nn.max_pool(x, window_shape=(size, size), strides=(stride, stride), padding=sides)
 
 
-def reorg(x, stride: int = 2):
+def reorg(x: jax.Array, stride: int = 2) -> jax.Array:
     """Darknet's reorg (darknet.md 4.5): [B, H, W, C] -> [B, H/stride, W/stride, C stride²].
 
     Published weights need this permutation, which is not the space-to-depth that the paper describes.

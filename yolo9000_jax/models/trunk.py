@@ -1,15 +1,19 @@
 """What the trunks of our networks have in common: stages of convolutions, a max pool between every two."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.layers import BatchNormOptions, Conv, max_pool, scaled
+from yolo9000_jax.shapes import check_shapes
 
 Stages = tuple[tuple[tuple[int, int], ...], ...]
+Choice = TypeVar("Choice")
 
 
 class Trunk(nn.Module):
@@ -31,8 +35,9 @@ class Trunk(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, images, train: bool = False):
+    def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
         """images [B, H, W, 3] -> (features before the last max pool, features of the last stage)."""
+        check_images(type(self).__name__, images)
         conv = partial(Conv, norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
         x = images.astype(self.dtype)
         number = 0
@@ -53,7 +58,14 @@ def names_after(trunk: type[Trunk], count: int) -> list[str]:
     return [f"conv{last + number}" for number in range(1, count + 1)]
 
 
-def choose(options: dict, choice: str, what: str):
+def check_images(network: str, images: jax.Array) -> None:
+    """Raises UserError unless these are pictures for a network: [B, H, W, 3], floats of 0 to 1."""
+    check_shapes(network, images=(images, "B H W 3"))
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise UserError(f"{network}: images are of type {images.dtype}; give floats from 0 to 1 (divide by 255)")
+
+
+def choose(options: Mapping[str, Choice], choice: str, what: str) -> Choice:
     """options[choice]; raises UserError with the choices there are."""
     if choice not in options:
         raise UserError(f"{what} is {choice!r}; choose {' or '.join(map(repr, options))}")

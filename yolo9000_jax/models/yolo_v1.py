@@ -1,16 +1,18 @@
 """YOLOv1, the first rows of the paper's table 2 (Redmon et al., "You Only Look Once", section 2.1; darknet.md 12)."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax.errors import ScopeParamShapeError
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.extraction import ExtractionTrunk
 from yolo9000_jax.models.layers import BatchNormOptions, Connected, Conv, Local, scaled
-from yolo9000_jax.models.trunk import Trunk, choose, names_after
+from yolo9000_jax.models.trunk import Trunk, check_images, choose, names_after
 
 STRIDE = 64
 
@@ -63,14 +65,15 @@ class YoloV1(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, images, train: bool = False):
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """images [B, H, W, 3] in 0..1 -> vector [B, side * side * (num_classes + 5 * boxes_per_cell)] in float32.
 
         Its parts are those of decode.split_yolo_v1, with no activation. Raises UserError for images of another size
         than the parameters were made with.
         """
-        options = dict(dtype=self.dtype, param_dtype=self.param_dtype)
-        conv = partial(Conv, norm=self.norm, **options)
+        check_images("YoloV1", images)
+        options: dict[str, Any] = dict(dtype=self.dtype, param_dtype=self.param_dtype)
+        conv: Callable[..., Conv] = partial(Conv, norm=self.norm, **options)
         trunk, convolutions = choose(TRUNKS, self.trunk, "trunk")
         _, x = trunk(self.width, norm=self.norm, name="trunk", **options)(images, train)
         for name, (filters, stride) in zip(names_after(trunk, len(convolutions)), convolutions, strict=True):
@@ -82,20 +85,20 @@ class YoloV1(nn.Module):
             raise UserError(f"images of {size}: this YOLOv1 was made for another size, and takes no other") from error
         return x[:, 0, 0].astype(self.param_dtype)
 
-    def _head(self, x, train, options):
+    def _head(self, x: jax.Array, train: bool, options: dict[str, Any]) -> jax.Array:
         units = choose(HEADS, self.head, "head")
         hidden = self.hidden or scaled(units, self.width)
         if self.head == "connected":
             x = Connected(hidden, name="hidden", **options)(x, train)
         elif self.head == "local":
-            x = Local(hidden, 3, 1, 1, x.shape[1:3], name="hidden", **options)(x)
+            x = Local(hidden, 3, 1, 1, (x.shape[1], x.shape[2]), name="hidden", **options)(x)
         if self.head != "direct":
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        start = {"kernel_init": nn.initializers.normal(0.01), "bias_init": self._start}
+        start: dict[str, Any] = {"kernel_init": nn.initializers.normal(0.01), "bias_init": self._start}
         features = self.side**2 * (self.num_classes + 5 * self.boxes_per_cell)
         return Connected(features, None, name="output", **options, **start)(x, train)
 
-    def _start(self, key, shape, dtype):
+    def _start(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         """Biases of the last layer: every box in the middle of its cell, of half the picture's root width and height.
 
         Darknet has zeros, from which a cell whose boxes are seldom responsible takes long to come.

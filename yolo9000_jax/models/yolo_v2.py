@@ -1,17 +1,19 @@
 """YOLOv2, the paper's detector (section 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.darknet19 import Darknet19Trunk
 from yolo9000_jax.models.extraction import ExtractionTrunk
 from yolo9000_jax.models.layers import BatchNormOptions, Conv, reorg, scaled
-from yolo9000_jax.models.trunk import choose, names_after
+from yolo9000_jax.models.trunk import check_images, choose, names_after
+from yolo9000_jax.shapes import check_shapes
 
 STRIDE = 32
 # By its name, a trunk and how many 3x3 convolutions follow it.
@@ -52,18 +54,25 @@ class YoloV2(nn.Module):
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 
+    def __post_init__(self) -> None:
+        check_shapes("YoloV2", anchors_cells=(self.anchors_cells, "A 2"))
+        anchors = tuple(tuple(map(float, anchor)) for anchor in self.anchors_cells)  # so that it can be hashed
+        object.__setattr__(self, "anchors_cells", anchors)
+        super().__post_init__()
+
     @nn.compact
-    def __call__(self, images, train: bool = False):
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """images [B, H, W, 3] in 0..1 -> raw grid [B, H/32, W/32, A, 5 + num_classes] in float32.
 
         The last axis holds x, y, w, h, objectness and the classes, all before activation. Raises UserError where a
         side of the images is not a multiple of 32.
         """
+        check_images("YoloV2", images)
         height, width = images.shape[1:3]
         if height % STRIDE or width % STRIDE or not height or not width:
             raise UserError(f"images of {height}x{width}: both sides must be multiples of {STRIDE}; resize them first")
-        options = dict(norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
-        conv = partial(Conv, **options)
+        options: dict[str, Any] = dict(norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
+        conv: Callable[..., Conv] = partial(Conv, **options)
         wide = scaled(1024, self.width)
         trunk, count = choose(TRUNKS, self.trunk, "trunk")
         *names, last = names_after(trunk, count)
@@ -76,19 +85,19 @@ class YoloV2(nn.Module):
                 x = jnp.concatenate([reorg(side), x], axis=-1)
             x = conv(wide, name=last)(x, train)
         anchors, entries = len(self.anchors_cells), 5 + self.num_classes
-        start = {"kernel_init": nn.initializers.normal(0.01), "bias_init": _prior_bias(entries)}
+        start: dict[str, Any] = {"kernel_init": nn.initializers.normal(0.01), "bias_init": _prior_bias(entries)}
         x = Conv(anchors * entries, 1, activation=None, name="boxes", **options | {"norm": None} | start)(x, train)
         return x.reshape(*x.shape[:3], anchors, entries).astype(self.param_dtype)
 
 
-def _prior_bias(entries: int):
+def _prior_bias(entries: int) -> Callable[..., jax.Array]:
     """Start of the last layer's biases: every box is its prior, with an objectness of about .1.
 
     Were it random, as in Darknet, the many empty boxes would drive the sigmoid of the objectness flat before the
     network has seen anything, which only a pre-trained trunk survives.
     """
 
-    def init(key, shape, dtype):
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         return jnp.zeros(shape, dtype).reshape(-1, entries).at[:, 4].set(-2).reshape(shape)
 
     return init

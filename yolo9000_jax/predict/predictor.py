@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import flax.linen as nn
 import jax
 import numpy as np
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images.resizing import Resize
+from yolo9000_jax.images.resizing import Resize, Sampling, Way
 from yolo9000_jax.predict.pictures import Picture, to_pixels
 from yolo9000_jax.predict.streaming import run_in_batches
 from yolo9000_jax.wordtree.tree import WordTree
@@ -51,7 +51,7 @@ class Predictor:
         self.classes = tuple(classes)
         width, height = map(int, size_wh)
         self.size_wh: tuple[int, int] = (width, height)
-        self._resize = Resize(self._checked(resize), sampling)
+        self._resize = self._resizer(resize, sampling)
         self.tree, self.synsets, self.notes = tree, synsets, tuple(notes)
 
     @property
@@ -61,7 +61,7 @@ class Predictor:
 
     @resize.setter
     def resize(self, way: str) -> None:
-        self._resize = Resize(self._checked(way), self.sampling)
+        self._resize = self._resizer(way, self.sampling)
 
     @property
     def sampling(self) -> str:
@@ -70,12 +70,12 @@ class Predictor:
 
     @sampling.setter
     def sampling(self, sampling: str) -> None:
-        self._resize = Resize(self.resize, sampling)
+        self._resize = self._resizer(self.resize, sampling)
 
-    def _checked(self, way: str) -> str:
+    def _resizer(self, way: str, sampling: str) -> Resize:
         if way not in self.resizes:
             raise UserError(f"resize {way!r}: choose {', '.join(self.resizes[:-1])} or {self.resizes[-1]}")
-        return way
+        return Resize(cast(Way, way), cast(Sampling, sampling))  # which checks the sampling
 
     def __repr__(self) -> str:
         name, model = type(self).__name__, type(self.model).__name__
