@@ -91,7 +91,7 @@ def test_picture_that_breaks_after_opening(tmp_path, data, refused, monkeypatch)
         (["--config.data.classes=('disc',)"], "'rectangle'"),
         (["--config.model.widht=1"], "no config key model.widht; did you mean model.width?"),
         (["--config.steps=many"], "steps is 'many'"),
-        (["--config.image_size=100"], "image_size 100"),
+        (["--config.image_size=100"], "image_size is 100"),
         (["--config.steps"], "--config.steps: unknown argument"),
         (["--steps=5"], "--steps=5: unknown argument; config keys are changed with --config.a.b=value"),
         (["more"], "more: unknown argument"),

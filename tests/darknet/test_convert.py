@@ -312,10 +312,10 @@ def test_a_run_starts_from_it(trained, tmp_path):
 
     from_workdir(trained, tmp_path / "tiny.weights")
     shutil.copy(trained / "config.json", tmp_path)
-    values = json.loads((tmp_path / "config.json").read_text())
-    values |= {"init_from": f"darknet:{tmp_path / 'tiny.weights'}", "steps": 1}
-    values["optimizer"]["learning_rate"] = 0.0
-    values["data"]["classes"] = []
-    state = train(configs.complete(values), tmp_path / "run")
+    config = configs.read(tmp_path / "config.json")
+    config.init_from, config.steps = f"darknet:{tmp_path / 'tiny.weights'}", 1
+    config.optimizer.learning_rate = 0.0
+    config.data.classes = ()
+    state = train(config, tmp_path / "run")
     before = y9.load(trained).variables["params"]
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(state.params), jax.device_get(before))
