@@ -26,7 +26,7 @@ import csv
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -95,7 +95,7 @@ def make(data: Path, out: Path, context: float = CONTEXT) -> list[str]:
     ]
 
 
-def read_kinds(path: Path, datasets) -> Kinds:
+def read_kinds(path: Path, datasets: Iterable[Dataset]) -> Kinds:
     """The kind of each white cell that has one in the table; each row must be about a white cell of the data sets.
 
     Raises:
@@ -129,8 +129,8 @@ def read_kinds(path: Path, datasets) -> Kinds:
 
 def objects(record: Record) -> list[Object]:
     """A picture's objects by their new names."""
-    names, rows = list(NAMES.values()), zip(record.labels, record.boxes_xyxy, record.difficult, strict=True)
-    return [(names[label], tuple(map(float, box)), bool(difficult)) for label, box, difficult in rows]
+    names, rows = list(NAMES.values()), zip(record.labels, record.boxes_xyxy.tolist(), record.difficult, strict=True)
+    return [(names[label], (x0, y0, x1, y1), bool(difficult)) for label, (x0, y0, x1, y1), difficult in rows]
 
 
 def _keys(record: Record) -> list[tuple[str, Box]]:
@@ -139,7 +139,7 @@ def _keys(record: Record) -> list[tuple[str, Box]]:
 
 
 def _stem(record: Record) -> str:
-    return Path(record.image).stem
+    return Path(str(record.image)).stem
 
 
 def named_twice(found: list[Object], record: Record, kinds: Kinds) -> list[Object]:
@@ -183,7 +183,9 @@ def write_crops(dataset: Dataset, folder: Path, kinds: Kinds, context: float) ->
     written = []
     for record in sorted(dataset, key=_stem):
         known = [key for key in _keys(record) if key in kinds]
-        pixels = record.read() if known else None
+        if not known:
+            continue
+        pixels = record.read()
         for number, key in enumerate(known, 1):
             left, top, side = square_about(key[1], record.width, record.height, context)
             path = folder / "train" / kinds[key] / f"{key[0]}_{number}.jpg"
