@@ -33,7 +33,8 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
-from yolo9000_jax.data.records import Dataset, Record, quote
+from yolo9000_jax.data.messages import quote
+from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
 

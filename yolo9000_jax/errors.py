@@ -1,4 +1,6 @@
-"""The one exception that a user's mistake raises."""
+"""What the package raises on purpose: a user's mistake, and a stop that was asked for."""
+
+import signal
 
 
 class UserError(Exception):
@@ -6,3 +8,18 @@ class UserError(Exception):
 
     The command line prints the message and exits with status 1; anything else that escapes is a bug of ours.
     """
+
+
+class Stopped(Exception):
+    """A run ended early because it was asked to, and has saved what it learnt; the message says how to carry on.
+
+    Args:
+        message: one line.
+        number: the signal that asked: SIGTERM, as from a machine that is to be taken away, or SIGINT, Ctrl-C.
+
+    The command line prints the message as it prints progress, and exits with `status`.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGTERM):
+        super().__init__(message)
+        self.status = 128 + number  # as shells count it; not 0, so that whatever restarts failed runs carries on

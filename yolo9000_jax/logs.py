@@ -8,6 +8,7 @@ calls `show()`, as the command line and `train` do.
 """
 
 import logging
+import math
 import sys
 
 logger = logging.getLogger("yolo9000_jax")
@@ -31,3 +32,10 @@ def show(always: bool = False) -> None:
     logger.addHandler(_Printer())
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def duration(seconds: float) -> str:
+    """95 -> "1m35s"."""
+    whole = round(seconds) if math.isfinite(seconds) else 0
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{whole % 60:02d}s"

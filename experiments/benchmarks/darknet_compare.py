@@ -24,7 +24,8 @@ from darknet_program import Darknet, Row
 import yolo9000_jax as y9
 from yolo9000_jax.boxes.heads import YoloV1Head
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images.resizing import letterbox, letterboxed_size, read_image
+from yolo9000_jax.images.reading import read
+from yolo9000_jax.images.resizing import letterbox, letterboxed_size
 from yolo9000_jax.predict.files import PICTURES, expand
 
 NMS = 0.45  # the program's own
@@ -158,7 +159,7 @@ def compare(options) -> list[Comparison]:
     model = y9.load_darknet(options.cfg, options.weights, options.names)
     model.resize = "letterbox"
     paths = [path for given in options.pictures for path in expand(Path(given), PICTURES)]
-    pictures = [shown_to_both(read_image(path), model.size_wh, path) for path in paths]
+    pictures = [shown_to_both(read(path), model.size_wh, path) for path in paths]
     with tempfile.TemporaryDirectory() as folder:
         darknet = Darknet(Path(folder), options.cfg, options.weights, len(model.classes), pictures)
         if isinstance(model, y9.Classifier):

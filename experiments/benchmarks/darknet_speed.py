@@ -23,7 +23,7 @@ import yolo9000_jax as y9
 from yolo9000_jax.darknet.cfg import parse_cfg
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.speed import machine
-from yolo9000_jax.images.resizing import read_image
+from yolo9000_jax.images.reading import read
 from yolo9000_jax.predict.detector import RESIZES, Detector, to_inputs
 
 THRESHOLD = 0.5  # the program's default
@@ -61,7 +61,7 @@ def measure(options) -> dict[str, list[float]]:
     if not isinstance(detector, Detector):
         raise UserError(f"{options.cfg}: a classifier; give a detection network")
     noise = np.random.default_rng(0).integers(0, 256, (576, 768, 3), np.uint8)
-    picture = read_image(options.picture) if options.picture else noise
+    picture = read(options.picture) if options.picture else noise
     peer = torch_forward(options, detector, to_inputs([picture], RESIZES["letterbox"], detector.size_wh, 1))
     times = {"ours": [], "darknet": []} | ({"PyTorch": []} if peer else {})
     detector(picture, THRESHOLD)

@@ -13,7 +13,8 @@ import time
 import numpy as np
 
 from yolo9000_jax import config as configs
-from yolo9000_jax.data.pipeline import detection_batches, fullest
+from yolo9000_jax.data.counts import fullest
+from yolo9000_jax.data.pipeline import detection_batches
 from yolo9000_jax.data.sources import open_source
 
 

@@ -19,7 +19,7 @@ import yolo9000_jax as y9
 from yolo9000_jax.boxes.tree import detect_tree
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.speed import machine
-from yolo9000_jax.images.resizing import read_image
+from yolo9000_jax.images.reading import read
 from yolo9000_jax.predict.detector import RESIZES, to_inputs
 from yolo9000_jax.wordtree.tree import load_map
 
@@ -44,7 +44,7 @@ def measure(options) -> None:
         raise UserError(f"{options.cfg}: no detection network with a tree")
     size = detector.size_wh
     noise = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), np.uint8)
-    picture = read_image(options.picture) if options.picture else noise
+    picture = read(options.picture) if options.picture else noise
     nodes = load_map(options.map, tree) if options.map else np.linspace(0, len(tree) - 1, 200).astype(np.int32)
     print(f"{options.cfg} at {size[0]}x{size[1]}: {len(tree)} classes, {len(detector(picture))} detections")
     print(f"peak memory with one picture detected {peak_gib():.2f} GiB")

@@ -5,15 +5,13 @@ import json
 import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.helpers import golden_dir, golden_root
-from yolo9000_jax.boxes.decode import decode, decode_boxes, detect, threshold_scores, unletterbox, unstretch
+from yolo9000_jax.boxes.decode import decode, decode_boxes, detect, threshold_scores
 from yolo9000_jax.boxes.geometry import iou_xyxy, xyxy_to_cxcywh
 from yolo9000_jax.boxes.nms import keep_by_objectness, nms_per_class
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images.resizing import letterbox
+from yolo9000_jax.images.resizing import Resize
 
 SLACK = 1e-4  # scores this near to the threshold may fall on either side of it
 IOU_SLACK = 2e-6  # and overlaps this near to the limit on either side of that
@@ -77,7 +75,9 @@ def test_golden_boxes_and_scores(name, number):
     golden = GoldenDetections(name, number)
     decoded = golden.decoded()
     rows, columns = golden.rows_columns
-    boxes_xyxy = unletterbox(np.asarray(decoded.boxes_cxcywh[0]), golden.image_wh, (columns, rows))
+    boxes_xyxy = Resize("letterbox").to_picture(
+        np.asarray(decoded.boxes_cxcywh[0]), golden.image_wh, (columns, rows), clip=False
+    )
     expected = golden.arrays["bbox"][golden.theirs] * (np.tile(golden.image_wh, 2) if golden.relative else 1)
     size = expected[:, 2:].max(-1, keepdims=True) + max(golden.image_wh)
     np.testing.assert_allclose(xyxy_to_cxcywh(boxes_xyxy) / size, expected / size, atol=2e-6)
@@ -196,35 +196,3 @@ def test_low_precision_networks_decode_in_float32():
 def test_unknown_options_are_named(options, named):
     with pytest.raises(UserError, match=named):
         detect(np.zeros((1, 1, 1, 1, 7), np.float32), np.ones((1, 2), np.float32), 0.5, 0.5, **options)
-
-
-sizes = st.tuples(st.integers(1, 2000), st.integers(1, 2000))
-
-
-@settings(deadline=None)
-@given(sizes, sizes, st.booleans())
-def test_a_box_around_the_letterboxed_picture_is_the_whole_picture(image_wh, net_wh, as_jax):
-    ratio = image_wh[0] / image_wh[1] * net_wh[1] / net_wh[0]
-    inner = np.array([1, 1 / ratio] if ratio > 1 else [ratio, 1])  # size of the picture on the canvas, before rounding
-    box = np.array([0.5, 0.5, *inner], np.float32)
-    whole = unletterbox(jax.numpy.asarray(box) if as_jax else box, image_wh, net_wh)
-    assert isinstance(whole, jax.Array if as_jax else np.ndarray) and whole.dtype == np.float32
-    pixel_of_net = np.tile(np.array(image_wh) / np.maximum(1, np.floor(inner * net_wh)), 2)
-    assert (np.abs(np.asarray(whole) - [0, 0, *image_wh]) <= 0.51 * pixel_of_net + 1e-3).all()
-
-
-def test_unletterbox_finds_a_rectangle_again():
-    image = np.zeros((300, 500, 3), np.float32)
-    image[90:210, 100:400] = 1
-    canvas = letterbox(image, 416, 416)
-    rows, columns = np.nonzero((canvas[..., 0] > 0.51).any(1))[0], np.nonzero((canvas[..., 0] > 0.51).any(0))[0]
-    seen = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / 416
-    found = unletterbox(xyxy_to_cxcywh(seen), (500, 300), (416, 416))
-    np.testing.assert_allclose(found, [100, 90, 400, 210], atol=2)
-
-
-def test_unstretch_scales_and_clips_only_when_asked():
-    boxes = np.array([[0.5, 0.5, 0.5, 0.25], [0.0, 1.0, 0.5, 0.5]])
-    np.testing.assert_allclose(unstretch(boxes, (200, 100)), [[50, 37.5, 150, 62.5], [-50, 75, 50, 125]])
-    np.testing.assert_allclose(unstretch(boxes, (200, 100), clip=True), [[50, 37.5, 150, 62.5], [0, 75, 50, 100]])
-    np.testing.assert_allclose(unletterbox(boxes, (100, 100), (32, 32), clip=True)[1], [0, 75, 25, 100])

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tests.helpers import golden_dir
+from tests.helpers import golden_path
 from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy, iou_cxcywh, iou_xyxy, shape_iou, xyxy_to_cxcywh
 
 sides = st.just(0.0) | st.floats(0.01, 100)
@@ -69,8 +69,5 @@ def test_numpy_in_numpy_out_and_jax_in_jax_out():
 
 
 def test_golden_iou():
-    path = golden_dir() / "unit" / "iou.npz"
-    if not path.is_file():
-        pytest.skip("this golden folder has no unit/iou.npz")
-    golden = np.load(path)
+    golden = np.load(golden_path("unit/iou.npz"))
     np.testing.assert_allclose(iou_cxcywh(golden["a"], golden["b"]), golden["iou"], rtol=1e-5, atol=1e-7)

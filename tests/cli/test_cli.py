@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from tests import tiny
 from tests.helpers import ROOT
 from yolo9000_jax import cli
 from yolo9000_jax import config as configs
+from yolo9000_jax.errors import Stopped
 from yolo9000_jax.tasks.detection import Detection
 
 CONFIG = "from tests.tiny import tiny_config\ndef get_config(row=None):\n    return tiny_config({!r})\n"
@@ -92,8 +94,13 @@ def test_picture_that_breaks_after_opening(tmp_path, data, refused, monkeypatch)
         (["--config.model.widht=1"], "no config key model.widht; did you mean model.width?"),
         (["--config.steps=many"], "steps is 'many'"),
         (["--config.image_size=100"], "image_size is 100"),
-        (["--config.steps"], "--config.steps: unknown argument"),
-        (["--steps=5"], "--steps=5: unknown argument; config keys are changed with --config.a.b=value"),
+        (["--config.steps"], "one argument, without spaces: --config.steps=VALUE"),
+        (["--config.steps", "5"], "one argument, without spaces: --config.steps=5"),
+        (["--config.steps", "--config.seed=1"], "one argument, without spaces: --config.steps=VALUE"),
+        (["--config.steps=5", "--config.steps=6"], "--config.steps is given twice"),
+        (["--steps=5"], "--steps=5: unknown argument; config keys are changed with --config.KEY=VALUE"),
+        (["--minuts=5"], "--minuts=5: unknown argument (did you mean --minutes?)"),
+        (["--minutes=5", "--config.minutes=6"], "--minutes and --config.minutes both say how long: leave one out"),
         (["more"], "more: unknown argument"),
     ],
 )
@@ -123,7 +130,15 @@ def test_workdir_of_another_experiment(trained, tmp_path, refused):
         ([], "VERB"),
         (["trian"], "invalid choice: 'trian'"),
         (["train"], "--config"),
-        (["evaluate", "--workdir", "x", "--bogus"], "--bogus"),
+        (["evaluate", "--workdir", "x", "--bogus"], "yolo9000 evaluate: error: --bogus: unknown argument\n"),
+        (["predict", "a.jpg", "--workdir", "x", "--thresold", "1"], "--thresold: unknown argument (did you mean --thr"),
+        (["wordtree", "show", "emoji", "--dept=1"], "show: error: --dept=1: unknown argument (did you mean --depth?)"),
+        (["predict", "a.jpg", "--threshold", "1.5"], "--threshold: '1.5' is not a number from 0 to 1"),
+        (["predict", "a.jpg", "--nms", "half"], "--nms: 'half' is not a number from 0 to 1"),
+        (["predict", "a.jpg", "--threshold", "nan"], "--threshold: 'nan' is not a number from 0 to 1"),
+        (["anchors", "--dataset", "emoji", "--size", "0"], "--size: '0' is not a whole number, 1 or more"),
+        (["demo", "--minutes", "0"], "--minutes: '0' is not a number above 0"),
+        (["demo", "--minutes", "inf"], "--minutes: 'inf' is not a number above 0"),
         (["predict", "--workdir", "x"], "IMAGE"),
         (["predict", "a.jpg", "--workdir", "x", "--size", "large"], "'large'"),
     ],
@@ -151,13 +166,47 @@ def test_wrong_size(trained, refused, size):
     assert f"--size {size}: it must be a multiple of 32" in message
 
 
-def test_interrupted(run, monkeypatch):
-    def stop(*_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    "stop, status, output, error",
+    [
+        (Stopped("stopped at step 3"), 143, "stopped at step 3\n", ""),
+        (Stopped("stopped at step 3", signal.SIGINT), 130, "stopped at step 3\n", ""),
+        (KeyboardInterrupt(), 130, "", "yolo9000: stopped\n"),
+    ],
+)
+def test_a_stop_that_was_asked_for(run, monkeypatch, stop, status, output, error):
+    """It has the status that a shell would give a program that the signal ended, and is no mistake of the user's."""
 
-    monkeypatch.setattr("yolo9000_jax.data.check.check", stop)
-    status, _, error = run("check", "--dataset", "emoji", "--split", "test[:1]")
-    assert (status, error) == (1, "yolo9000: stopped\n")
+    def stopped(*_):
+        raise stop
+
+    monkeypatch.setattr("yolo9000_jax.data.check.check", stopped)
+    assert run("check", "--dataset", "emoji", "--split", "test[:1]") == (status, output, error)
+
+
+def test_nobody_reads_the_output():
+    """`yolo9000 … | head` ends without a word."""
+    program = [sys.executable, "-m", "yolo9000_jax", "wordtree", "show", "emoji"]
+    running = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running.stdout.close()
+    _, error = running.communicate(timeout=60)
+    assert (running.returncode, error) == (141, "")
+
+
+def test_help_needs_nothing_heavy():
+    """So that it comes at once."""
+    program = "import sys\nfrom yolo9000_jax import cli\ntry: cli.main(['--help'])\nexcept SystemExit: pass\n"
+    program += "print(*[name for name in ('jax', 'numpy', 'tensorflow', 'ml_collections') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    *lines, heavy = done.stdout.splitlines()
+    assert (heavy, done.stderr) == ("", "")
+    assert "  143  stopped by SIGTERM, as by a machine that is to be taken away: `train` has" in lines
+
+
+def test_json_that_cannot_be_written_is_refused_at_once(refused, tmp_path):
+    for path in (tmp_path, tmp_path / "none" / "m.json"):
+        message = refused("evaluate", "--workdir", tmp_path / "nowhere", "--json", path)
+        assert f"{path}: cannot be written" in message
 
 
 def test_only_the_mistake_is_on_stderr(data, tmp_path):
@@ -171,6 +220,25 @@ def test_only_the_mistake_is_on_stderr(data, tmp_path):
 
 
 # Commands that work.
+
+
+@pytest.mark.parametrize(
+    "arguments, overrides, given",
+    [
+        ([], {}, {}),
+        (["--config.model.width=0.5", "--config.name=a=b"], {"model.width": "0.5", "name": "a=b"}, {}),
+        (["--minutes", "2"], {"minutes": "2.0"}, {}),
+        (["--stages", "s"], {}, {"stages": "s"}),
+        (["--extend", "at544", "--config.steps=9"], {"steps": "9"}, {"extend": "at544"}),
+    ],
+)
+def test_train_hands_on_what_it_is_given(run, monkeypatch, arguments, overrides, given):
+    calls = []
+    monkeypatch.setattr("yolo9000_jax.config.load", lambda *rest: calls.append(rest) or "the config")
+    monkeypatch.setattr("yolo9000_jax.training.loop.train", lambda *rest, **named: calls.append((rest, named)))
+    status, _, error = run("train", "--config", "voc:darknet", "--workdir", "runs/a", *arguments)
+    assert (status, error) == (0, "")
+    assert calls == [("voc:darknet", overrides), (("the config", "runs/a"), given)]
 
 
 def test_finished_training_run_again(trained, tmp_path, run):

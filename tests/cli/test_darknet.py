@@ -84,7 +84,9 @@ def test_classify(tmp_path, picture, run, refused):
     status, output, error = run("evaluate", *arguments)
     assert (status, error) == (0, "") and "top1 0.5000\ntop5 1.0000\nimages 2" in output
     assert json.loads((tmp_path / "e.json").read_text())["per_class"]["n00000003"]["top1"] == 0
-    assert "--report is for detectors" in refused("evaluate", *arguments, "--report", tmp_path / "r")
+    assert run("evaluate", *arguments, "--report", tmp_path / "r")[0] == 0
+    assert json.loads((tmp_path / "r/metrics.json").read_text()) == json.loads((tmp_path / "e.json").read_text())
+    assert "| n00000003 | 0.0 |" in (tmp_path / "r/classes.md").read_text()
 
 
 def test_a_yolo_v1_network(tmp_path, picture, run, refused):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import yolo9000_jax as y9
-from tests.helpers import golden_dir
+from tests.helpers import golden_net
 from tests.predict.test_darknet import PICTURE, REGION, TREE, write_net
 from yolo9000_jax import config as configs
 from yolo9000_jax.darknet import native
@@ -17,10 +17,12 @@ from yolo9000_jax.darknet.cfg import parse_cfg
 from yolo9000_jax.darknet.convert import from_workdir, read_start, to_workdir
 from yolo9000_jax.darknet.weights import WeightsHeader, write_weights
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.models.build import build_model
 from yolo9000_jax.models.layers import scaled
-from yolo9000_jax.predict.darknet import load_darknet
-from yolo9000_jax.tasks.trees import load_seen
-from yolo9000_jax.training.loop import _read_start, _start_from
+from yolo9000_jax.models.network import Network
+from yolo9000_jax.predict.loading import load_darknet
+from yolo9000_jax.training.start import start_variables
+from yolo9000_jax.workdir.facts import load_facts
 
 SMALL = 1 / 32
 ANCHORS = {
@@ -135,9 +137,7 @@ def test_there_and_back(tmp_path, make):
 
 @pytest.mark.parametrize("name", ["yolov2-voc-s16", "darknet19-s16", "yolov1-s16"])
 def test_darknets_own_cfg_files(name, tmp_path):
-    cfg, weights = golden_dir() / f"cfg/{name}.cfg", golden_dir() / f"{name}.weights"
-    if not weights.is_file():
-        pytest.skip(f"no {name}")
+    cfg, weights = golden_net(name, tmp_path)
     to_workdir(cfg, weights, tmp_path / "run")
     from_workdir(tmp_path / "run", tmp_path / "back.weights")
     assert (tmp_path / "back.weights").read_bytes()[20:] == weights.read_bytes()[20:]
@@ -176,7 +176,7 @@ def test_a_tree_there_and_back(tmp_path, make, option):
         expected, found = theirs(PICTURE, **options), other(PICTURE, **options)
         assert len(found.labels) and found.labels == expected.labels
         np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-6)
-    assert load_seen(tmp_path / "run") is None
+    assert load_facts(tmp_path / "run").network.seen is None
 
 
 @pytest.mark.parametrize("width", [1, 0.75, 0.5, 0.3, 0.25, 1 / 16, 0.07])
@@ -227,10 +227,10 @@ def test_what_cannot_be_converted(tmp_path):
     to_workdir(cfg, weights, tmp_path / "run")
     assert "holds a run already" in refused(to_workdir, cfg, weights, tmp_path / "run")
     assert "can't write" in refused(from_workdir, tmp_path / "run", tmp_path / "none/a.weights")
-    assert "no config.json" in refused(from_workdir, tmp_path, tmp_path / "a.weights")
-    values = json.loads((tmp_path / "run/config.json").read_text())
-    values["model"]["box_parametrisation"] = "offset"
-    (tmp_path / "run/config.json").write_text(json.dumps(values))
+    assert "no network.json" in refused(from_workdir, tmp_path, tmp_path / "a.weights")
+    values = json.loads((tmp_path / "run/network.json").read_text())
+    values["network"]["box_parametrisation"] = "offset"
+    (tmp_path / "run/network.json").write_text(json.dumps(values))
     assert "model.box_parametrisation='offset' cannot be written" in refused(
         from_workdir, tmp_path / "run", tmp_path / "a.weights"
     )
@@ -239,30 +239,23 @@ def test_what_cannot_be_converted(tmp_path):
 # Weights to start a run from.
 
 
-def fresh(config):
-    from yolo9000_jax.models.build import build_model
-
-    return jax.jit(build_model(config).init)(jax.random.key(5), IMAGES)
+def fresh(network):
+    return jax.device_get(jax.jit(build_model(network).init)(jax.random.key(5), IMAGES))
 
 
 @pytest.fixture(scope="module")
-def config():
-    c = configs.detection()
-    c.model.width = SMALL
-    c.model.anchors_cells = ((1.0, 2.0), (3.0, 2.0))
-    c.model.classes = ("a", "b", "c")
-    return c
+def network():
+    return Network("detection", ("a", "b", "c"), 416, width=SMALL, anchors_cells=((1.0, 2.0), (3.0, 2.0)))
 
 
 @pytest.fixture(scope="module")
-def start(config):
-    return fresh(config)
+def start(network):
+    return fresh(network)
 
 
-def taken(config, start, path):
+def taken(network, start, path):
     """Names of the convolutions that come from the file, after checking that each comes whole."""
-    config.init_from = f"darknet:{path}"
-    chosen = _start_from(start, _read_start(config.init_from, config), config.init_from)
+    chosen = start_variables(f"darknet:{path}", start, network)
     same = jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), chosen, start)
     params = same["params"] | same["params"]["trunk"]
     del params["trunk"]
@@ -274,17 +267,15 @@ TRUNK = {f"conv{n}" for n in range(1, 19)}
 DETECTOR = TRUNK | {"conv19", "conv20", "conv21", "passthrough", "boxes"}
 
 
-def test_whole_files(tmp_path, config, start):
-    assert taken(config, start, detector(tmp_path / "same")[1]) == DETECTOR
-    assert taken(config, start, detector(tmp_path / "other", classes=5)[1]) == DETECTOR - {"boxes"}
-    assert taken(config, start, classifier(tmp_path / "classifier")[1]) == TRUNK
+def test_whole_files(tmp_path, network, start):
+    assert taken(network, start, detector(tmp_path / "same")[1]) == DETECTOR
+    assert taken(network, start, detector(tmp_path / "other", classes=5)[1]) == DETECTOR - {"boxes"}
+    assert taken(network, start, classifier(tmp_path / "classifier")[1]) == TRUNK
 
 
 def test_yolo_v1_starts_from_whole_files(tmp_path):
-    c = configs.detection()
-    c.model.architecture, c.model.trunk, c.model.width, c.model.hidden = "yolo_v1", "extraction", SMALL, 5
-    c.model.side, c.image_size = 2, 64
-    c.model.classes = ("a", "b", "c")
+    options = {"architecture": "yolo_v1", "trunk": "extraction", "width": SMALL, "hidden": 5, "side": 2}
+    c = Network("detection", ("a", "b", "c"), 64, **options)
     start, trunk = fresh(c), {f"conv{n}" for n in range(1, 21)}
     whole = trunk | {"conv21", "conv22", "conv23", "conv24", "hidden", "output"}
     assert taken(c, start, yolo_v1(tmp_path / "same")[1]) == whole
@@ -292,30 +283,29 @@ def test_yolo_v1_starts_from_whole_files(tmp_path):
     assert taken(c, start, extraction(tmp_path / "classifier")[1]) == trunk
 
 
-def test_first_layers(tmp_path, config, start):
+def test_first_layers(tmp_path, network, start):
     """As darknet19_448.conv.23, and one layer more."""
     _, weights = detector(tmp_path / "d")
     plan = parse_cfg(tmp_path / "d/a.cfg")
     counts = [sum(int(np.prod(s)) for s in layer.parameters().values()) for layer in plan.layers]
     for layers, names in ((23, TRUNK), (24, TRUNK | {"conv19"})):
         (tmp_path / "part").write_bytes(weights.read_bytes()[: 20 + 4 * sum(counts[:layers])])
-        assert taken(config, start, tmp_path / "part") == names
+        assert taken(network, start, tmp_path / "part") == names
     (tmp_path / "part").write_bytes(weights.read_bytes()[: 20 + 4 * sum(counts[:23]) + 40])
-    message = refused(read_start, tmp_path / "part", config)
+    message = refused(read_start, tmp_path / "part", network)
     assert "it ends after 10 of" in message and "a model of width 0.03125 needs" in message
-    config.init_from = "darknet:" + str(tmp_path / "none")
-    assert "none" in refused(_read_start, config.init_from, config)
+    assert "none" in refused(start_variables, f"darknet:{tmp_path / 'none'}", start, network)
 
 
 def test_a_run_starts_from_it(trained, tmp_path):
     from yolo9000_jax.training.loop import train
 
     from_workdir(trained, tmp_path / "tiny.weights")
-    shutil.copy(trained / "config.json", tmp_path)
-    config = configs.read(tmp_path / "config.json")
+    config = configs.read(trained / "config.json")
     config.init_from, config.steps = f"darknet:{tmp_path / 'tiny.weights'}", 1
     config.optimizer.learning_rate = 0.0
-    config.data.classes = ()
+    config.model.anchors_cells = load_facts(trained).network.anchors_cells
+    config.model.num_anchors = len(config.model.anchors_cells)
     state = train(config, tmp_path / "run")
     before = y9.load(trained).variables["params"]
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(state.params), jax.device_get(before))

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from tests.darknet.test_network import TOLERANCE_WHOLE, cfg_path, nets, weights_path
-from tests.helpers import golden_dir, golden_root
+from tests.darknet.test_network import TOLERANCE_WHOLE
+from tests.helpers import golden_dir, golden_json, golden_net, golden_nets
 from yolo9000_jax.darknet import native
 from yolo9000_jax.darknet.cfg import parse_cfg
 from yolo9000_jax.darknet.weights import read_weights
@@ -39,11 +39,7 @@ def module(network: native.Native, head):
 
 def cases() -> list:
     """Names of golden networks that are ours; those of full size are slow."""
-    return [
-        pytest.param(name, marks=() if (golden_root() / "cfg" / net["cfg"]).is_file() else pytest.mark.slow)
-        for name, net in nets().items()
-        if name.startswith(FAMILIES) or name == "yolov2"
-    ]
+    return [case for case in golden_nets() if case.values[0].startswith(FAMILIES) or case.values[0] in ("yolov2", "")]
 
 
 def activated(output, head):
@@ -65,15 +61,16 @@ def _softmax(logits):
 
 @pytest.mark.parametrize("name", cases())
 def test_golden(name, tmp_path):
-    net = nets()[name]
-    cfg = parse_cfg(cfg_path(net))
+    net = golden_json("nets.json")[name]
+    path, weights = golden_net(name, tmp_path)
+    cfg = parse_cfg(path)
     network = native.recognise(cfg)
     model = module(network, cfg.head)
-    variables = native.from_arrays(network, cfg, read_weights(weights_path(name, net, tmp_path), cfg)[1])
+    variables = native.from_arrays(network, cfg, read_weights(weights, cfg)[1])
     with np.load(golden_dir() / net["input"]) as stored:
         images = (stored["u8"].astype(np.float32) / 255).transpose(1, 2, 0)[None]
     made = jax.eval_shape(model.init, jax.random.key(0), images)
-    assert jax.tree.map(np.shape, dict(made)) == jax.tree.map(np.shape, variables)
+    assert jax.tree.map(np.shape, {"batch_stats": {}, **made}) == jax.tree.map(np.shape, variables)
     found = activated(jax.jit(model.apply)(variables, images), cfg.head)
     with np.load(golden_dir() / f"net_{name}.npz") as golden:
         index = slice(None) if golden["final"].size else golden["final_index"]

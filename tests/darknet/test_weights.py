@@ -1,10 +1,7 @@
 """The weights reader and writer: Darknet's own files byte for byte, every damage noticed, nothing but UserError."""
 
 import hashlib
-import json
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.helpers import golden_dir, golden_root
+from tests.helpers import GOLDEN, golden_json, golden_net, published_networks
 from yolo9000_jax.darknet.cfg import parse_cfg
 from yolo9000_jax.darknet.weights import WeightsHeader, read_weights, write_weights
 from yolo9000_jax.errors import UserError
@@ -164,21 +161,15 @@ def test_dontload_and_dontsave(tmp_path):
     assert (tmp_path / "net.weights").read_bytes()[20:] == BODY[:8]
 
 
-def _nets() -> dict[str, dict]:
-    path = golden_root() / "nets.json"
-    nets = json.loads(path.read_text()) if path.is_file() else {}
-    return {name: net for name, net in nets.items() if (golden_root() / "cfg" / net["cfg"]).is_file()}
+def _nets() -> list[str]:
+    """Networks of the golden folder but those of full size."""
+    return [name for name, net in golden_json("nets.json").items() if (GOLDEN / "cfg" / net["cfg"]).is_file()]
 
 
 @pytest.mark.parametrize("name", _nets())
 def test_darknets_files_byte_for_byte(name, tmp_path):
-    net, path = _nets()[name], golden_dir() / f"{name}.weights"
-    cfg = golden_dir() / "cfg" / net["cfg"]
-    if not net["weights_stored"]:
-        maker, path = golden_dir().parent / "make_weights.py", tmp_path / "made.weights"
-        if not maker.is_file():
-            pytest.skip("no make_weights.py beside the golden folder")
-        subprocess.run([sys.executable, maker, cfg, path, "--seed", str(net["seed"])], check=True)
+    net = golden_json("nets.json")[name]
+    cfg, path = golden_net(name, tmp_path)
     header, arrays = read_weights(path, parse_cfg(cfg))
     write_weights(tmp_path / "again.weights", parse_cfg(cfg), arrays, header)
     written = (tmp_path / "again.weights").read_bytes()
@@ -186,9 +177,7 @@ def test_darknets_files_byte_for_byte(name, tmp_path):
     assert len(written) == net["weights_bytes"] and hashlib.sha256(written).hexdigest() == net["weights_sha256"]
 
 
-@pytest.mark.parametrize(
-    "path", sorted((golden_root().parent.parent / "weights").glob("*.weights")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", published_networks())
 def test_real_files_byte_for_byte(path, tmp_path):
     cfg = parse_cfg(path.with_suffix(".cfg"))
     header, arrays = read_weights(path, cfg)

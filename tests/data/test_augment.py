@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.helpers import golden_dir, golden_root
+from tests.helpers import golden_dir, golden_path, golden_root
 from yolo9000_jax import config as configs
 from yolo9000_jax.data import augment
 
@@ -208,7 +208,7 @@ def test_boxes_outside_and_slivers_are_dropped():
 
 def test_golden_truths_follow_the_window():
     """Darknet's boxes after load_data_detection's move: left * sx - dx, then the mirror, then the clip."""
-    arrays = np.load(golden_dir() / "image/correct_boxes.npz")
+    arrays = np.load(golden_path("image/correct_boxes.npz"))
     cases = json.loads((golden_dir() / "misc.json").read_text())["image/correct_boxes"]["cases"]
     boxed = arrays["boxes"][:, 1:3].any(1)  # a row with x == y == 0 is a class-only label
     x, y, w, h = arrays["boxes"][boxed, 1:5].T

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.data.test_sources import write_picture, write_xml
-from yolo9000_jax.data.records import Annotation, Notes, clean_boxes
+from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading as pictures
@@ -80,7 +80,7 @@ def test_truncated_picture(tmp_path, keep, suffix, marker):
     path.write_bytes(whole[: max(700, int(len(whole) * keep))])
     assert_refused(f"folders:{tmp_path}", f"a.{suffix} is truncated", marker)
     with pytest.raises(UserError, match="broken or truncated"):
-        pictures.decode(path)
+        pictures.read(path)
 
 
 def test_truncated_jpeg_with_whole_thumbnail(tmp_path):

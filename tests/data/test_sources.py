@@ -12,7 +12,7 @@ from PIL import Image
 from tests.helpers import data_dir
 from yolo9000_jax.data.check import check, count, summary
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.sources import open_source
+from yolo9000_jax.data.sources import is_source, open_classes, open_source
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.errors import UserError
 
@@ -182,7 +182,7 @@ def test_slices_are_disjoint_stable_and_complete(voc_beside):
 @pytest.mark.parametrize("length", [0, 1, 7, 100, 333])
 @pytest.mark.parametrize("percent", ["0%", "12.5%", "33%", "80%", "100%"])
 def test_complementary_percentages_partition(length, percent):
-    low, high = Split.parse(f"x[:{percent}]").places(length), Split.parse(f"x[{percent}:]").places(length)
+    low, high = Split.parse(f"x[:{percent}]").indexes(length), Split.parse(f"x[{percent}:]").indexes(length)
     assert [*low, *high] == list(range(length))
 
 
@@ -401,3 +401,24 @@ def test_report(tmp_path):
     Path(dataset[1].image).write_bytes(b"gone wrong after opening")
     (line,) = check(dataset).broken
     assert "b.jpg" in line and line in str(check(dataset))
+
+
+# The classes alone
+
+
+def test_classes_without_a_look_at_the_pictures(tmp_path, voc_beside):
+    for name in ("train/n02084071", "train/zebra", "val/ant"):
+        (tmp_path / "pets" / name).mkdir(parents=True)  # without any picture
+    assert open_classes(f"folders:{tmp_path}/pets") == (("ant", "n02084071", "zebra"), (None, "n02084071", None))
+    assert open_classes(f"voc:{voc_beside}") == (("cat", "dog"), (None, None))
+    for spec in ("folders:missing", "emoji:nonsense", "nonsense:x"):
+        with pytest.raises(UserError, match=spec.split(":")[-1]):
+            open_classes(spec)
+
+
+def test_what_is_a_source(tmp_path, monkeypatch):
+    assert all(map(is_source, ("emoji", "emoji:coarse", "voc:DIR", "tfds:coco/2017", "nonsense:x")))
+    assert not any(map(is_source, ("labels.txt", "missing", "a/b:c.txt")))
+    monkeypatch.chdir(tmp_path)
+    Path("my:labels").write_text("cat\n")
+    assert not is_source("my:labels")

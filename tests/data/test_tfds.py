@@ -15,8 +15,9 @@ from PIL import Image
 from tests.data.test_pipeline import assert_same, batches, configuration
 from tests.helpers import data_dir
 from yolo9000_jax.data import tfds as source
+from yolo9000_jax.data.counts import empty_classes, fullest, left_out, shapes
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.sources import open_source
+from yolo9000_jax.data.sources import open_classes, open_source
 from yolo9000_jax.data.tfrecord import RecordFiles, record_starts
 from yolo9000_jax.errors import UserError
 
@@ -191,7 +192,7 @@ def assert_is_voc(record):
 )
 def test_detection(either_format, split, expected):
     dataset = open_source("tfds:voc/2007", split)
-    assert dataset.rendered and dataset.classes == VOC_CLASSES and dataset.synsets == (None,) * 3
+    assert dataset.lazy and not dataset.rendered and dataset.classes == VOC_CLASSES and dataset.synsets == (None,) * 3
     assert sorted(map(number, dataset)) == list(expected)
     for record in dataset:
         assert_is_voc(record)
@@ -233,7 +234,7 @@ def test_slices(either_format):
 @pytest.mark.parametrize("spec", ["tfds:voc/2007+voc/2012", "tfds:voc/2007+tfds:voc/2012"])
 def test_joined(either_format, spec):
     dataset = open_source(spec, "train")
-    assert sorted(map(number, dataset)) == [*range(10), 20, 21, 22] and dataset.rendered
+    assert sorted(map(number, dataset)) == [*range(10), 20, 21, 22] and dataset.lazy and not dataset.rendered
     assert_is_voc(dataset[11])
 
 
@@ -344,7 +345,7 @@ def test_the_picture_is_decoded_by_read_only(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     [record] = open_source("tfds:one")
     assert (record.width, record.height) == (40, 20)
-    with pytest.raises(UserError, match=r"tfds:one train 0 \(cut.jpg\): its picture is broken"):
+    with pytest.raises(UserError, match=r"the picture of tfds:one train 0 \(cut.jpg\) is broken or truncated"):
         record.read()
 
 
@@ -355,6 +356,48 @@ def test_only_the_features_needed_are_read(tmp_path, monkeypatch):
     prepare(tmp_path, "masked", inner, {"train": [example]})
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     np.testing.assert_array_equal(open_source("tfds:masked")[0].read(), picture(0))
+
+
+def test_all_labels_are_found_without_decoding(either_format, monkeypatch):
+    monkeypatch.setattr(source.reading, "decode", None)
+    dataset = open_source("tfds:voc/2007", "train+validation")
+    truth = dataset.ground_truth()
+    numbers = [number(record) for record in dataset]
+    assert truth.labels_of.tolist() == truth.boxes_of.tolist() == [index % 4 for index in numbers]
+    expected = [(label, difficult) for index in numbers for *_, label, difficult in voc_objects(index)]
+    assert list(zip(truth.labels.tolist(), truth.difficult.tolist(), strict=True)) == expected
+    assert fullest(dataset) == 3 and empty_classes(dataset) == [] and len(shapes(dataset)) == len(expected)
+    assert left_out(dataset, 2) == (3, 3)
+
+
+def test_empty_classes(array_record):
+    assert empty_classes(open_source("tfds:voc/2007", "train", ("cow", *VOC_CLASSES))) == ["cow"]
+    assert empty_classes(open_source("tfds:imagenet2012", "train", ("n00000001", *SYNSETS))) == ["n00000001"]
+
+
+def test_encoded_is_the_file_that_was_put_in(array_record):
+    record = open_source("tfds:voc/2007", "train")[0]
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(record.encoded()))), picture(number(record)))
+
+
+def test_classes_are_known_without_a_split(array_record):
+    assert open_classes("tfds:voc/2007") == (VOC_CLASSES, (None,) * 3)
+    assert open_classes("tfds:imagenet2012") == (SYNSETS, SYNSETS)
+
+
+def test_fingerprints(prepared, array_record, tmp_path, monkeypatch):
+    def found(spec, split, **options):
+        return open_source(spec, split, **options).fingerprint()
+
+    splits = "train", "validation", "train+validation", "train[:50%]", "train[50%:]"
+    first = [found("tfds:voc/2007", split) for split in splits]
+    first += [found("tfds:voc/2012", "train"), found("tfds:voc/2007+voc/2012", "train")]
+    assert len(set(first)) == len(first)
+    assert found("tfds:voc/2007:1.0.0", "train") == first[0]
+    assert found("tfds:voc/2007", "train", classes=VOC_CLASSES[::-1]) != first[0]
+    shutil.copytree(array_record / "voc", tmp_path / "voc")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    assert [found("tfds:voc/2007", split) for split in splits] == first[:5]
 
 
 # Training and the commands

@@ -1,17 +1,14 @@
 """Evaluating a detector over a data set, with a network that finds the same box in every picture."""
 
-import json
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests import tiny
 from tests.predict.test_detector import NAMES, detector
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.detection import evaluate
+from yolo9000_jax.evaluation import evaluate
 
 BOX = (0.3, 0.3, 0.4, 0.4)  # cx, cy, w, h in fractions: pixels 8, 6, 40, 30 of 80x60
 
@@ -35,7 +32,7 @@ def test_the_last_batch_counts_fully(batch_size):
         detector((*BOX, 0.9, 1), resize="stretch"),
         dataset(*right, record(5, [[50, 40, 70, 55]], [1])),
         batch_size=batch_size,
-    )
+    ).metrics
     assert found["images"] == 6 and found["recall50"] == pytest.approx(5 / 6)
     assert found["voc_ap50"] == pytest.approx(5 / 6)
     assert found["per_class"]["dog"]["truths"] == 6 and found["per_class"]["dog"]["detections"] == 6
@@ -46,17 +43,28 @@ def test_difficult_boxes_do_not_count():
     found = evaluate(
         detector((*BOX, 0.9, 1), resize="stretch"),
         dataset(record(0, [[8, 6, 40, 30]], [1]), record(1, [[8, 6, 40, 30]], [1], [True])),
-    )
+    ).metrics
     assert found["voc_ap50"] == 1.0 and found["per_class"]["dog"]["truths"] == 1
 
 
-def test_report(tmp_path):
-    records = [record(n, [[8, 6, 40, 30]], [1]) for n in range(3)]
-    found = evaluate(detector((*BOX, 0.9, 1), resize="stretch"), dataset(*records), report=tmp_path / "a/b")
-    assert json.loads((tmp_path / "a/b/metrics.json").read_text()) == json.loads(json.dumps(found))
-    for name in ("detections.png", "precision_recall.png"):
-        with Image.open(tmp_path / "a/b" / name) as image:
-            assert min(image.size) > 50
+@pytest.mark.parametrize("examples", [0, 1, 3, 5, 16])
+def test_examples_are_spread_over_the_data_set(examples):
+    """Each is kept with the picture's own detections and truth; there are never more than asked for."""
+    records = [record(n, [[8, 6, 40, 30], [50, 40, 70, 55]][: 1 + n % 2], [1, 0][: 1 + n % 2]) for n in range(10)]
+    found = evaluate(detector((*BOX, 0.9, 1), resize="stretch"), dataset(*records), examples=examples, batch_size=4)
+    numbers = [int(example.image[0, 0, 0]) // 10 for example in found.examples]
+    assert numbers == {0: [], 1: [0], 3: [0, 3, 6], 5: [0, 2, 4, 6, 8], 16: list(range(10))}[examples]
+    for number, example in zip(numbers, found.examples, strict=True):
+        assert example.truth.labels.tolist() == records[number].labels.tolist() and example.top_down is None
+        np.testing.assert_array_equal(example.truth.boxes_xyxy, records[number].boxes_xyxy)
+        assert example.detections.labels.tolist() == [1] and example.detections.scores == pytest.approx(0.9)
+    assert found.class_names == NAMES and found.voc.metrics(NAMES) == found.metrics
+
+
+def test_progress_is_said(said, monkeypatch):
+    monkeypatch.setattr("yolo9000_jax.evaluation.detection.LOG_EVERY", 2)
+    evaluate(detector((*BOX, 0.9, 1), resize="stretch"), dataset(*[record(n, [[8, 6, 40, 30]], [1]) for n in range(5)]))
+    assert [line.split("  ")[0] for line in said] == ["evaluated 2/5", "evaluated 4/5"]
 
 
 def test_picture_that_breaks_after_opening(tmp_path):

@@ -7,8 +7,9 @@ import pytest
 
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation import classification
-from yolo9000_jax.evaluation.hierarchical import THRESHOLDS, evaluate_tree
+from yolo9000_jax.evaluation import evaluate
+from yolo9000_jax.evaluation.classification import evaluate_classifier
+from yolo9000_jax.evaluation.hierarchical import THRESHOLDS, evaluate_tree_classifier
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.wordtree.tree import WordTree
 
@@ -97,7 +98,7 @@ def oracle(logits, labels, threshold):
 @pytest.mark.parametrize("batch_size", [7, 64])
 def test_against_walks_one_by_one(case, batch_size):
     classifier, dataset, logits, labels = case
-    found = evaluate_tree(classifier, dataset, batch_size=batch_size)
+    found = evaluate(classifier, dataset, batch_size=batch_size).metrics
     known = labels < len(CLASSES)
     assert found["images"] == known.sum() and found["left_out"] == ["none"]
     assert list(found["stopping"]) == [f"{threshold:g}" for threshold in THRESHOLDS]
@@ -115,7 +116,7 @@ def test_against_walks_one_by_one(case, batch_size):
 
 
 def test_stopping_earlier_is_safer_and_says_less(case):
-    stopping = evaluate_tree(*case[:2])["stopping"]
+    stopping = evaluate(*case[:2]).metrics["stopping"]
     correct = [stopping[f"{threshold:g}"]["correct"] for threshold in THRESHOLDS]
     assert all(a <= b for a, b in zip(correct, correct[1:], strict=False))
     assert stopping["0.1"]["depth"] > stopping["0.9"]["depth"]
@@ -125,7 +126,8 @@ def test_leaves_agree_with_the_evaluation_of_plain_classifiers(case):
     """On classes that are leaves."""
     classifier, dataset, _, labels = case
     leaves = dataset.take(np.flatnonzero(labels < 4))
-    found, plain = evaluate_tree(classifier, leaves, thresholds=[0.5]), classification.evaluate(classifier, leaves)
+    found = evaluate_tree_classifier(classifier, leaves, thresholds=[0.5]).metrics
+    plain = evaluate_classifier(classifier, leaves, batch_size=8).metrics
     assert (found["top1"], found["top5"]) == (plain["top1"], plain["top5"])
     assert found["per_class"]["two"]["top5"] == plain["per_class"]["two"]["top5"]
     assert list(found["stopping"]) == ["0.5"]
@@ -133,7 +135,7 @@ def test_leaves_agree_with_the_evaluation_of_plain_classifiers(case):
 
 def test_a_class_without_pictures(case):
     classifier, dataset, _, labels = case
-    found = evaluate_tree(classifier, dataset.take(np.flatnonzero(labels == 0)))
+    found = evaluate(classifier, dataset.take(np.flatnonzero(labels == 0))).metrics
     assert found["per_class"]["two"] == {
         "top1": None,
         "top5": None,
@@ -146,4 +148,4 @@ def test_without_a_tree(case):
     classifier, dataset, *_ = case
     flat = Classifier(classifier.model, {}, classifier.classes, (32, 32), synsets=classifier.synsets)
     with pytest.raises(UserError, match="form no tree"):
-        evaluate_tree(flat, dataset)
+        evaluate_tree_classifier(flat, dataset)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from tests.evaluation.test_detection import BOX, record
+from tests.predict.test_classifier import Colours, picture
 from tests.predict.test_detector import ANCHOR, Fixed, detector, grid
 from yolo9000_jax.boxes.heads import RegionHead
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation import classification
-from yolo9000_jax.evaluation.detection import evaluate
+from yolo9000_jax.evaluation import evaluate
+from yolo9000_jax.evaluation.classes import positions, shared_classes
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import Detector
 from yolo9000_jax.wordtree.tree import WordTree
@@ -19,15 +20,13 @@ from yolo9000_jax.wordtree.tree import WordTree
 RIGHT = [8, 6, 40, 30]
 
 
-def test_classes_are_found_by_name_and_the_others_left_out():
+def test_classes_are_found_by_name_and_the_others_left_out(said):
     """The detector knows (cat, dog); the data set numbers them otherwise and also has zebras."""
     records = [record(0, [RIGHT], [2]), record(1, [RIGHT, [50, 40, 70, 55]], [2, 0]), record(2, [RIGHT], [1])]
-    said = []
     found = evaluate(
         detector((*BOX, 0.9, 1), resize="stretch"),
         Dataset("test", "all", ("zebra", "Cat", "DOG"), records, rendered=True),
-        say=said.append,
-    )
+    ).metrics
     assert found["left_out"] == ["zebra"] and "left out 1 of 3" in said[0] and "zebra" in said[0]
     assert list(found["per_class"]) == ["Cat", "DOG"]
     assert found["per_class"]["DOG"]["truths"] == 2 and found["per_class"]["DOG"]["detections"] == 3
@@ -39,8 +38,24 @@ def test_detections_of_classes_that_the_data_set_lacks_do_not_count():
     found = evaluate(
         detector((*BOX, 0.9, 0), resize="stretch"),
         Dataset("test", "all", ("dog",), [record(0, [RIGHT], [0])], rendered=True),
-    )
+    ).metrics
     assert found["per_class"] == {"dog": {"voc_ap50": 0.0, "voc07_ap50": 0.0, "truths": 1, "detections": 0}}
+
+
+def test_shared_classes():
+    """By synset before name; the same classes in the same order are each other's, whatever they are called."""
+    tree = WordTree(("n00000001", "n00000002", "n00000003"), [-1, 0, 0], ("animal", "cat", "dog"))
+    model = Classifier(Colours(), {}, tree.names, (32, 32), tree=tree, synsets=tree.synsets)
+    data = Dataset("test", "all", ("dog", "horse", "Animal"), [], ("n00000002", "n00000009", None))
+    found = shared_classes(model, data)
+    assert (found.dataset_labels.tolist(), found.model_labels.tolist()) == ([0, 2], [1, 0])
+    assert (found.names, found.left_out) == (("dog", "Animal"), ("horse",))
+    with pytest.raises(UserError, match="both the model's 'cat'"):
+        shared_classes(model, Dataset("test", "all", ("dog", "cat"), [], ("n00000002", None)))
+    cranes = Classifier(Colours(), {}, ("crane", "crane"), (32, 32))
+    twins = shared_classes(cranes, Dataset("test", "all", cranes.classes, []))
+    assert twins.model_labels.tolist() == [0, 1] and twins.left_out == ()
+    assert positions(np.array([3, 0]), 5).tolist() == [1, -1, -1, 0, -1]
 
 
 def test_two_classes_that_are_one():
@@ -57,9 +72,9 @@ def test_a_tree_is_judged_by_the_nodes_of_the_classes():
     head = RegionHead([ANCHOR], tree=tree)
     detect = Detector(Fixed(nested), {}, tree.names, head, (64, 64), "stretch", synsets=tree.synsets)
     (first,) = detect.stream([np.zeros((60, 80, 3), np.uint8)], batch_size=1)
-    assert first.labels == ("dog",) and first.paths == (("animal", "dog"),)
+    assert first.names == ("dog",) and first.paths == (("animal", "dog"),)
     records = [record(0, [RIGHT], [1]), record(1, [RIGHT], [1])]
-    found = evaluate(detect, Dataset("test", "all", ("cats", "dogs"), records, ("n00000002", "n00000003")))
+    found = evaluate(detect, Dataset("test", "all", ("cats", "dogs"), records, ("n00000002", "n00000003"))).metrics
     assert found["per_class"]["dogs"]["voc_ap50"] == 1.0 and found["per_class"]["cats"]["detections"] == 0
 
 
@@ -73,50 +88,17 @@ def test_seen_and_unseen_classes(seen):
     detect = Detector(Fixed(nested), {}, names, RegionHead([ANCHOR]), (64, 64), "stretch", synsets=synsets)
     records = [record(0, [RIGHT], [1]), record(1, [RIGHT], [2])]
     data = Dataset("test", "all", ("zebra", "dog", "cat", "horse"), records, ("n00000008", *synsets[1::-1], synsets[2]))
-    found = evaluate(detect, data, seen=seen)
+    found = evaluate(detect, data, seen=seen).metrics
     assert (found["voc_ap50_seen"], found["voc_ap50_unseen"], found["voc_ap50"]) == (0.0, 1.0, 0.5)
     assert found["seen_classes"] == ["cat"] and found["unseen_classes"] == ["dog", "horse"]
-    found = evaluate(detect, data, seen=[])
+    found = evaluate(detect, data, seen=[]).metrics
     assert (found["voc_ap50_seen"], found["voc_ap50_unseen"], found["seen_classes"]) == (None, 0.5, [])
-    assert "voc_ap50_seen" not in evaluate(detect, data)
-
-
-class Colours(nn.Module):
-    """Logits from the mean of each colour."""
-
-    @nn.compact
-    def __call__(self, images, train=False):
-        return 20 * images.mean((1, 2))
-
-
-NAMES = ("reds", "greens", "blues")
-
-
-def picture(*rgb):
-    return np.tile(np.uint8(rgb), (40, 50, 1))
+    assert "voc_ap50_seen" not in evaluate(detect, data).metrics
 
 
 def coloured(number, label, *rgb):
     nothing = np.zeros((0, 4), np.float32)
     return Record(str(number), None, 50, 40, nothing, np.int32([label]), np.zeros(1, bool), lambda: picture(*rgb))
-
-
-def test_a_classifier_ranks_classes():
-    classifier = Classifier(Colours(), {}, NAMES, (32, 32))
-    ranking = classifier(picture(100, 200, 50), top=2)
-    assert ranking.labels == ("greens", "reds") and ranking.scores[0] > 0.99
-    assert repr(ranking).startswith("greens 1.000")
-    assert list(ranking.to_json()["top"][0]) == ["class", "label", "score"]
-    assert len(classifier(picture(0, 0, 0), top=9).classes) == 3
-    several = list(classifier.stream([picture(255, 0, 0), picture(0, 0, 255), picture(0, 255, 0)], batch_size=2))
-    assert [found.labels[0] for found in several] == ["reds", "blues", "greens"]
-    with pytest.raises(UserError, match="top 0"):
-        classifier(picture(0, 0, 0), top=0)
-    with pytest.raises(UserError, match="'crop' makes squares"):
-        Classifier(Colours(), {}, NAMES, (64, 32))(picture(0, 0, 0))
-    assert len(Classifier(Colours(), {}, NAMES, (64, 32), "letterbox")(picture(0, 0, 0)).classes) == 3
-    with pytest.raises(UserError, match="resize 'zoom'"):
-        Classifier(Colours(), {}, NAMES, (32, 32), "zoom")
 
 
 class Seven(nn.Module):
@@ -132,7 +114,7 @@ def test_top1_and_top5():
     names = ("n00000000", "n00000004", "n00000005", "n00000099")
     labels = (0, 0, 1, 2, 3)
     records = [coloured(n, label, 9, 9, 9) for n, label in enumerate(labels)]
-    found = classification.evaluate(classifier, Dataset("test", "all", names, records, rendered=True), batch_size=3)
+    found = evaluate(classifier, Dataset("test", "all", names, records, rendered=True), batch_size=3).metrics
     assert (found["top1"], found["top5"], found["images"]) == (0.5, 0.75, 4)
     assert found["left_out"] == ["n00000099"]
     assert found["per_class"]["n00000004"] == {"top1": 0.0, "top5": 1.0, "images": 1}
@@ -141,4 +123,4 @@ def test_top1_and_top5():
 def test_a_classifier_needs_labels_of_whole_pictures():
     classifier = Classifier(Colours(), {}, ("cat", "dog", "x"), (32, 32))
     with pytest.raises(UserError, match="0: has boxes"):
-        classification.evaluate(classifier, Dataset("test", "all", ("cat",), [record(0, [RIGHT], [0])]))
+        evaluate(classifier, Dataset("test", "all", ("cat",), [record(0, [RIGHT], [0])]))

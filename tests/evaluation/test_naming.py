@@ -1,5 +1,7 @@
 """What a tree detector calls the objects it finds, with a detector that says what it is told."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,8 +12,10 @@ from tests.predict.test_detector import ANCHOR, Fixed, grid
 from yolo9000_jax.boxes.heads import RegionHead
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.naming import assign, naming_confusion
-from yolo9000_jax.predict.detector import Detector, Result
+from yolo9000_jax.evaluation import evaluate
+from yolo9000_jax.evaluation.classes import shared_classes
+from yolo9000_jax.evaluation.naming import NamingConfusion, assign
+from yolo9000_jax.predict.detector import Detector
 from yolo9000_jax.wordtree.tree import WordTree
 
 NAMES = ("cell", "platelet", "red", "white", "granulocyte", "lymphocyte", "neutrophil", "eosinophil")
@@ -35,77 +39,102 @@ def record(*objects):
     return Record("a", None, 80, 60, boxes, labels, difficult, lambda: PIXELS)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a detector says of a picture, one answer for both questions: for the classes, and going down the tree."""
+
+    image: np.ndarray
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def top_down(self):
+        return self
+
+
+def found(answer, image=PIXELS):
+    """The result [(box, node)], best first, of scores from 1 down to .5."""
+    boxes = np.float32([box for box, _ in answer]).reshape(-1, 4)
+    nodes = np.array([node for _, node in answer], int)
+    return Found(image, boxes, np.linspace(1, 0.5, len(answer)), nodes)
+
+
 class Told:
-    """A detector that gives the answers it was made with, [(box, node)] a picture, best first."""
+    """A detector that gives the answers it was made with, and remembers what it was asked."""
 
     classes, synsets, tree = NAMES, TREE.synsets, TREE
 
     def __init__(self, *answers):
-        self.answers = answers
+        self.answers, self.asked = answers, []
 
     def stream(self, pictures, **options):
-        self.options = options
-        for pixels, answer in zip(pictures, self.answers, strict=True):
-            boxes = np.float32([box for box, _ in answer]).reshape(-1, 4)
-            nodes = np.array([node for _, node in answer], int)
-            scores = np.linspace(1, 0.5, len(answer))
-            yield Result(pixels, boxes, scores, nodes, tuple(NAMES[node] for node in nodes))
+        self.asked.append(options)
+        for picture, answer in zip(pictures, self.answers, strict=True):
+            yield found(answer, picture.read())
+
+
+def dataset(records, classes=CLASSES):
+    return Dataset("test", "all", classes, records, rendered=True)
 
 
 def confusion(records, answers, classes=CLASSES, **options):
-    detector = Told(*answers)
-    return naming_confusion(detector, Dataset("test", "all", classes, records, rendered=True), **options)
+    data = dataset(records, classes)
+    naming = NamingConfusion(TREE, classes, shared_classes(Told(), data), **options)
+    for one, answer in zip(records, answers, strict=True):
+        naming.add(one, found(answer))
+    return naming.metrics()
 
 
 def test_every_kind_of_answer():
     """Truths are listed with both names, in either order, as data sets with both levels do."""
     truths = [(at(x), name) for x in range(4) for name in ("white", "neutrophil")]
-    found = confusion(
+    metrics = confusion(
         [record(*truths), record((at(0), "lymphocyte"), (at(0), "white"), (at(1), "red"), (at(2), "neutrophil"))],
         [
             [(at(0), NEUTROPHIL), (at(1), GRANULOCYTE), (at(2), CELL), (at(3), LYMPHOCYTE)],
             [(at(0), GRANULOCYTE), (at(1), RED), (at(3), NEUTROPHIL)],
         ],
     )
-    (group,) = found["groups"]
+    (group,) = metrics["groups"]
     assert group["name"] == "white" and group["rows"] == ROWS
     assert group["columns"] == [*ROWS, "undecided", "other", "missed"]
     assert group["matrix"] == [[1, 1, 0, 2, 0, 1], [0, 0, 0, 0, 1, 0], [0] * 6]
-    for numbers in (group, found):
+    for numbers in (group, metrics):
         assert (numbers["truths"], numbers["detected"], numbers["right"]) == (6, 5, 1)
         assert numbers["right_of_detected"] == pytest.approx(1 / 5)
         assert numbers["right_of_all"] == pytest.approx(1 / 6)
         assert numbers["most_common_of_all"] == pytest.approx(5 / 6)
-    assert found["images"] == 2
+    assert metrics["images"] == 2
 
 
 def test_red_and_white_are_no_group_of_their_own_unless_named():
     records = [record((at(0), "red"), (at(1), "neutrophil"), (at(2), "platelet"))]
     answers = [[(at(0), RED), (at(1), EOSINOPHIL), (at(2), PLATELET)]]
     assert confusion(records, answers)["truths"] == 1
-    found = confusion(records, answers, groups=["cell", "n00000003"])
-    assert [group["name"] for group in found["groups"]] == ["cell", "white"]
-    assert found["groups"][0]["rows"] == ["red"] and found["groups"][0]["matrix"] == [[1, 0, 0, 0]]
-    assert found["groups"][1]["rows"] == ROWS and (found["truths"], found["right"]) == (2, 1)
+    metrics = confusion(records, answers, groups=["cell", "n00000003"])
+    assert [group["name"] for group in metrics["groups"]] == ["cell", "white"]
+    assert metrics["groups"][0]["rows"] == ["red"] and metrics["groups"][0]["matrix"] == [[1, 0, 0, 0]]
+    assert metrics["groups"][1]["rows"] == ROWS and (metrics["truths"], metrics["right"]) == (2, 1)
 
 
 def test_a_better_detection_has_the_object():
     """Two detections of one object: the second is nobody's. One far from it is none of it."""
     near = (0.0, 0.0, 10.0, 9.0)
     answers = [[(near, EOSINOPHIL), (at(0), NEUTROPHIL)]]
-    found = confusion([record((at(0), "neutrophil"))], answers)
-    assert found["groups"][0]["matrix"][0] == [0, 0, 1, 0, 0, 0]
+    metrics = confusion([record((at(0), "neutrophil"))], answers)
+    assert metrics["groups"][0]["matrix"][0] == [0, 0, 1, 0, 0, 0]
     far = (0.0, 0.0, 10.0, 4.0)
     assert confusion([record((at(0), "neutrophil"))], [[(far, NEUTROPHIL)]])["detected"] == 0
-    found = confusion([record((at(0), "neutrophil"))], [[(far, NEUTROPHIL)]], iou_threshold=0.4)
-    assert (found["detected"], found["right"]) == (1, 1)
+    metrics = confusion([record((at(0), "neutrophil"))], [[(far, NEUTROPHIL)]], iou_threshold=0.4)
+    assert (metrics["detected"], metrics["right"]) == (1, 1)
 
 
 def test_objects_of_other_classes_take_their_own_detections():
     """The red cell's detection also overlaps the white one; it belongs to the red cell, and the white one is missed."""
     shifted = (0.0, 0.0, 10.0, 8.0)
-    found = confusion([record((at(0), "neutrophil"), (shifted, "red"))], [[(shifted, RED)]])
-    assert found["groups"][0]["matrix"][0] == [0, 0, 0, 0, 0, 1]
+    metrics = confusion([record((at(0), "neutrophil"), (shifted, "red"))], [[(shifted, RED)]])
+    assert metrics["groups"][0]["matrix"][0] == [0, 0, 0, 0, 0, 1]
 
 
 def test_difficult_truths_do_not_count():
@@ -114,9 +143,41 @@ def test_difficult_truths_do_not_count():
 
 
 def test_pictures_without_anything():
-    found = confusion([record(), record((at(0), "red"))], [[(at(0), RED)], []])
-    assert (found["truths"], found["right_of_detected"], found["right_of_all"]) == (0, None, None)
-    assert found["groups"][0]["matrix"] == [[0] * 6] * 3
+    metrics = confusion([record(), record((at(0), "red"))], [[(at(0), RED)], []])
+    assert (metrics["truths"], metrics["right_of_detected"], metrics["right_of_all"]) == (0, None, None)
+    assert metrics["groups"][0]["matrix"] == [[0] * 6] * 3
+
+
+def test_only_detections_above_the_threshold_are_named():
+    """The scores are 1 and .5."""
+    records, answers = [record((at(0), "neutrophil"), (at(1), "neutrophil"))], [[(at(0), NEUTROPHIL), (at(1), RED)]]
+    for threshold, row in ((0.4, [1, 0, 0, 0, 1, 0]), (0.5, [1, 0, 0, 0, 0, 1])):
+        assert confusion(records, answers, score_threshold=threshold)["groups"][0]["matrix"][0] == row
+
+
+def test_one_pass_over_the_data_set():
+    """Average precision, confusion and examples come from one call of the detector, which reads each picture once."""
+    reads = []
+    records = [replace(record((at(0), "neutrophil")), read=lambda n=n: reads.append(n) or PIXELS) for n in range(5)]
+    detector = Told(*[[(at(0), NEUTROPHIL)]] * 3, [(at(0), LYMPHOCYTE)], [])
+    result = evaluate(detector, dataset(records), hierarchical_threshold=0.3, examples=2)
+    assert reads == [0, 1, 2, 3, 4] and len(detector.asked) == 1
+    (asked,) = detector.asked
+    assert asked["also_top_down"] and asked["hierarchical_threshold"] == 0.3
+    assert asked["nodes"].tolist() == [RED, NEUTROPHIL, WHITE, LYMPHOCYTE, PLATELET, EOSINOPHIL]
+    assert result.metrics["per_class"]["neutrophil"]["voc_ap50"] == pytest.approx(3 / 5)
+    assert result.metrics["naming"]["groups"][0]["matrix"][0] == [3, 1, 0, 0, 0, 1]
+    assert result.metrics["naming"]["images"] == 5
+    assert [example.top_down.labels.tolist() for example in result.examples] == [[NEUTROPHIL]] * 2
+
+
+def test_without_finer_classes_nothing_is_named():
+    """Then going down the tree is asked for the examples only; a group that is named makes the difference."""
+    data = dataset([record((at(0), "red"))] * 2, ("red", "neutrophil"))
+    for options, asked in (({}, True), ({"examples": 0}, False), ({"examples": 0, "groups": ["white"]}, True)):
+        detector = Told(*[[(at(0), RED)]] * 2)
+        assert ("naming" in evaluate(detector, data, **options).metrics) == ("groups" in options)
+        assert detector.asked[0]["also_top_down"] == asked
 
 
 def test_the_detector_goes_down_the_tree():
@@ -129,12 +190,15 @@ def test_the_detector_goes_down_the_tree():
     nested = tuple(tuple(tuple(tuple(map(float, a)) for a in cell) for cell in line) for line in raw)
     head = RegionHead([ANCHOR], tree=TREE, hierarchy_rule="conditional")
     detector = Detector(Fixed(nested), {}, NAMES, head, (64, 64), "stretch", synsets=TREE.synsets)
-    dataset = Dataset("test", "all", CLASSES, [record(((8, 6, 40, 30), "neutrophil"))] * 3, rendered=True)
+    data = dataset([record(((8, 6, 40, 30), "neutrophil"))] * 3)
     for threshold, right in ((0.5, 3), (0.7, 0)):
-        found = naming_confusion(detector, dataset, hierarchical_threshold=threshold, batch_size=2)
-        assert (found["detected"], found["right"]) == (3, right)
-        assert found["groups"][0]["matrix"][0][:4] == [right, 0, 0, 3 - right]
-    assert naming_confusion(detector, dataset, threshold=0.95)["detected"] == 0
+        result = evaluate(detector, data, hierarchical_threshold=threshold, batch_size=2)
+        naming = result.metrics["naming"]
+        assert (naming["detected"], naming["right"]) == (3, right)
+        assert naming["groups"][0]["matrix"][0][:4] == [right, 0, 0, 3 - right]
+        deepest = NEUTROPHIL if right else GRANULOCYTE
+        assert [example.top_down.labels.tolist() for example in result.examples] == [[deepest]] * 3
+        assert result.metrics["per_class"]["neutrophil"]["voc_ap50"] == 1, "whatever the threshold"
 
 
 boxes = st.tuples(*[st.integers(0, 6)] * 2, *[st.integers(1, 6)] * 2).map(
@@ -143,10 +207,10 @@ boxes = st.tuples(*[st.integers(0, 6)] * 2, *[st.integers(1, 6)] * 2).map(
 
 
 @given(st.lists(boxes, max_size=6), st.lists(boxes, max_size=5))
-def test_assign_against_plain_loops(found, true):
-    owners = assign(np.array(found, float).reshape(-1, 4), np.array(true, float).reshape(-1, 4), 0.3)
+def test_assign_against_plain_loops(detected, true):
+    owners = assign(np.array(detected, float).reshape(-1, 4), np.array(true, float).reshape(-1, 4), 0.3)
     expected = {}
-    for place, box in enumerate(found):
+    for place, box in enumerate(detected):
         overlaps = [(iou(box, other), -m) for m, other in enumerate(true) if m not in expected]
         if overlaps and max(overlaps)[0] >= 0.3:
             expected[-max(overlaps)[1]] = place
@@ -178,4 +242,4 @@ def test_without_a_tree():
     detector = Told()
     detector.tree = None
     with pytest.raises(UserError, match="form no tree"):
-        naming_confusion(detector, Dataset("test", "all", CLASSES, [record()], rendered=True))
+        evaluate(detector, dataset([record()]), groups=["white"])

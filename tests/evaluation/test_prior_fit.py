@@ -5,7 +5,7 @@ import pytest
 
 from yolo9000_jax.boxes.priors import HAND_PICKED_SIZES, kmeans_priors
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.priors import compare_priors, table, to_json
+from yolo9000_jax.evaluation.priors import compare_priors, to_json
 
 BOXES = np.random.default_rng(3).uniform(0.02, 0.9, (300, 2))
 
@@ -53,11 +53,7 @@ def test_hand_picked_sizes_are_fractions_of_a_picture():
     assert HAND_PICKED_SIZES[1] ** 2 == pytest.approx(0.32 * 0.4267, rel=1e-3)
 
 
-def test_table_and_json(fit):
-    shown = table({"one": fit, "other": fit})
-    assert list(shown.columns) == ["priors", "k", "one (300 boxes)", "other (300 boxes)", "paper*"]
-    assert [row[-1] for row in shown.rows] == ["58.7", "61.0", "60.9", "67.2"] and "cited" in shown.note
-    assert [row[2] for row in shown.rows] == [f"{100 * row.average_iou:.1f}" for row in fit.rows]
+def test_json(fit):
     (item,) = to_json({"one": fit}, 320)["datasets"]
     np.testing.assert_allclose(item["anchors_cells"], fit.anchors * 10, atol=1e-4)
 

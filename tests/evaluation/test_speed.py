@@ -1,14 +1,14 @@
 """Measuring speed: what is counted, by a clock that the test moves; and what cannot be measured."""
 
 import statistics
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from yolo9000_jax.boxes.heads import RegionHead
+from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import speed
-from yolo9000_jax.predict.detector import Detector
 
 
 class Clock:
@@ -64,31 +64,66 @@ def test_machine_is_named():
     assert found["cpu"] and found["device"] and found["cores"] >= 1
 
 
+class Measured:
+    """A detector that remembers what its program was asked for; from `memory` pixels a side on there is too little."""
+
+    classes, synsets, tree, size_wh = ("cat",), None, None, (64, 64)
+
+    def __init__(self, memory=1000):
+        self.memory, self.asked, self.inputs = memory, [], []
+
+    def to_inputs(self, pictures):
+        width, height = self.size_wh
+        return np.stack([np.full((height, width, 3), picture.read()[0, 0, 0] / 255) for picture in pictures])
+
+    def stream(self, pictures, **options):
+        for picture in pictures:
+            yield Nothing(picture.read())
+
+    def program(self, **options):
+        self.asked.append((self.size_wh, options))
+
+        def run(inputs):
+            if inputs.shape[1] >= self.memory:
+                raise MemoryError
+            self.inputs.append(np.asarray(inputs))
+            return inputs.sum()
+
+        return run
+
+
+class Nothing(NamedTuple):
+    """The result of a picture in which nothing is found."""
+
+    image: np.ndarray
+    boxes_xyxy: np.ndarray = np.zeros((0, 4))
+    scores: np.ndarray = np.zeros(0)
+    labels: np.ndarray = np.zeros(0, int)
+
+
+def picture(number):
+    pixels = np.full((20, 40, 3), 51 * number, np.uint8)
+    return Record(
+        str(number), None, 40, 20, np.float32([[0, 0, 9, 9]]), np.int32([0]), np.zeros(1, bool), lambda: pixels
+    )
+
+
+def test_the_detectors_own_program_is_timed():
+    """At each size, the largest first, with an evaluation's options, on noise or on the data set's first pictures."""
+    detector = Measured()
+    found = speed.benchmark(detector, [64, 32], batch_size=3, score_threshold=0.1, runs=2, run_seconds=0)
+    options = {"threshold": 0.1, "nms": 0.45, "max_detections": 300}
+    assert detector.asked == [((64, 64), options), ((32, 32), options)] and detector.size_wh == (64, 64)
+    assert {inputs.shape for inputs in detector.inputs} == {(3, 64, 64, 3), (3, 32, 32, 3)}
+    assert [row["size"] for row in found["sizes"]] == [32, 64] and found["input"] == "noise"
+    data = Dataset("test", "all", ("cat",), [picture(1), picture(5), picture(2)], rendered=True)
+    found = speed.benchmark(detector, [32], data, batch_size=2, runs=1, run_seconds=0)
+    np.testing.assert_allclose(detector.inputs[-1][:, 16, 16, 0], [0.2, 1], atol=1e-6)
+    assert found["sizes"][0]["voc_ap50"] == 0 and found["input"] == "first pictures of the data set"
+
+
 def test_too_little_memory_is_said():
-    class Hungry:
-        def apply(self, variables, images):
-            raise MemoryError
-
-    detector = Detector(Hungry(), {}, ["cat"], RegionHead([[1, 1]]), (64, 64))
     with pytest.raises(UserError, match="size 64 with 3 pictures a batch: too little memory"):
-        speed.benchmark(detector, [32, 64], batch_size=3)
+        speed.benchmark(Measured(memory=64), [32, 64], batch_size=3)
     with pytest.raises(UserError, match="batch size 0"):
-        speed.benchmark(detector, [32], batch_size=0)
-
-
-def test_table_sets_the_papers_numbers_beside_ours():
-    rows = [
-        {"size": size, "images_per_s": 10.0, "images_per_s_slowest": 9.0, "images_per_s_fastest": 12.0} | aps
-        for size, aps in ((64, {"voc_ap50": None, "voc07_ap50": None}), (416, {"voc_ap50": 0.5, "voc07_ap50": 0.52}))
-    ]
-    result = {"machine": speed.machine(), "batch_size": 1, "runs": 3, "dataset": None, "sizes": rows}
-    plain = speed.table(result)
-    assert plain.rows == [["64", "10.0", "9.0–12.0", None, None], ["416", "10.0", "9.0–12.0", "67", "76.8"]]
-    assert "cited from" in plain.note and result["machine"]["cpu"] in plain.note
-    judged = speed.table(result | {"dataset": {"source": "voc:a/VOC2007", "split": "test"}})
-    assert [row[3:] for row in judged.rows] == [[None] * 4, ["50.0", "52.0", "67", "76.8"]]
-    assert judged.title.endswith("on VOC2007 test")
-    ours, cited = speed.curves(result)
-    assert list(ours.values())[0][1] == (416, 10.0, 9.0, 12.0, 0.52)
-    assert [point for points in cited.values() for point in points][2] == (416, 67, 0.768)
-    np.testing.assert_array_equal([size for size, *_ in list(cited.values())[0]], speed.SIZES)
+        speed.benchmark(Measured(), [32], batch_size=0)

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tests.helpers import golden_dir, golden_root
+from tests.helpers import golden_dir, golden_path, golden_root
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.voc import (
+    FALSE_POSITIVE,
     IGNORED,
-    RIGHT,
-    WRONG,
-    Detections,
-    Truth,
+    TRUE_POSITIVE,
+    GroundTruth,
+    ImageDetections,
     average_precision,
     evaluate_detections,
     match_detections,
@@ -46,15 +46,15 @@ def golden_case(name):
     detections, truths = [], []
     for image in range(GOLDEN["cases"][name]["images"]):
         scores, labels = take("det", image, ["score", "class"]).T
-        detections.append(Detections(take("det", image, corners), scores, labels.astype(int)))
+        detections.append(ImageDetections(take("det", image, corners), scores, labels.astype(int)))
         labels, difficult = take("gt", image, ["class", "difficult"]).T
-        truths.append(Truth(take("gt", image, corners), labels.astype(int), difficult.astype(bool)))
+        truths.append(GroundTruth(take("gt", image, corners), labels.astype(int), difficult.astype(bool)))
     return detections, truths
 
 
 @pytest.mark.parametrize("name", GOLDEN["cases"])
 def test_agrees_with_the_reference(name):
-    golden_dir()
+    golden_path("map/map.json")
     case = GOLDEN["cases"][name]
     detections, truths = golden_case(name)
     assert sum(len(d.scores) for d in detections) == case["n_det"]
@@ -122,8 +122,8 @@ def scenes(draw):
         n, m = draw(st.integers(0, 7)), draw(st.integers(0, 4))
         labels = [draw(hnp.arrays(int, k, elements=st.integers(0, 2))) for k in (n, m)]
         scores = draw(hnp.arrays(float, n, elements=st.sampled_from([0.1, 0.25, 0.5, 0.75, 0.9])))
-        detections.append(Detections(boxes(n), scores, labels[0]))
-        truths.append(Truth(boxes(m), labels[1], draw(hnp.arrays(bool, m))))
+        detections.append(ImageDetections(boxes(n), scores, labels[0]))
+        truths.append(GroundTruth(boxes(m), labels[1], draw(hnp.arrays(bool, m))))
     return detections, truths
 
 
@@ -147,22 +147,22 @@ def test_agrees_with_a_plain_loop(scene, threshold, inclusive):
     json.dumps(result.metrics(["a", "b", "c", "d"]), allow_nan=False)
 
 
-def test_verdicts_of_one_image():
+def test_outcomes_of_one_image():
     """A hit, a second one with a worse score, another class, IoU exactly .5, a difficult truth, an empty place."""
-    truth = Truth([[0, 0, 10, 10], [20, 20, 30, 40], [50, 50, 60, 60]], [0, 1, 0], [False, False, True])
-    detections = Detections(
+    truth = GroundTruth([[0, 0, 10, 10], [20, 20, 30, 40], [50, 50, 60, 60]], [0, 1, 0], [False, False, True])
+    detections = ImageDetections(
         [[0, 0, 10, 9], [0, 0, 10, 10], [0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60], [80, 80, 90, 90]],
         [0.8, 0.9, 0.95, 0.5, 0.4, 0.3],
         [0, 0, 1, 1, 0, 0],
     )
-    verdicts, matched = match_detections(detections, truth)
-    assert verdicts.tolist() == [WRONG, RIGHT, WRONG, RIGHT, IGNORED, WRONG]
+    outcomes, matched = match_detections(detections, truth)
+    assert outcomes.tolist() == [FALSE_POSITIVE, TRUE_POSITIVE, FALSE_POSITIVE, TRUE_POSITIVE, IGNORED, FALSE_POSITIVE]
     assert matched.tolist() == [0, 0, -1, 1, 2, -1]
 
 
 def test_names_of_the_numbers():
-    truth = Truth([[0, 0, 10, 10], [0, 0, 4, 4]], [0, 1], [False, True])
-    detections = Detections([[0, 0, 10, 9]], [0.5], [0])
+    truth = GroundTruth([[0, 0, 10, 10], [0, 0, 4, 4]], [0, 1], [False, True])
+    detections = ImageDetections([[0, 0, 10, 9]], [0.5], [0])
     metrics = evaluate_detections([detections], [truth], 2).metrics(["cat", "dog"])
     assert metrics == {
         "voc_ap50": 1.0,
@@ -188,15 +188,15 @@ def test_nothing_at_all():
 @pytest.mark.parametrize(
     ("detections", "truths", "message"),
     [
-        ([], [Truth([], [], [])], "0 images, truth of 1"),
+        ([], [GroundTruth([], [], [])], "0 images, truth of 1"),
         (
-            [Detections([[0, 0, 1, 1]], [0.5, 0.5], [0])],
-            [Truth([], [], [])],
+            [ImageDetections([[0, 0, 1, 1]], [0.5, 0.5], [0])],
+            [GroundTruth([], [], [])],
             "image 0: detections with 1 boxes_xyxy, 2",
         ),
-        ([Detections([[0, 0, 1, 1]], [0.5], [2])], [Truth([], [], [])], "label 2, but there are 2 classes"),
-        ([Detections([[0, 0, 1, 1]], [np.nan], [0])], [Truth([], [], [])], "NaN"),
-        ([Detections([], [], [])], [Truth([[0, 0, 1, 1]], [-1], [False])], "image 0: truth with label -1"),
+        ([ImageDetections([[0, 0, 1, 1]], [0.5], [2])], [GroundTruth([], [], [])], "label 2, but there are 2 classes"),
+        ([ImageDetections([[0, 0, 1, 1]], [np.nan], [0])], [GroundTruth([], [], [])], "NaN"),
+        ([ImageDetections([], [], [])], [GroundTruth([[0, 0, 1, 1]], [-1], [False])], "image 0: truth with label -1"),
     ],
 )
 def test_bad_input_is_named(detections, truths, message):

@@ -1,17 +1,12 @@
 """The comparison with Debian's program `darknet`: live where it is installed, and on rows made up."""
 
 import importlib
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT, data_dir, golden_dir
-
-# Published networks small enough to run in a test: tiny-yolov2-trial3 and tiny, each with its cfg.
-WEIGHTS = Path(os.environ.get("YOLO9000_WEIGHTS", ROOT.parent / "shared/weights"))
+from tests.helpers import ROOT, WEIGHTS, data_dir, golden_net
 
 
 @pytest.fixture
@@ -57,10 +52,8 @@ def test_the_same_classes(main, pictures):
     assert status == 0 and f"{5 * len(pictures)} pairs, 0 without a partner" in text, text
 
 
-def test_the_same_detections_of_yolo_v1(main, pictures):
-    cfg, weights = golden_dir() / "cfg/yolov1-s16.cfg", golden_dir() / "yolov1-s16.weights"
-    if not weights.is_file():
-        pytest.skip("no yolov1-s16 among the golden files")
+def test_the_same_detections_of_yolo_v1(main, pictures, tmp_path):
+    cfg, weights = golden_net("yolov1-s16", tmp_path)
     status, text = main("--cfg", cfg, "--weights", weights, "--pictures", *pictures[:2])
     assert status == 0 and text.count(" 0 without a partner") == 2, text
 

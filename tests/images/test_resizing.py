@@ -1,16 +1,15 @@
-"""Pictures against Darknet's own (golden image/) and against plain loops; reading of good and broken files."""
+"""Resizing against Darknet's own pictures (golden image/), training's, and plain loops; and the way back for boxes."""
 
 import json
-import struct
-import zlib
+import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from tests.helpers import golden_dir, golden_root
+from yolo9000_jax.boxes.geometry import xyxy_to_cxcywh
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import resizing as images
 
@@ -68,7 +67,6 @@ def test_resize_is_the_plain_loop_and_reads_bytes_as_fractions(width, height, ne
     result = images.resize(pixels, new_width, new_height)
     np.testing.assert_allclose(result, plain_resize(pixels / 255, new_width, new_height), atol=1e-6)
     np.testing.assert_array_equal(result, images.resize(pixels.astype(np.float32) / 255, new_width, new_height))
-    np.testing.assert_array_equal(result, images.stretch(pixels, new_width, new_height))
 
 
 @settings(deadline=None)
@@ -114,77 +112,134 @@ def test_center_crop_keeps_the_middle(width, height):
     assert half.max() - half.min() < 0.2, "it reaches equally far to all four sides"
 
 
-def test_read_image_gives_rgb_bytes(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(images.read_image(tmp_path / "a.png"), pixels)
-    np.testing.assert_array_equal(images.read_image(str(tmp_path / "a.png")), pixels)
+def plain_sample(image, window, width, height):
+    """Training's sampling of a window (x0, y0, x1, y1 in pixels of the picture), pixel by pixel, unrounded."""
+    x0, y0, x1, y1 = window
+    result = np.empty((height, width, image.shape[2]))
 
-    transparent = np.concatenate([pixels, np.zeros((5, 7, 1), np.uint8)], -1)
-    Image.fromarray(transparent).save(tmp_path / "b.png")
-    np.testing.assert_array_equal(images.read_image(tmp_path / "b.png"), pixels)
+    def pixel(row, column):
+        inside = 0 <= row < image.shape[0] and 0 <= column < image.shape[1]
+        return image[row, column].astype(float) if inside else np.full(image.shape[2], 127.0)
 
-    Image.fromarray(pixels[..., 0]).save(tmp_path / "c.png")
-    np.testing.assert_array_equal(images.read_image(tmp_path / "c.png"), np.repeat(pixels[..., :1], 3, -1))
-
-    Image.fromarray(pixels[..., 0].astype(np.uint16) * 256 + 99).save(tmp_path / "d.png")
-    np.testing.assert_array_equal(images.read_image(tmp_path / "d.png"), np.repeat(pixels[..., :1], 3, -1))
-
-    for mode, name in (("P", "e.gif"), ("1", "f.png"), ("CMYK", "g.jpg")):
-        Image.fromarray(pixels).convert(mode).save(tmp_path / name)
-        result = images.read_image(tmp_path / name)
-        assert result.shape == (5, 7, 3) and result.dtype == np.uint8
+    for row, column in np.ndindex(height, width):
+        y, x = y0 + (row + 0.5) * (y1 - y0) / height - 0.5, x0 + (column + 0.5) * (x1 - x0) / width - 0.5
+        top, left = math.floor(y), math.floor(x)
+        upper = pixel(top, left) * (1 - (x - left)) + pixel(top, left + 1) * (x - left)
+        lower = pixel(top + 1, left) * (1 - (x - left)) + pixel(top + 1, left + 1) * (x - left)
+        result[row, column] = upper * (1 - (y - top)) + lower * (y - top)
+    return result
 
 
-def test_read_image_ignores_the_orientation_tag(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
-    Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
-    assert images.read_image(tmp_path / "turned.jpg").shape == (4, 8, 3)
+def whole_window(way, width, height, net_width, net_height):
+    """The part of the picture, in its pixels, that fills the network's input."""
+    if way == "stretch":
+        return 0, 0, width, height
+    scale = (max if way == "crop" else min)(net_width / width, net_height / height)
+    rest_x, rest_y = net_width / scale - width, net_height / scale - height
+    return -rest_x / 2, -rest_y / 2, width + rest_x / 2, height + rest_y / 2
 
 
-def one_line_about(path):
-    with pytest.raises(UserError) as caught:
-        images.read_image(path)
-    message = str(caught.value)
-    assert str(path) in message and "\n" not in message
-    return message
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 14), st.integers(1, 14), st.integers(1, 14), st.integers(1, 14), st.sampled_from(images.WAYS))
+def test_half_pixel_sampling_is_the_plain_loop(width, height, net_width, net_height, way):
+    if way == "crop":
+        net_height = net_width
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    result = images.Resize(way, "half_pixel").apply(pixels, net_width, net_height)
+    assert result.dtype == np.float32 and result.shape == (net_height, net_width, 3)
+    levels = result * 255
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)  # whole levels
+    expected = plain_sample(pixels, whole_window(way, width, height, net_width, net_height), net_width, net_height)
+    assert np.abs(levels - expected).max() < 0.5 + 1e-3
 
 
-def test_files_that_are_no_pictures(tmp_path):
-    assert "no such" in one_line_about(tmp_path / "missing.jpg")
-    assert "no such" in one_line_about(tmp_path)
-    for name, content in (("empty.jpg", b""), ("text.png", b"<html>404</html>")):
-        (tmp_path / name).write_bytes(content)
-        assert "cannot be read" in one_line_about(tmp_path / name)
+@pytest.mark.parametrize("seed", range(40))
+def test_half_pixel_sampling_makes_the_pixels_of_training(seed):
+    """Those of an unaugmented picture, and of one that is laid on grey with its proportions kept: every byte."""
+    tf = pytest.importorskip("tensorflow")
+    from yolo9000_jax.data.augment import resample
+
+    rng = np.random.default_rng(seed)
+    height, width = (int(side) for side in rng.integers(1, 700, 2))
+    size = int(rng.choice([32, 96, 320, 416, 544, 608]))
+    pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+    trained = resample(tf.constant(pixels), tf.constant([0.0, 0.0, 1.0, 1.0]), size).numpy()
+    ours = images.Resize("stretch", "half_pixel").apply(pixels, size, size)
+    np.testing.assert_array_equal(ours, trained.astype(np.float32) / np.float32(255))
+
+    window = whole_window("letterbox", width, height, size, size) / np.tile([width, height], 2)
+    trained = resample(tf.constant(pixels), tf.constant(window, tf.float32), size).numpy()
+    ours = images.Resize("letterbox", "half_pixel").apply(pixels, size, size)
+    np.testing.assert_allclose(ours * 255, trained, atol=1.01)  # the window is rounded to float32 in another place
+    assert (np.rint(ours * 255) != trained).mean() < 0.001
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize("side", [10_000, 60_000])
-def test_a_small_file_with_a_huge_picture(tmp_path, side):
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    file = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    (tmp_path / "bomb.png").write_bytes(file)
-    assert "too large" in one_line_about(tmp_path / "bomb.png")
+def test_darknets_sampling_is_that_of_its_operations():
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
+    for way, expected in (
+        ("stretch", images.resize(pixels, 32, 64)),
+        ("letterbox", images.letterbox(pixels, 32, 64)),
+    ):
+        np.testing.assert_array_equal(images.Resize(way).apply(pixels, 32, 64), expected)
+    np.testing.assert_array_equal(images.Resize("crop").apply(pixels, 32, 32), images.center_crop(pixels, 32))
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), format=st.sampled_from(["png", "jpeg", "gif", "bmp", "webp", "tiff"]))
-def test_damaged_files_are_read_or_reported(tmp_path, data, format):
-    path = tmp_path / f"picture.{format}"
-    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    Image.fromarray(pixels).save(path)
-    content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(0, 4))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
-    try:
-        result = images.read_image(path)
-    except UserError as error:
-        assert str(path) in str(error) and "\n" not in str(error)
-    else:
-        assert result.ndim == 3 and result.shape[2] == 3 and result.dtype == np.uint8
+sizes = st.tuples(st.integers(1, 2000), st.integers(1, 2000))
+
+
+@settings(deadline=None)
+@given(sizes, sizes)
+def test_a_box_around_the_letterboxed_picture_is_the_whole_picture(image_wh, net_wh):
+    ratio = image_wh[0] / image_wh[1] * net_wh[1] / net_wh[0]
+    inner = np.array([1, 1 / ratio] if ratio > 1 else [ratio, 1])  # size of the picture on the canvas, before rounding
+    box = np.array([0.5, 0.5, *inner], np.float32)
+    whole = images.Resize("letterbox").to_picture(box, image_wh, net_wh, clip=False)
+    assert whole.dtype == np.float32
+    pixel_of_net = np.tile(np.array(image_wh) / np.maximum(1, np.floor(inner * net_wh)), 2)
+    assert (np.abs(whole - [0, 0, *image_wh]) <= 0.51 * pixel_of_net + 1e-3).all()
+    whole = images.Resize("letterbox", "half_pixel").to_picture(box.astype(float), image_wh, net_wh, clip=False)
+    np.testing.assert_allclose(whole, [0, 0, *image_wh], rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("sampling", images.SAMPLINGS)
+@pytest.mark.parametrize("way", images.WAYS)
+@pytest.mark.parametrize("image_wh", [(500, 300), (300, 500), (301, 97)])
+def test_a_rectangle_is_found_again(way, sampling, image_wh):
+    width, height = image_wh
+    x0, y0, x1, y1 = width * 2 // 5, height * 2 // 5, width * 3 // 5, height * 3 // 5
+    image = np.zeros((height, width, 3), np.uint8)
+    image[y0:y1, x0:x1] = 255
+    resize = images.Resize(way, sampling)
+    canvas = resize.apply(image, 416, 416)
+    rows, columns = np.nonzero((canvas[..., 0] > 0.51).any(1))[0], np.nonzero((canvas[..., 0] > 0.51).any(0))[0]
+    seen = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / 416
+    found = resize.to_picture(xyxy_to_cxcywh(seen), image_wh, (416, 416))
+    pixel = max(image_wh) / 416
+    tolerance = 0.51 * max(pixel, 1) if sampling == "half_pixel" else 2 * max(pixel, 1)
+    np.testing.assert_allclose(found, [x0, y0, x1, y1], atol=tolerance)
+
+
+def test_boxes_are_clipped_unless_asked_otherwise():
+    boxes = np.array([[0.5, 0.5, 0.5, 0.25], [0.0, 1.0, 0.5, 0.5]])
+    stretch = images.Resize("stretch")
+    found = stretch.to_picture(boxes, (200, 100), (32, 32), clip=False)
+    np.testing.assert_allclose(found, [[50, 37.5, 150, 62.5], [-50, 75, 50, 125]])
+    found = stretch.to_picture(boxes, (200, 100), (32, 32))
+    np.testing.assert_allclose(found, [[50, 37.5, 150, 62.5], [0, 75, 50, 100]])
+    found = images.Resize("letterbox").to_picture(boxes, (100, 100), (32, 32))
+    np.testing.assert_allclose(found[1], [0, 75, 25, 100])
+
+
+def test_a_resize_is_a_value():
+    assert images.Resize("crop") == images.Resize("crop", "darknet") != images.Resize("crop", "half_pixel")
+    assert len({images.Resize(), images.Resize("letterbox", "darknet")}) == 1
+    for arguments, message in (
+        (("squash",), "resize 'squash': choose letterbox, stretch or crop"),
+        (("crop", "nearest"), "sampling 'nearest': choose darknet or half_pixel"),
+    ):
+        with pytest.raises(UserError, match=message):
+            images.Resize(*arguments)
+    with pytest.raises(UserError, match="makes squares, the network takes 64x32"):
+        images.Resize("crop").apply(np.zeros((4, 4, 3), np.uint8), 64, 32)
+    with pytest.raises(UserError, match="makes squares, the network takes 64x32"):
+        images.Resize("crop").to_picture(np.zeros((0, 4)), (4, 4), (64, 32))

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from tests.helpers import golden_dir, golden_root
-from yolo9000_jax.boxes.decode import decode_yolo_v1, unstretch
+from yolo9000_jax.boxes.decode import decode_yolo_v1
 from yolo9000_jax.boxes.geometry import xyxy_to_cxcywh
 from yolo9000_jax.boxes.nms import nms_per_class
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images.resizing import Resize
 from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
 
 SCALES = ("coord_scale", "object_scale", "noobject_scale", "class_scale")
@@ -34,7 +35,7 @@ def _layout(detection):
     return {"side": detection["side"], "boxes_per_cell": detection["num"], "num_classes": detection["classes"]}
 
 
-def _truths(cells, layout):
+def truths_of_cells(cells, layout):
     """Boxes, labels, mask of truths by cell [B, S*S, 1+C+4], whose x and y are offsets within the cell."""
     side = layout["side"]
     corner = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)
@@ -64,7 +65,7 @@ def test_golden_loss(name):
     options = layout | {scale: float(detection.get(scale, 1)) for scale in SCALES}
     options |= {switch: bool(detection.get(switch, 0)) for switch in SWITCHES}
     result, delta = jax.device_get(
-        _loss_and_delta(arrays["x"], _truths(arrays["truth"], layout), options=tuple(options.items()))
+        _loss_and_delta(arrays["x"], truths_of_cells(arrays["truth"], layout), options=tuple(options.items()))
     )
     np.testing.assert_allclose(delta, arrays["delta"], rtol=0, atol=1e-5 * np.abs(arrays["delta"]).max())
     np.testing.assert_allclose(np.sum(np.square(delta, dtype=np.float64)), case["cost"], rtol=5e-5)
@@ -94,7 +95,8 @@ def test_golden_detections(name):
     np.testing.assert_allclose(decoded.class_probabilities[0], classes, atol=1e-6)
     for number, listed in enumerate(case["dets"]):
         golden = {key: arrays[f"det{number}_{key}"] for key in ("bbox", "objectness", "prob_ijv", "nms")}
-        boxes = xyxy_to_cxcywh(unstretch(np.asarray(decoded.boxes_cxcywh[0]), listed["image_wh"]))
+        found = np.asarray(decoded.boxes_cxcywh[0])
+        boxes = xyxy_to_cxcywh(Resize("stretch").to_picture(found, listed["image_wh"], (1, 1), clip=False))
         scale = np.tile(listed["image_wh"], 2) if listed["relative"] else 1
         np.testing.assert_allclose(boxes, golden["bbox"] * scale, rtol=1e-5, atol=1e-3)
         np.testing.assert_allclose(decoded.objectness[0], golden["objectness"], rtol=1e-6)

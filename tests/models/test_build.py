@@ -1,32 +1,31 @@
-"""Which module a config asks for, and what no module can do."""
+"""Which module a network is, and what no module can do; network.json there and back."""
+
+import json
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
-from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.models.build import build_classifier, build_detector, build_head, build_model
+from yolo9000_jax.models.build import build_head, build_model
 from yolo9000_jax.models.darknet19 import Darknet19
 from yolo9000_jax.models.extraction import Extraction
+from yolo9000_jax.models.network import Network, differences
 from yolo9000_jax.models.yolo_v1 import YoloV1
 from yolo9000_jax.models.yolo_v2 import YoloV2
+from yolo9000_jax.predict.loading import make_predictor
 from yolo9000_jax.wordtree.tree import WordTree
 
 WIDTH = 1 / 32
 ANCHORS = ((1.0, 2.0), (3.0, 1.0))
 V1 = {"architecture": "yolo_v1", "trunk": "extraction"}
+CLASSIFIER = {"task": "classification", "resize": "crop"}
 
 
-def config(**changes):
-    """A config of two classes; `changes` are keys of config.model, or else of the config."""
-    c = configs.detection()
-    c.model.classes = ("a", "b")
-    c.model.width, c.model.anchors_cells = WIDTH, ANCHORS
-    c.image_size = 64
-    for key, value in changes.items():
-        (c.model if key in c.model else c)[key] = value
-    return c
+def network(**changes):
+    """A network of two classes."""
+    return replace(Network("detection", ("a", "b"), 64, width=WIDTH, anchors_cells=ANCHORS), **changes)
 
 
 @pytest.mark.parametrize(
@@ -37,12 +36,12 @@ def config(**changes):
         ({"use_batch_norm": False}, YoloV2(2, ANCHORS, WIDTH, norm=None)),
         (V1 | {"head": "local", "hidden": 6, "dropout": 0.1}, YoloV1(2, 7, 2, WIDTH, "extraction", "local", 6, 0.1)),
         (V1 | {"trunk": "tiny", "side": 3, "boxes_per_cell": 4}, YoloV1(2, 3, 4, WIDTH, "tiny")),
-        ({"task": "classification"}, Darknet19(2, WIDTH)),
-        ({"task": "classification", "trunk": "extraction", "logits": "leaky"}, Extraction(2, WIDTH, "leaky")),
+        (CLASSIFIER, Darknet19(2, WIDTH)),
+        (CLASSIFIER | {"trunk": "extraction", "logits": "leaky"}, Extraction(2, WIDTH, "leaky")),
     ],
 )
 def test_every_network_can_be_asked_for(changes, expected):
-    model = build_model(config(**changes))
+    model = build_model(network(**changes))
     assert (model.norm is None) == (expected.norm is None)
     assert model.norm is None or model.norm.keywords["momentum"] == 0.99
     assert model.clone(norm=None) == expected.clone(norm=None)
@@ -53,28 +52,56 @@ def test_every_network_can_be_asked_for(changes, expected):
 )
 def test_detectors_find_boxes(changes):
     picture = np.random.default_rng(0).integers(0, 255, (50, 80, 3), np.uint8)
-    c = config(**changes)
-    variables = jax.jit(build_model(c).init)(jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32))
-    detector = build_detector(c, variables)
-    assert detector.head == build_head(c)
+    facts = network(**changes)
+    variables = jax.jit(build_model(facts).init)(jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32))
+    detector = make_predictor(facts, variables)
+    assert detector.head == build_head(facts)
     assert getattr(detector.head, "location", None) == changes.get("box_parametrisation")
     assert len(detector(picture, threshold=0))
 
 
 def test_a_classifier_of_yolos_trunk():
-    c = config(task="classification", trunk="extraction")
-    variables = jax.jit(build_model(c).init)(jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32))
-    ranking = build_classifier(c, variables)(np.zeros((50, 80, 3), np.uint8))
-    assert set(ranking.labels) == {"a", "b"}
+    facts = network(**CLASSIFIER, trunk="extraction")
+    variables = jax.jit(build_model(facts).init)(jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32))
+    ranking = make_predictor(facts, variables)(np.zeros((50, 80, 3), np.uint8))
+    assert set(ranking.names) == {"a", "b"}
 
 
 def test_what_no_network_has():
     tree = WordTree(("a", "b"), np.array([-1, -1]))
-    for changes, message, *others in (
-        ({"task": "classification", "trunk": "tiny"}, "a classifier can have 'darknet19' or 'extraction'"),
-        (V1 | {"multi_scale": (64, 96)}, "one input size, not at 64, 96"),
-        (V1, "form no tree", None, tree),
+    for changes, message in (
+        (CLASSIFIER | {"trunk": "tiny"}, "a classifier can have 'darknet19' or 'extraction'"),
+        (V1 | {"tree": tree}, "form no tree"),
         ({"compute_dtype": "int8"}, "compute_dtype is 'int8'"),
     ):
         with pytest.raises(UserError, match=message):
-            build_model(config(**changes), *others)
+            build_model(network(**changes))
+
+
+@pytest.mark.parametrize("tree", [None, WordTree(("x", "y"), np.array([-1, 0]), ("a", "b"))], ids=["flat", "tree"])
+def test_there_and_back(tree):
+    original = network(tree=tree, synsets=("x", None), nodes_with_boxes=None if tree is None else (1,))
+    again = Network.from_json(json.loads(json.dumps(original.to_json())), tree, "here")
+    assert again == original and hash(again) == hash(original)
+    assert again.seen == (None if tree is None else ["y"])
+
+
+def test_facts_that_are_none():
+    values = network().to_json()
+    for changed, message in (
+        (values | {"colour": 1}, "here: unknown fact 'colour' of a network"),
+        ({key: value for key, value in values.items() if key != "classes"}, "here: incomplete"),
+    ):
+        with pytest.raises(UserError, match=message):
+            Network.from_json(changed, None, "here")
+
+
+def test_differences():
+    assert differences(network(), network(image_size=96, resize="letterbox")) == []
+    assert differences(network(), network(width=0.5)) == ["width: 0.03125 -> 0.5"]
+    flat = WordTree(("x", "y"), np.array([-1, -1]), ("a", "b"))
+    deep = WordTree(("x", "y"), np.array([-1, 0]), ("a", "b"))
+    assert differences(network(tree=flat), network(tree=flat)) == []
+    assert differences(network(tree=flat), network(tree=deep)) == ["tree: its nodes differ"]
+    assert differences(network(tree=flat), network()) == ["tree: there was one"]
+    assert differences(network(), network(tree=flat)) == ["tree: there was none"]

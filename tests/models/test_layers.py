@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.helpers import golden_dir, golden_root
+from tests.helpers import golden_dir, golden_json, golden_root
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models import layers
-from yolo9000_jax.models.layers import BatchNorm, Conv, leaky_relu, max_pool, reorg, scaled
+from yolo9000_jax.models.layers import BatchNorm, BatchNormOptions, Conv, leaky_relu, max_pool, reorg, scaled
 
 ACTIVATIONS = {"leaky": leaky_relu, "linear": None, "logistic": jax.nn.sigmoid, "relu": jax.nn.relu}
 NORMS = {
-    "cpu": partial(BatchNorm, epsilon=1e-6, epsilon_outside_root=True, unbiased=True),
-    "cudnn": BatchNorm,
+    "cpu": BatchNormOptions(epsilon=1e-6, epsilon_outside_root=True, unbiased=True),
+    "cudnn": BatchNormOptions(),
 }
 
 
@@ -230,7 +230,7 @@ def test_golden_rearrangement(name):
 
 
 def test_golden_reorg_permutation():
-    entries = json.loads((golden_dir() / "misc.json").read_text())
+    entries = golden_json("misc.json")
     names = [name for name in entries if name.startswith("unit/reorg_perm")]
     if not names:
         pytest.skip("this golden folder has no table of reorg")

@@ -1,8 +1,6 @@
 """The networks: shapes, sizes in parameters, options, and Darknet's own outputs with its own weights."""
 
 import functools
-import hashlib
-import json
 import re
 
 import jax
@@ -10,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.helpers import golden_dir, golden_root
+from tests.helpers import golden_dir, golden_json, golden_net
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.darknet19 import Darknet19
-from yolo9000_jax.models.layers import BatchNorm
+from yolo9000_jax.models.layers import BatchNormOptions
 from yolo9000_jax.models.yolo_v2 import YoloV2
 
 SMALL = 1 / 16
@@ -153,16 +151,8 @@ ORDER = {
 NETWORK = re.compile(r"(darknet19|yolov2-voc)-s(\d+)")
 
 
-def stored_weights():
-    """Paths of the .weights files in the golden folder by their sha256."""
-    return {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in golden_root().glob("*.weights")}
-
-
 def golden_networks():
-    path = golden_root() / "nets.json"
-    nets = json.loads(path.read_text()) if path.is_file() else {}
-    stored = stored_weights() if nets else {}
-    names = [name for name, net in nets.items() if NETWORK.match(name) and net["weights_sha256"] in stored]
+    names = [name for name in golden_json("nets.json") if NETWORK.match(name)]
     return names or [pytest.param(None, marks=pytest.mark.skip(reason="no golden files"))]
 
 
@@ -195,18 +185,18 @@ def read_weights(path, layers, blank):
 
 
 @pytest.mark.parametrize("name", golden_networks())
-def test_golden_output(name):
-    net = json.loads((golden_dir() / "nets.json").read_text())[name]
+def test_golden_output(name, tmp_path):
+    net = golden_json("nets.json")[name]
     arrays = np.load(golden_dir() / f"net_{name}.npz")
     kind, shrink = NETWORK.match(name).groups()
-    options = {"width": 1 / int(shrink), "norm": functools.partial(BatchNorm, epsilon=1e-6, epsilon_outside_root=True)}
+    options = {"width": 1 / int(shrink), "norm": BatchNormOptions(epsilon=1e-6, epsilon_outside_root=True)}
     if kind == "darknet19":
         model = Darknet19(num_classes=arrays["final_raw"].size, **options)
     else:
         model = YoloV2(num_classes=net["final_shape"][0] // 5 - 5, **options)
     image = np.load(golden_dir() / net["input"])["u8"].transpose(1, 2, 0)[None] / np.float32(255)
     blank = jax.eval_shape(model.init, jax.random.key(0), image)
-    weights = read_weights(stored_weights()[net["weights_sha256"]], ORDER[kind], blank)
+    weights = read_weights(golden_net(name, tmp_path)[1], ORDER[kind], blank)
     output = np.asarray(jax.jit(model.apply)(weights, image))
     expected = arrays["final_raw"]
     if kind != "darknet19":

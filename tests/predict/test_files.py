@@ -49,10 +49,9 @@ def refused(*arguments, **options) -> str:
     return str(caught.value)
 
 
-def test_json_is_that_of_the_design(detect, tmp_path):
+def test_json_is_that_of_the_design(detect, tmp_path, said):
     path = save_picture(tmp_path / "a.jpg")
-    lines = []
-    items = predict(detect, [path], say=lines.append)
+    items = predict(detect, [path])
     assert json.loads(json.dumps(items)) == items
     (item,) = items
     assert list(item) == ["image", "width", "height", "detections"]
@@ -62,15 +61,13 @@ def test_json_is_that_of_the_design(detect, tmp_path):
     assert (first["class"], first["label"], second["class"], second["label"]) == (1, "dog", 0, "cat")
     np.testing.assert_allclose(first["box_xyxy"], [8, 6, 40, 30], atol=0.01)
     np.testing.assert_allclose(second["box_xyxy"], [44, 33, 68, 51], atol=0.01)
-    assert lines == [f"{path}: 1 cat, 1 dog"]
+    assert said == [f"{path}: 1 cat, 1 dog"]
 
 
-def test_threshold(detect, tmp_path):
+def test_threshold(detect, tmp_path, said):
     path = save_picture(tmp_path / "a.jpg")
     assert [len(predict(detect, [path], threshold=t)[0]["detections"]) for t in (0.5, 0.7, 0.95)] == [2, 1, 0]
-    lines = []
-    predict(detect, [path], threshold=0.95, say=lines.append)
-    assert lines == [f"{path}: nothing found"]
+    assert said[-1] == f"{path}: nothing found"
 
 
 def test_folder_and_drawn_pictures(detect, tmp_path):
@@ -119,16 +116,15 @@ def test_video(detect, tmp_path, size):
         assert abs(float(drawn[middle].mean()) - float(plain[middle].mean())) < 12
 
 
-def test_pictures_and_videos_together(detect, tmp_path):
+def test_pictures_and_videos_together(detect, tmp_path, said):
     paths = [
         save_picture(tmp_path / "a.jpg"),
         save_video(tmp_path / "v.mp4", frames=2),
         save_picture(tmp_path / "b.jpg"),
     ]
-    lines = []
-    items = predict(detect, paths, say=lines.append)
+    items = predict(detect, paths)
     assert [item["image"] for item in items] == [str(paths[i]) for i in (0, 1, 1, 2)]
-    assert lines[1] == f"{paths[1]}: 2 frames, 4 objects"
+    assert said[1] == f"{paths[1]}: 2 frames, 4 objects"
 
 
 def test_wrong_inputs(detect, tmp_path):

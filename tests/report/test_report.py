@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.voc import Detections, Truth, evaluate_detections
+from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, evaluate_detections
 from yolo9000_jax.report.comparisons import plot_accuracy_speed, plot_anchors
-from yolo9000_jax.report.draw import VERDICT_COLORS, class_color, contact_sheet, draw_against_truth, draw_boxes
+from yolo9000_jax.report.draw import OUTCOME_COLORS, class_color, contact_sheet, draw_against_truth, draw_boxes
 from yolo9000_jax.report.plots import plot_curves, plot_precision_recall, read_metrics
 from yolo9000_jax.report.style import check_output
 
@@ -45,8 +45,8 @@ def detector_of(num_classes, seed=0):
         low = rng.uniform(0, 50, (num_classes, 2))
         boxes, labels = np.concatenate([low, low + 20], axis=1), np.arange(num_classes)
         moved = boxes + 30 * (rng.random((num_classes, 1)) < labels[:, None] / num_classes)
-        detections.append(Detections(moved, rng.random(num_classes), labels))
-        truths.append(Truth(boxes, labels, np.zeros(num_classes, bool)))
+        detections.append(ImageDetections(moved, rng.random(num_classes), labels))
+        truths.append(GroundTruth(boxes, labels, np.zeros(num_classes, bool)))
     return evaluate_detections(detections, truths, num_classes)
 
 
@@ -131,18 +131,20 @@ def test_class_colors_differ():
 
 def test_right_wrong_and_missed():
     names, clear = ["cat", "dog"], np.zeros(1, bool)
-    right, wrong, ignored = (VERDICT_COLORS[verdict] for verdict in (1, 0, -1))
+    right, wrong, ignored = (OUTCOME_COLORS[outcome] for outcome in (1, 0, -1))
     box = np.array([[30.0, 40.0, 90.0, 100.0]])
 
     def draw(label, difficult, score=0.9):
-        return draw_against_truth(picture(), Detections(box, [score], [label]), Truth(box, [0], difficult), names)
+        return draw_against_truth(
+            picture(), ImageDetections(box, [score], [label]), GroundTruth(box, [0], difficult), names
+        )
 
     assert has_color(draw(0, clear), right) and not has_color(draw(0, clear), wrong)
     assert has_color(draw(1, clear), wrong) and not has_color(draw(1, clear), right)
     assert has_color(draw(0, ~clear), ignored) and not has_color(draw(0, ~clear), right)
-    nothing = Detections(np.zeros((0, 4)), [], [])
-    missed = draw_against_truth(picture(), nothing, Truth(box, [0], clear), names)
-    unmarked = draw_against_truth(picture(), nothing, Truth(box, [0], ~clear), names)
+    nothing = ImageDetections(np.zeros((0, 4)), [], [])
+    missed = draw_against_truth(picture(), nothing, GroundTruth(box, [0], clear), names)
+    unmarked = draw_against_truth(picture(), nothing, GroundTruth(box, [0], ~clear), names)
     assert changed(missed, unmarked)[20:60].any()
     assert has_color(unmarked, (255, 255, 255))
     assert not changed(picture(), unmarked)[:40].any()

@@ -26,15 +26,14 @@ def changed(config, image_size=64, **model):
     return c
 
 
-def test_priors(config):
-    heard = []
-    kmeans = make_task(changed(config), heard.append).config.model
-    assert len(kmeans.anchors_cells) == kmeans.num_anchors and any("average IoU" in line for line in heard)
-    picked = make_task(changed(config, 96, priors="hand_picked")).config.model.anchors_cells
+def test_priors(config, said):
+    kmeans = make_task(changed(config)).network
+    assert len(kmeans.anchors_cells) == config.model.num_anchors and any("average IoU" in line for line in said)
+    picked = make_task(changed(config, 96, priors="hand_picked")).network.anchors_cells
     np.testing.assert_allclose(picked, to_cells(hand_picked_anchors(), 96), atol=5e-4)
     given = ((1.0, 2.0),)
-    assert make_task(changed(config, priors="hand_picked", anchors_cells=given)).config.model.anchors_cells == given
-    assert not make_task(changed(config, architecture="yolo_v1", trunk="tiny")).config.model.anchors_cells
+    assert make_task(changed(config, priors="hand_picked", anchors_cells=given)).network.anchors_cells == given
+    assert not make_task(changed(config, architecture="yolo_v1", trunk="tiny")).network.anchors_cells
 
 
 def test_sizes_are_multiples_of_the_stride(config):
@@ -49,12 +48,12 @@ def test_yolo_v1_learns(config):
     c = changed(config, architecture="yolo_v1", trunk="tiny", side=2, hidden=64)
     c.optimizer.learning_rate, c.optimizer.burn_in, c.steps = 0.01, 0, 30
     task = make_task(c)
-    optimizer, update = training._machinery(task)
+    optimizer, update = training.make_update(task)
     current = parallel.replicate(state.create(task.init(0), optimizer, average=False))
-    batch = parallel.shard(next(task.batches(0)))
+    batch = parallel.shard(next(task.batches(0, 1)))
     losses = []
     for _ in range(30):
-        current, metrics = update(current, batch)
+        current, metrics = update(current, batch, np.array([0, 30], np.int32))
         losses.append({key: float(value[0]) for key, value in metrics.items()})
     parts = ("loss_xy", "loss_wh", "loss_object", "loss_class")
     assert losses[0]["loss"] == pytest.approx(sum(losses[0][part] for part in parts), rel=1e-4)

@@ -12,7 +12,7 @@ from tests import tiny
 from yolo9000_jax import cli
 from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.predict.detector import load
+from yolo9000_jax.predict.loading import load
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.training.loop import train
 
@@ -74,7 +74,7 @@ def settled(config, **values):
 
 def refused(config, **values) -> str:
     with pytest.raises(UserError) as caught:
-        make_task(configs.complete(settled(config, **values)), lambda line: None)
+        make_task(configs.complete(settled(config, **values)))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -86,22 +86,25 @@ def test_the_chain_leaves_both_workdirs(workdir):
     assert all(np.isfinite(row["loss"]) and row["loss_class"] > 0 for row in rows if "loss" in row)
 
 
-def test_the_detector_starts_from_the_classifiers_trunk(config, tmp_path, capsys):
+def test_the_detector_starts_from_the_classifiers_trunk(config, tmp_path, said):
     c = config.copy_and_resolve_references()
     c.steps = 1
     train(c, tmp_path / "a", stages=tmp_path / "stages")
-    said = capsys.readouterr().out
-    assert "pre-training first" in said and "stages/first: 90 of 112 arrays" in said
+    lines = "\n".join(said)
+    assert "pre-training first" in lines and "stages/first: 90 of 112 arrays" in lines
+    said.clear()
     c.seed = 5
     train(c, tmp_path / "b", stages=tmp_path / "stages")
-    assert "pre-training first is in" in capsys.readouterr().out
+    assert any("pre-training first is in" in line for line in said)
 
 
 def test_a_stage_of_other_settings_is_refused_and_kept(config, workdir, tmp_path):
     c = config.copy_and_resolve_references()
     c.pretraining.optimizer.learning_rate = 0.5
     before = (workdir / "pretraining/first/config.json").read_bytes()
-    with pytest.raises(UserError, match="pretraining/first holds another experiment .*learning_rate: 0.1 -> 0.5"):
+    with pytest.raises(
+        UserError, match="pretraining/first holds a run with another config .*learning_rate: 0.1 -> 0.5"
+    ):
         train(c, tmp_path / "other", stages=workdir / "pretraining")
     assert (workdir / "pretraining/first/config.json").read_bytes() == before
     assert not (tmp_path / "other").exists()
@@ -130,9 +133,9 @@ def test_cli_speaks_trees(workdir, config, tmp_path, capsys):
 
 
 def test_labels_of_both_sets_reach_their_nodes(config):
-    task = make_task(configs.complete(settled(config)), lambda line: None)
+    task = make_task(configs.complete(settled(config)))
     assert task.nodes.tolist() == [1, 2]  # disc, rectangle
-    batch = next(task.batches(0))
+    batch = next(task.batches(0, 1))
     nodes = np.asarray(task.image_labels(batch))
     classes = np.array([-1, 3, 4])  # crimson disc, pink disc
     np.testing.assert_array_equal(nodes, classes[batch["image_labels"] + 1])
@@ -142,9 +145,9 @@ def test_labels_of_both_sets_reach_their_nodes(config):
 
 
 def test_a_flat_control_has_one_softmax(config):
-    task = make_task(configs.complete(settled(config, model__tree="flat")), lambda line: None)
-    assert task.tree.names == ("disc", "rectangle", "crimson disc", "pink disc")
-    assert (task.tree.parents == -1).all()
+    task = make_task(configs.complete(settled(config, model__tree="flat")))
+    assert task.network.tree.names == ("disc", "rectangle", "crimson disc", "pink disc")
+    assert (task.network.tree.parents == -1).all()
     assert jax.eval_shape(lambda: task.init(0))["params"]["boxes"]["bias"].shape == (2 * (5 + 4),)
 
 

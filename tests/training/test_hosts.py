@@ -25,8 +25,8 @@ import sys, time
 from yolo9000_jax import cli
 from yolo9000_jax.training import loop as train
 
-real = train._next
-train._next = lambda *arguments: time.sleep(float(sys.argv[1])) or real(*arguments)
+real = train.next_batch
+train.next_batch = lambda *arguments: time.sleep(float(sys.argv[1])) or real(*arguments)
 sys.exit(cli.main(sys.argv[2:]))
 """
 HOSTS = 2
@@ -85,7 +85,7 @@ def test_the_first_alone_writes_and_speaks(together):
     workdir, ((_, first, _), (_, second, _)) = together
     assert "2 cpu device(s)" in first and "step 6/6" in first
     assert all(line.startswith("[Gloo]") for line in second.splitlines())  # is JAX's own
-    assert [row["step"] for row in rows(workdir)] == [1, 2, 4, 6, 6]
+    assert [row["step"] for row in rows(workdir)] == [2, 4, 6, 6]
     assert len(list((workdir / "tensorboard").iterdir())) == 1
     assert (workdir / "report/metrics.json").is_file()
 
@@ -100,7 +100,7 @@ def test_one_host_is_taken_away(config, together, tmp_path, index, number):
             break
     said = finish(hosts)
     assert [status for status, *_ in said] == [1, 1], said
-    (step,) = saved_steps(tmp_path)
+    step = saved_steps(tmp_path)[-1]
     assert 2 <= step < 6
     for _, _, errors in said:
         assert f"yolo9000: stopped at step {step}; the same command carries on from there" in errors.splitlines()

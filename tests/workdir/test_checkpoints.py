@@ -1,4 +1,10 @@
-"""Checkpoints: the latest and the best stay, the best is what is loaded, wrong ones are refused."""
+"""Checkpoints: the last two and the best stay, nothing is deleted too early, broken ones are named and passed over."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -6,18 +12,19 @@ import numpy as np
 import optax
 import pytest
 
+from tests.helpers import ROOT
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.training.state import create
-from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables
+from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables, read_scores, save_variables
 
-OPTIMIZER = optax.sgd(0.1, momentum=0.9)
+OPTIMIZER = optax.trace(0.9)
 
 
 def state(step, average=False, size=3):
     """A state whose arrays all hold the step's number; the average is 100 more."""
     full = jnp.full(size, float(step))
     made = create({"params": {"conv": {"kernel": full}}, "batch_stats": {"mean": full}}, OPTIMIZER, average)
-    made = made.replace(step=jnp.asarray(step, jnp.int32))
+    made = made.replace(step=np.asarray(step, np.int32))
     return made.replace(average={"conv": {"kernel": full + 100}}) if average else made
 
 
@@ -34,44 +41,134 @@ def checkpoints(tmp_path):
 
 def save_all(checkpoints, values, **options):
     for step, value in values.items():
-        checkpoints.save(state(step, **options), None if value is None else {"voc_ap50": value, "recall50": 1 - value})
+        checkpoints.save(state(step, **options))
+        if value is not None:
+            checkpoints.record(step, {"recall50": 1 - value, "voc_ap50": value})
     checkpoints.wait()
 
 
-def test_latest_and_best_stay(checkpoints, tmp_path):
-    save_all(checkpoints, {10: 0.1, 20: 0.8, 30: 0.3, 40: 0.2})
-    assert saved_steps(tmp_path) == [20, 40]
-    assert (checkpoints.best_step, checkpoints.latest_step) == (20, 40)
+def kernel(workdir, metric="voc_ap50"):
+    return load_variables(workdir, metric)[0]["params"]["conv"]["kernel"].tolist()
+
+
+def break_step(workdir, step):
+    """Cuts every file of numbers in half, as a full disk or a lost machine may leave them."""
+    for path in (workdir / "checkpoints" / str(step)).rglob("*"):
+        if path.is_file() and path.parent.name == "d":
+            os.truncate(path, path.stat().st_size // 2)
+
+
+def test_the_last_two_and_the_best_stay(checkpoints, tmp_path):
+    save_all(checkpoints, {10: 0.1, 20: 0.8, 30: 0.3, 40: 0.2, 50: 0.4})
+    assert (checkpoints.best_step, checkpoints.latest_step) == (20, 50)
     checkpoints.close()
-    assert load_variables(tmp_path)["params"]["conv"]["kernel"].tolist() == [20.0] * 3
+    assert saved_steps(tmp_path) == [20, 40, 50]
+    assert kernel(tmp_path) == [20.0] * 3
+    assert kernel(tmp_path, "recall50") == [40.0] * 3  # the best of those that are there by another number
     again = Checkpoints(tmp_path, "voc_ap50")
-    save_all(again, {50: 0.9})
-    assert saved_steps(tmp_path) == [50]
+    save_all(again, {60: 0.9, 70: None, 80: None})
     again.close()
+    assert saved_steps(tmp_path) == [60, 70, 80]
+    assert read_scores(tmp_path)[20]["voc_ap50"] == 0.8
 
 
 def test_steps_without_evaluation(checkpoints, tmp_path, capfd):
     save_all(checkpoints, {10: None, 20: None})
-    assert saved_steps(tmp_path) == [20]
-    assert load_variables(tmp_path)["params"]["conv"]["kernel"].tolist() == [20.0] * 3
-    save_all(checkpoints, {30: 0.0, 40: None})
-    assert saved_steps(tmp_path) == [30, 40]
+    assert kernel(tmp_path) == [20.0] * 3
+    save_all(checkpoints, {30: 0.0, 40: None, 50: None, 60: None})
     assert checkpoints.best_step == 30
+    checkpoints.close()
+    assert saved_steps(tmp_path) == [30, 50, 60]
     assert capfd.readouterr() == ("", "")
 
 
-def test_saving_a_step_again(checkpoints):
-    save_all(checkpoints, {10: None})
-    save_all(checkpoints, {10: None, 20: None})
-    checkpoints.save(state(20), {"voc_ap50": 0.5})
-    checkpoints.wait()
+def test_saving_a_step_again_deletes_nothing(checkpoints, tmp_path, monkeypatch):
+    """It did: the step was deleted first, written in the background, and a kill in between left nothing."""
+    save_all(checkpoints, {20: None})
+    before = sorted(path.stat().st_mtime_ns for path in (tmp_path / "checkpoints/20").rglob("*"))
+    monkeypatch.setattr(checkpoints._manager, "delete", lambda step: pytest.fail(f"deleted {step}"))
+    checkpoints.save(state(20))
+    checkpoints.record(20, {"voc_ap50": 0.5})
+    assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "checkpoints/20").rglob("*")) == before
     assert checkpoints.best_step == 20
 
 
+def test_the_old_goes_only_when_the_new_is_whole(checkpoints, monkeypatch):
+    """At every deletion two newer checkpoints, or the best, are there in full."""
+    real = checkpoints._manager.delete
+
+    def delete(step):
+        whole = [s for s in checkpoints.steps() if checkpoints.raw(s)["step"] == s]
+        assert len([s for s in whole if s > step]) >= 2
+        real(step)
+
+    monkeypatch.setattr(checkpoints._manager, "delete", delete)
+    save_all(checkpoints, {step: None for step in range(1, 7)})
+    checkpoints.close()
+    assert checkpoints.steps() == [5, 6]
+
+
+KILLED = """
+import sys, time
+import numpy as np
+from pathlib import Path
+from tests.workdir.test_checkpoints import state
+from yolo9000_jax.workdir.checkpoints import Checkpoints
+
+checkpoints = Checkpoints(Path(sys.argv[1]))
+for step in range(1, 100000):
+    checkpoints.save(state(step, size=200_000))
+    print(step, flush=True)
+"""
+
+
+def test_killed_while_saving(tmp_path):
+    """Whatever moment it is, a whole checkpoint is there: the last one, or the one before it."""
+    for moment in (0.0, 0.011, 0.023, 0.04):
+        folder = tmp_path / str(moment)
+        program = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for line in program.stdout:
+            if int(line) == 6:
+                time.sleep(moment)
+                program.kill()
+                break
+        last = max([6, *map(int, program.stdout.read().split())])
+        program.wait()
+        restored = Checkpoints(folder).restore(state(0, size=200_000))
+        assert last - 2 <= int(restored.step) <= last + 1
+        assert (restored.params["conv"]["kernel"] == restored.step).all()
+
+
+def test_a_broken_checkpoint_is_named_and_the_one_before_is_taken(checkpoints, tmp_path, said):
+    save_all(checkpoints, {10: 0.5, 20: 0.4, 30: 0.9})
+    break_step(tmp_path, 30)
+    assert kernel(tmp_path) == [20.0] * 3  # reading moves nothing
+    assert f"{tmp_path}/checkpoints/30 is broken" in said[-1] and "taking another" in said[-1]
+    assert int(checkpoints.restore(state(0)).step) == 20
+    assert f"{tmp_path}/checkpoints/30 is broken" in said[-1]
+    assert saved_steps(tmp_path) == [10, 20] and (tmp_path / "checkpoints.broken/30").is_dir()
+    save_all(checkpoints, {30: None})  # comes again
+    assert int(checkpoints.restore(state(0)).step) == 30
+    for step in (10, 20, 30):
+        if (tmp_path / "checkpoints" / str(step)).is_dir():
+            break_step(tmp_path, step)
+    with pytest.raises(UserError, match="none of its checkpoints can be read"):
+        load_variables(tmp_path)
+    with pytest.raises(UserError, match="no checkpoint here yet that can be read"):
+        checkpoints.restore(state(0))
+
+
+def test_a_half_written_checkpoint_is_none(checkpoints, tmp_path):
+    save_all(checkpoints, {10: None})
+    shutil.copytree(tmp_path / "checkpoints/10", tmp_path / "checkpoints/20.orbax-checkpoint-tmp-7")
+    assert Checkpoints(tmp_path).latest_step == 10 and kernel(tmp_path) == [10.0] * 3
+
+
 def test_an_evaluation_without_the_metric_is_never_the_best(checkpoints):
-    checkpoints.save(state(1), {"voc_ap50": 0.0})
-    checkpoints.save(state(2), {"recall50": 0.9})  # voc_ap50 was None: no truths
-    checkpoints.wait()
+    save_all(checkpoints, {1: 0.0, 2: None})
+    checkpoints.record(2, {"recall50": 0.9})  # voc_ap50 was None: no truths
     assert checkpoints.best_step == 1
 
 
@@ -83,26 +180,48 @@ def test_restore_is_exact(checkpoints, tmp_path, average):
     restored = checkpoints.restore(state(0, average))
     assert jax.tree.structure(restored) == jax.tree.structure(original)
     jax.tree.map(np.testing.assert_array_equal, restored, original)
-    loaded = load_variables(tmp_path)
+    loaded, step = load_variables(tmp_path)
+    assert step == 7
     jax.tree.map(np.testing.assert_array_equal, loaded, dict(original.variables))
 
 
-@pytest.mark.parametrize("other", [{"average": True}, {"size": 4}])
-def test_state_of_another_config(checkpoints, other):
+@pytest.mark.parametrize(
+    ("other", "part"),
+    [
+        ({"average": True}, "average/conv/kernel is missing in it"),
+        ({"size": 4}, r"batch_stats/mean is \(3,\) in it and \(4,\) by this config"),
+    ],
+)
+def test_state_of_another_config(checkpoints, tmp_path, other, part):
     save_all(checkpoints, {10: None})
-    with pytest.raises(UserError, match="checkpoints/10: cannot be restored for this config") as caught:
+    with pytest.raises(UserError, match=f"checkpoints/10: is of another network.*{part}") as caught:
         checkpoints.restore(state(0, **other))
     assert "\n" not in str(caught.value)
+    assert saved_steps(tmp_path) == [10]  # it is whole: nothing is moved
 
 
 def test_nothing_saved_yet(checkpoints, tmp_path):
-    assert checkpoints.latest_step is None
-    for action in (lambda: checkpoints.restore(state(0)), lambda: load_variables(tmp_path)):
-        with pytest.raises(UserError, match="no checkpoint here yet; train first"):
-            action()
+    assert checkpoints.latest_step is None and checkpoints.best_step is None
+    with pytest.raises(UserError, match="no checkpoint here yet that can be read; train first"):
+        checkpoints.restore(state(0))
+    with pytest.raises(UserError, match="no checkpoint here yet; train first"):
+        load_variables(tmp_path)
 
 
 def test_loading_makes_no_folder(tmp_path):
     with pytest.raises(UserError, match="no checkpoint here yet"):
         load_variables(tmp_path / "typo")
     assert not (tmp_path / "typo").exists()
+
+
+def test_variables_alone(tmp_path):
+    variables = {"params": {"conv": {"kernel": np.arange(3.0)}}, "batch_stats": {}}
+    save_variables(variables, tmp_path)
+    loaded, step = load_variables(tmp_path)
+    assert step == 0 and loaded["params"]["conv"]["kernel"].tolist() == [0, 1, 2] and loaded["batch_stats"] == {}
+
+
+def test_scores_that_are_none(tmp_path):
+    (tmp_path / "scores.json").write_text("{")
+    with pytest.raises(UserError, match="scores.json: cannot be read"):
+        read_scores(tmp_path)

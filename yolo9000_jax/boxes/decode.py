@@ -1,16 +1,18 @@
-"""From a network's raw output to boxes, scores and detections (darknet.md 5.1, 5.2, 7, 12), and back to the picture."""
+"""From a network's raw output to boxes, scores and detections (darknet.md 5.1, 5.2, 7, 12)."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy
-from yolo9000_jax.boxes.nms import nms_by_objectness, nms_per_class
+from yolo9000_jax.boxes.nms import PaddedDetections, nms_by_objectness, nms_per_class
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images.resizing import letterboxed_size
+from yolo9000_jax.shapes import Array, check_shapes
+
+Anchors = Array | Sequence[Sequence[float]]
+Threshold = float | jax.Array
 
 
 class Decoded(NamedTuple):
@@ -25,7 +27,9 @@ class Decoded(NamedTuple):
     class_probabilities: jax.Array
 
 
-def place_boxes(rows, cell_xy, anchors_cells, grid_wh, location="direct"):
+def place_boxes(
+    rows: Array, cell_xy: Array, anchors_cells: Array, grid_wh: Array, location: str = "direct"
+) -> jax.Array:
     """Boxes from raw x, y, w, h, ...: the two box parametrisations of the paper's section 2.
 
     "direct" is the paper's "Direct location prediction" (darknet.md 5.2): the centre lies in the box's own cell, at the
@@ -47,7 +51,7 @@ def place_boxes(rows, cell_xy, anchors_cells, grid_wh, location="direct"):
         UserError: location is neither.
     """
     if location == "direct":
-        in_cell = jax.nn.sigmoid(rows[..., :2])
+        in_cell: Array = jax.nn.sigmoid(rows[..., :2])
     elif location == "offset":
         in_cell = 0.5 + rows[..., :2] * anchors_cells
     else:
@@ -56,7 +60,7 @@ def place_boxes(rows, cell_xy, anchors_cells, grid_wh, location="direct"):
     return jnp.concatenate([centre, anchors_cells * jnp.exp(rows[..., 2:4]) / grid_wh], axis=-1)
 
 
-def decode_boxes(raw, anchors_cells, location="direct"):
+def decode_boxes(raw: Array, anchors_cells: Anchors, location: str = "direct") -> jax.Array:
     """Boxes from a raw grid.
 
     Args:
@@ -69,16 +73,23 @@ def decode_boxes(raw, anchors_cells, location="direct"):
         column, anchor.
 
     Raises:
-        UserError: an unknown location.
+        UserError: an unknown location, or an array of another shape.
     """
+    check_shapes("decode_boxes", raw=(raw, "B rows columns A 4+"), anchors_cells=(anchors_cells, "A 2"))
     batch, rows, columns = raw.shape[:3]
     cell_xy = jnp.stack(jnp.meshgrid(jnp.arange(columns), jnp.arange(rows)), axis=-1)[:, :, None]
-    anchors_cells, grid_wh = jnp.asarray(anchors_cells, jnp.float32), jnp.array([columns, rows], jnp.float32)
-    boxes_cxcywh = place_boxes(raw[..., :4].astype(jnp.float32), cell_xy, anchors_cells, grid_wh, location)
+    sizes_cells, grid_wh = jnp.asarray(anchors_cells, jnp.float32), jnp.array([columns, rows], jnp.float32)
+    boxes_cxcywh = place_boxes(raw[..., :4].astype(jnp.float32), cell_xy, sizes_cells, grid_wh, location)
     return boxes_cxcywh.reshape(batch, -1, 4)
 
 
-def decode(raw, anchors_cells, class_activation="softmax", background=False, location="direct"):
+def decode(
+    raw: Array,
+    anchors_cells: Anchors,
+    class_activation: str = "softmax",
+    background: bool = False,
+    location: str = "direct",
+) -> Decoded:
     """Boxes, objectness and class probabilities from a raw grid (darknet.md 5.1).
 
     Args:
@@ -92,9 +103,10 @@ def decode(raw, anchors_cells, class_activation="softmax", background=False, loc
         Decoded.
 
     Raises:
-        UserError: class_activation or location is unknown, or background goes with a class_activation other than
-            "softmax".
+        UserError: class_activation or location is unknown, background goes with a class_activation other than
+            "softmax", or an array has another shape.
     """
+    check_shapes("decode", raw=(raw, "B rows columns A 5+C"), anchors_cells=(anchors_cells, "A 2"))
     entries = raw[..., 4:].astype(jnp.float32).reshape(raw.shape[0], -1, raw.shape[-1] - 4)
     boxes_cxcywh = decode_boxes(raw, anchors_cells, location)
     if background and class_activation != "softmax":
@@ -110,7 +122,9 @@ def decode(raw, anchors_cells, class_activation="softmax", background=False, loc
 _CLASS_ACTIVATIONS = {"softmax": jax.nn.softmax, "logistic": jax.nn.sigmoid}
 
 
-def split_yolo_v1(vector, side, boxes_per_cell, num_classes):
+def split_yolo_v1(
+    vector: Array, side: int, boxes_per_cell: int, num_classes: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The parts of YOLOv1's output vector (darknet.md 12), cells in the order row, column.
 
     Args:
@@ -124,6 +138,7 @@ def split_yolo_v1(vector, side, boxes_per_cell, num_classes):
     Raises:
         UserError: the vector has another length.
     """
+    check_shapes("split_yolo_v1", vector=(vector, "B N"))
     cells = side * side
     if vector.shape[1] != cells * (num_classes + 5 * boxes_per_cell):
         raise UserError(
@@ -138,7 +153,9 @@ def split_yolo_v1(vector, side, boxes_per_cell, num_classes):
     )
 
 
-def decode_yolo_v1(vector, side, boxes_per_cell, num_classes, sqrt=True, softmax=False):
+def decode_yolo_v1(
+    vector: Array, side: int, boxes_per_cell: int, num_classes: int, sqrt: bool = True, softmax: bool = False
+) -> Decoded:
     """Boxes, objectness and class probabilities from YOLOv1's output vector (darknet.md 12).
 
     The network has no activation at its end: objectness and probabilities may lie outside 0..1, and with sqrt=False
@@ -170,18 +187,18 @@ _STATIC = ("max_detections", "candidates", "class_activation", "background", "lo
 
 @partial(jax.jit, static_argnames=_STATIC)
 def detect(
-    raw,
-    anchors_cells,
-    score_threshold,
-    iou_threshold,
-    max_detections=100,
+    raw: Array,
+    anchors_cells: Anchors,
+    score_threshold: Threshold,
+    iou_threshold: Threshold,
+    max_detections: int = 100,
     *,
-    candidates=1000,
-    class_activation="softmax",
-    background=False,
-    location="direct",
-    suppression="class",
-):
+    candidates: int = 1000,
+    class_activation: str = "softmax",
+    background: bool = False,
+    location: str = "direct",
+    suppression: str = "class",
+) -> PaddedDetections:
     """Detections from a raw grid, by Darknet's rules (darknet.md 7.1, 7.2, 7.6).
 
     A box's score for a class is objectness * class probability; only scores (and objectness) above score_threshold
@@ -196,14 +213,13 @@ def detect(
         suppression: "class" (within each class) or "objectness" (across classes, in the order of objectness).
 
     Returns:
-        Detections of K = max_detections rows.
+        PaddedDetections of K = max_detections rows.
 
     Raises:
-        UserError: an unknown class_activation, location or suppression.
+        UserError: an unknown class_activation, location or suppression, or an array of another shape.
     """
-    decoded = decode(raw, anchors_cells, class_activation, background, location)
-    boxes_cxcywh, objectness, class_probabilities = decoded
-    objectness, scores = threshold_scores(objectness, class_probabilities, score_threshold)
+    boxes_cxcywh, objectness, probabilities = decode(raw, anchors_cells, class_activation, background, location)
+    objectness, scores = threshold_scores(objectness, probabilities, score_threshold)
     limits = {"max_detections": max_detections, "candidates": candidates}
     if suppression == "class":
         return nms_per_class(boxes_cxcywh, scores, iou_threshold, **limits)
@@ -212,7 +228,14 @@ def detect(
     raise UserError(f"unknown suppression {suppression!r}; choose 'class' or 'objectness'")
 
 
-def detect_yolo_v1(decoded, score_threshold, iou_threshold, max_detections=100, *, candidates=1000):
+def detect_yolo_v1(
+    decoded: Decoded,
+    score_threshold: Threshold,
+    iou_threshold: Threshold,
+    max_detections: int = 100,
+    *,
+    candidates: int = 1000,
+) -> PaddedDetections:
     """Detections from what decode_yolo_v1 gives, by Darknet's rules for YOLOv1 (darknet.md 7.6, 12).
 
     They differ from those of `detect` in one thing: only the score, objectness * class probability, has to be above
@@ -225,7 +248,7 @@ def detect_yolo_v1(decoded, score_threshold, iou_threshold, max_detections=100, 
         max_detections, candidates: as for detect.
 
     Returns:
-        Detections of K = max_detections rows.
+        PaddedDetections of K = max_detections rows.
     """
     boxes_cxcywh, objectness, class_probabilities = decoded
     scores = objectness[..., None] * class_probabilities
@@ -234,36 +257,10 @@ def detect_yolo_v1(decoded, score_threshold, iou_threshold, max_detections=100, 
     return nms_per_class(boxes_cxcywh, scores, iou_threshold, **limits)
 
 
-def threshold_scores(objectness, class_probabilities, score_threshold):
+def threshold_scores(
+    objectness: jax.Array, class_probabilities: jax.Array, score_threshold: Threshold
+) -> tuple[jax.Array, jax.Array]:
     """Objectness [B, N] and scores [B, N, C], each 0 unless above the threshold (darknet.md 7.1, 7.2: strictly)."""
     objectness = jnp.where(objectness > score_threshold, objectness, 0)
     scores = objectness[..., None] * class_probabilities
     return objectness, jnp.where(scores > score_threshold, scores, 0)
-
-
-def unletterbox(boxes_cxcywh, image_wh, net_wh, *, clip=False):
-    """Boxes in a letterboxed network input to pixels of the original picture (darknet.md 7.4).
-
-    As in Darknet the borders are taken as exact halves; the picture itself was pasted at whole pixels.
-
-    Args:
-        boxes_cxcywh: [..., 4] fractions of the network input, NumPy or JAX.
-        image_wh: (width, height) of the picture in pixels, integers.
-        net_wh: (width, height) of the network input in pixels, integers.
-        clip: cut the boxes at the picture's border.
-
-    Returns:
-        boxes_xyxy [..., 4] in pixels of the picture, the same kind of array.
-    """
-    net = np.array(net_wh, np.float64)
-    inner = np.array(letterboxed_size(*image_wh, *net_wh), np.float64)
-    scale = np.tile(net / inner, 2).astype(boxes_cxcywh.dtype)
-    border = np.append((net - inner) / 2 / inner, [0, 0]).astype(boxes_cxcywh.dtype)
-    return unstretch(boxes_cxcywh * scale - border, image_wh, clip=clip)
-
-
-def unstretch(boxes_cxcywh, image_wh, *, clip=False):
-    """Boxes as fractions of the whole picture [..., 4] to its pixels; arguments and result as for unletterbox."""
-    image = np.tile(image_wh, 2).astype(boxes_cxcywh.dtype)
-    boxes_xyxy = cxcywh_to_xyxy(boxes_cxcywh) * image
-    return boxes_xyxy.clip(0, image) if clip else boxes_xyxy

@@ -3,20 +3,24 @@
 A head is immutable and hashable, so that a compiled function can take it as a static argument. Each has
 
     tree: the WordTree of its classes, or None
-    detect(raw, score_threshold, iou_threshold, hierarchical_threshold, *, nodes, max_detections) -> nms.Detections
+    detect(raw, score_threshold, iou_threshold, hierarchical_threshold, *, nodes, max_detections)
+        -> nms.PaddedDetections
 
 and `Detector` needs nothing else of it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from yolo9000_jax.boxes import decode
-from yolo9000_jax.boxes.nms import Detections
+from yolo9000_jax.boxes.decode import Threshold
+from yolo9000_jax.boxes.nms import PaddedDetections
 from yolo9000_jax.boxes.tree import detect_tree
-from yolo9000_jax.wordtree.tree import WordTree
+from yolo9000_jax.shapes import Array, check_shapes
+from yolo9000_jax.wordtree.tree import Node, WordTree
 
 
 @dataclass(frozen=True)
@@ -39,21 +43,46 @@ class RegionHead:
     hierarchy_rule: str = "darknet"
     location: str = "direct"
 
-    def __post_init__(self):
-        anchors = np.asarray(self.anchors_cells, np.float32).reshape(-1, 2)
+    def __post_init__(self) -> None:
+        check_shapes("RegionHead", anchors_cells=(self.anchors_cells, "A 2"))
+        anchors = np.asarray(self.anchors_cells, np.float32)
         object.__setattr__(self, "anchors_cells", tuple(map(tuple, anchors.tolist())))
 
     def detect(
-        self, raw, score_threshold, iou_threshold, hierarchical_threshold=0.5, *, nodes=None, max_detections=100
-    ) -> Detections:
-        """The detections; `nodes` are those of wordtree.detect.detect_tree, and do nothing without a tree."""
-        thresholds = (score_threshold, iou_threshold)
+        self,
+        raw: Array,
+        score_threshold: Threshold,
+        iou_threshold: Threshold,
+        hierarchical_threshold: Threshold = 0.5,
+        *,
+        nodes: Array | Sequence[Node] | None = None,
+        max_detections: int = 100,
+    ) -> PaddedDetections:
+        """The detections; `nodes` are those of tree.detect_tree, and do nothing without a tree."""
+        limits = _limits(max_detections)
         if self.tree is None:
-            options = {"class_activation": self.class_activation, "background": self.background}
-            options |= {"location": self.location} | _limits(max_detections)
-            return decode.detect(raw, self.anchors_cells, *thresholds, **options)
-        options = {"nodes": nodes, "rule": self.hierarchy_rule, "location": self.location} | _limits(max_detections)
-        return detect_tree(raw, self.anchors_cells, self.tree, *thresholds, hierarchical_threshold, **options)
+            return decode.detect(
+                raw,
+                self.anchors_cells,
+                score_threshold,
+                iou_threshold,
+                class_activation=self.class_activation,
+                background=self.background,
+                location=self.location,
+                **limits,
+            )
+        return detect_tree(
+            raw,
+            self.anchors_cells,
+            self.tree,
+            score_threshold,
+            iou_threshold,
+            hierarchical_threshold,
+            nodes=nodes,
+            rule=self.hierarchy_rule,
+            location=self.location,
+            **limits,
+        )
 
 
 @dataclass(frozen=True)
@@ -75,13 +104,20 @@ class YoloV1Head:
     tree: ClassVar[None] = None
 
     def detect(
-        self, raw, score_threshold, iou_threshold, hierarchical_threshold=0.5, *, nodes=None, max_detections=100
-    ) -> Detections:
+        self,
+        raw: Array,
+        score_threshold: Threshold,
+        iou_threshold: Threshold,
+        hierarchical_threshold: Threshold = 0.5,
+        *,
+        nodes: Array | Sequence[Node] | None = None,
+        max_detections: int = 100,
+    ) -> PaddedDetections:
         """The detections. The classes form no tree, so `hierarchical_threshold` and `nodes` do nothing."""
         decoded = decode.decode_yolo_v1(raw, self.side, self.boxes_per_cell, self.num_classes, self.sqrt, self.softmax)
         return decode.detect_yolo_v1(decoded, score_threshold, iou_threshold, **_limits(max_detections))
 
 
-def _limits(max_detections: int) -> dict[str, int]:
+def _limits(max_detections: int) -> dict[str, Any]:
     """Rows of the result, and pairs (box, class) that enter the suppression."""
     return {"max_detections": max_detections, "candidates": max(1000, max_detections)}

@@ -11,9 +11,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy, iou_xyxy
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.shapes import Array, check_shapes
 
 
-class Detections(NamedTuple):
+class PaddedDetections(NamedTuple):
     """The K best detections of each picture, best first; rows where `valid` is False hold zeros.
 
     boxes_cxcywh float32 [B, K, 4] fractions of the network input, scores float32 [B, K], labels int32 [B, K],
@@ -32,16 +34,16 @@ class Detections(NamedTuple):
 
 @partial(jax.jit, static_argnames=("max_detections", "candidates"))
 def nms_per_class(
-    boxes_cxcywh,
-    scores,
-    iou_threshold,
+    boxes_cxcywh: Array,
+    scores: Array,
+    iou_threshold: float | jax.Array,
     *,
-    labels=None,
-    paths=None,
-    takes_part=None,
-    max_detections=100,
-    candidates=1000,
-):
+    labels: Array | None = None,
+    paths: Array | None = None,
+    takes_part: Array | None = None,
+    max_detections: int = 100,
+    candidates: int = 1000,
+) -> PaddedDetections:
     """Greedy suppression among the boxes of each class, in the order of that class's scores (Darknet's do_nms_sort).
 
     Only the `candidates` best (box, class) pairs of a picture enter. Since a pair is suppressed by better ones only,
@@ -61,15 +63,27 @@ def nms_per_class(
         candidates: the limit above; memory grows with its square.
 
     Returns:
-        Detections.
+        PaddedDetections.
+
+    Raises:
+        UserError: an array of another shape, or a limit that is not positive.
     """
+    check_shapes(
+        "nms_per_class",
+        boxes_cxcywh=(boxes_cxcywh, "B N 4"),
+        scores=(scores, "B N C"),
+        labels=(labels, "B N C"),
+        takes_part=(takes_part, "B N"),
+        paths=(paths, "classes levels"),
+    )
+    _check_limits(max_detections, candidates)
     if labels is None:
         labels = jnp.broadcast_to(jnp.arange(scores.shape[-1], dtype=jnp.int32), scores.shape)
     if takes_part is None:
         takes_part = jnp.ones(boxes_cxcywh.shape[:2], bool)
     limit = min(candidates, scores.shape[1] * scores.shape[2])
 
-    def one_picture(boxes, scores, labels, takes_part):
+    def one_picture(boxes: jax.Array, scores: jax.Array, labels: jax.Array, takes_part: jax.Array) -> PaddedDetections:
         order, picked_scores = _best(scores.reshape(-1), limit)
         box_index = order // scores.shape[-1]
         boxes, labels, part = boxes[box_index], labels.reshape(-1)[order], takes_part[box_index]
@@ -77,11 +91,19 @@ def nms_per_class(
         keep = _greedy(boxes, picked_scores > 0, competes, iou_threshold)
         return _detections(boxes, jnp.where(keep, picked_scores, 0), labels, box_index, max_detections)
 
-    return jax.vmap(one_picture)(boxes_cxcywh, scores, labels, takes_part)
+    return jax.vmap(one_picture)(*map(jnp.asarray, (boxes_cxcywh, scores, labels, takes_part)))
 
 
 @partial(jax.jit, static_argnames=("max_detections", "candidates"))
-def nms_by_objectness(boxes_cxcywh, objectness, scores, iou_threshold, *, max_detections=100, candidates=1000):
+def nms_by_objectness(
+    boxes_cxcywh: Array,
+    objectness: Array,
+    scores: Array,
+    iou_threshold: float | jax.Array,
+    *,
+    max_detections: int = 100,
+    candidates: int = 1000,
+) -> PaddedDetections:
     """Greedy suppression among all boxes whatever their class, in the order of objectness (Darknet's do_nms_obj).
 
     Args:
@@ -93,39 +115,56 @@ def nms_by_objectness(boxes_cxcywh, objectness, scores, iou_threshold, *, max_de
         candidates: only that many boxes of highest objectness are looked at; a limit of N changes nothing.
 
     Returns:
-        Detections.
+        PaddedDetections.
+
+    Raises:
+        UserError: an array of another shape, or a limit that is not positive.
     """
+    check_shapes(
+        "nms_by_objectness",
+        boxes_cxcywh=(boxes_cxcywh, "B N 4"),
+        objectness=(objectness, "B N"),
+        scores=(scores, "B N C"),
+    )
+    _check_limits(max_detections, candidates)
     keep = keep_by_objectness(boxes_cxcywh, objectness, iou_threshold, candidates=candidates)
     scores = jnp.where(keep[..., None], scores, 0)
 
-    def one_picture(boxes, scores):
+    def one_picture(boxes: jax.Array, scores: jax.Array) -> PaddedDetections:
         order, picked_scores = _best(scores.reshape(-1), min(max_detections, scores.size))
         box_index, classes = jnp.divmod(order, scores.shape[-1])
         return _detections(boxes[box_index], picked_scores, classes, box_index, max_detections)
 
-    return jax.vmap(one_picture)(boxes_cxcywh, scores)
+    return jax.vmap(one_picture)(jnp.asarray(boxes_cxcywh), scores)
 
 
 @partial(jax.jit, static_argnames="candidates")
-def keep_by_objectness(boxes_cxcywh, objectness, iou_threshold, *, candidates=1000):
+def keep_by_objectness(
+    boxes_cxcywh: Array, objectness: Array, iou_threshold: float | jax.Array, *, candidates: int = 1000
+) -> jax.Array:
     """Which boxes survive nms_by_objectness: bool [B, N]. Arguments as there."""
     limit = min(candidates, objectness.shape[1])
 
-    def one_picture(boxes, objectness):
+    def one_picture(boxes: jax.Array, objectness: jax.Array) -> jax.Array:
         order, picked = _best(objectness, limit)
         keep = _greedy(boxes[order], picked > 0, True, iou_threshold)
         return jnp.zeros(objectness.shape, bool).at[order].set(keep)
 
-    return jax.vmap(one_picture)(boxes_cxcywh, objectness)
+    return jax.vmap(one_picture)(jnp.asarray(boxes_cxcywh), jnp.asarray(objectness))
 
 
-def _best(scores, count):
+def _check_limits(max_detections: int, candidates: int) -> None:
+    if max_detections < 1 or candidates < 1:
+        raise UserError(f"max_detections {max_detections}, candidates {candidates}: both must be 1 or more")
+
+
+def _best(scores: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
     """Indices and values of the highest scores [M], best first; whatever is not positive (or NaN) counts as 0."""
     values, indices = lax.top_k(jnp.where(scores > 0, scores, 0), count)
     return indices.astype(jnp.int32), values
 
 
-def _same_class(labels, paths):
+def _same_class(labels: jax.Array, paths: Array | None) -> jax.Array:
     """Which of the labels [K] compete: bool [K, K]; with a tree's `paths` also one that is above the other."""
     if paths is None:
         return labels[:, None] == labels
@@ -136,7 +175,9 @@ def _same_class(labels, paths):
     return node == node.T
 
 
-def _greedy(boxes_cxcywh, present, competes, iou_threshold):
+def _greedy(
+    boxes_cxcywh: jax.Array, present: jax.Array, competes: jax.Array | bool, iou_threshold: float | jax.Array
+) -> jax.Array:
     """Which of the boxes [K, 4], best first, greedy suppression keeps: bool [K].
 
     Keeping is defined by itself: a box stays if it is present and no kept better box suppresses it. Applying that
@@ -149,7 +190,7 @@ def _greedy(boxes_cxcywh, present, competes, iou_threshold):
     suppresses = (iou_xyxy(corners[:, None], corners) > iou_threshold) & better & competes
     suppresses = suppresses.astype(jnp.float32)  # so that "any" is a matrix product, the fastest way on every device
 
-    def settle(state):
+    def settle(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         keep, _ = state
         settled = present & (suppresses @ keep.astype(jnp.float32) == 0)
         return settled, (settled != keep).any()
@@ -157,12 +198,14 @@ def _greedy(boxes_cxcywh, present, competes, iou_threshold):
     return lax.while_loop(lambda state: state[1], settle, (present, jnp.array(True)))[0]
 
 
-def _detections(boxes_cxcywh, scores, labels, places, max_detections):
+def _detections(
+    boxes_cxcywh: jax.Array, scores: jax.Array, labels: jax.Array, places: jax.Array, max_detections: int
+) -> PaddedDetections:
     """The best of the rows, cut or padded to max_detections; rows of score 0 become zeros."""
     count = min(max_detections, len(scores))
     order, scores = _best(scores, count)
     valid = scores > 0
     labels, places = (jnp.where(valid, values[order], 0) for values in (labels, places))
-    rows = Detections(jnp.where(valid[:, None], boxes_cxcywh[order], 0), scores, labels, valid, places)
+    rows = PaddedDetections(jnp.where(valid[:, None], boxes_cxcywh[order], 0), scores, labels, valid, places)
     missing = max_detections - count
     return jax.tree.map(lambda row: jnp.pad(row, [(0, missing)] + [(0, 0)] * (row.ndim - 1)), rows)

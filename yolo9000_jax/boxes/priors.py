@@ -5,18 +5,24 @@ what a detector that stretches its input sees. One that letterboxes sees smaller
 canvas (a box's pixels over the picture's longer side, for a square network).
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.shapes import Array, check_shapes
 
 CHUNK = 1 << 12  # boxes handled at once, so that the temporaries stay in the processor's cache
 # Faster R-CNN's nine anchors: areas of 128², 256² and 512² pixels in a picture of 800 x 600 (VOC's shape, its shorter
 # side brought to 600), each at three ratios of the sides; here as fractions of the picture.
 HAND_PICKED_SIZES = tuple(side / (800 * 600) ** 0.5 for side in (128, 256, 512))
 HAND_PICKED_RATIOS = (0.5, 1.0, 2.0)
+RENDERED_BOXES = 20000
 STILL = 1e-5  # a restart ends when no side of an anchor changes by more than this fraction of itself
+
+
+Boxes = Array | Sequence[Sequence[float]] | Iterable[Any]  # shapes [N, 2], or a data set
 
 
 class Priors(NamedTuple):
@@ -26,7 +32,9 @@ class Priors(NamedTuple):
     average_iou: float
 
 
-def kmeans_priors(boxes_wh, k, *, distance="iou", seed=0, restarts=5, iterations=300):
+def kmeans_priors(
+    boxes_wh: Boxes, k: int, *, distance: str = "iou", seed: int = 0, restarts: int = 5, iterations: int = 300
+) -> Priors:
     """Cluster box shapes into k priors.
 
     A centroid is the mean of its members for both distances (for "iou" a heuristic, but the usual one). Each restart
@@ -34,7 +42,8 @@ def kmeans_priors(boxes_wh, k, *, distance="iou", seed=0, restarts=5, iterations
     distance wins. A cluster that loses all its boxes stays where it is. The order of the boxes does not matter.
 
     Args:
-        boxes_wh: [N, 2] widths and heights, any one unit, all positive.
+        boxes_wh: [N, 2] widths and heights, any one unit, all positive; or a data set, whose boxes are taken as
+            fractions of their pictures (`box_shapes`).
         k: number of priors.
         distance: "iou" for 1 - IoU of the shapes (the paper's), "sse" for squared Euclidean distance (Table 1, row 1).
         seed: of all random choices.
@@ -42,7 +51,7 @@ def kmeans_priors(boxes_wh, k, *, distance="iou", seed=0, restarts=5, iterations
         iterations: most steps of one restart.
 
     Returns:
-        Priors, in the unit of boxes_wh.
+        Priors, in the unit of boxes_wh; `to_cells` brings fractions of the picture to grid cells.
 
     Raises:
         UserError: k < 1, a box without area, or fewer distinct boxes than k.
@@ -51,7 +60,7 @@ def kmeans_priors(boxes_wh, k, *, distance="iou", seed=0, restarts=5, iterations
         raise UserError(f"priors: unknown distance {distance!r}; choose one of {', '.join(_DISTANCES)}")
     if restarts < 1:
         raise UserError(f"priors: {restarts} restarts cannot cluster anything; ask for at least 1")
-    boxes_wh = _sorted_boxes(boxes_wh, k)
+    boxes_wh = _sorted_boxes(box_shapes(boxes_wh), k)
     generator = np.random.default_rng(seed)
     results = []
     for _ in range(restarts):
@@ -62,14 +71,41 @@ def kmeans_priors(boxes_wh, k, *, distance="iou", seed=0, restarts=5, iterations
     return Priors(anchors, average_iou(boxes_wh, anchors))
 
 
-def average_iou(boxes_wh, anchors):
-    """Mean over the boxes [N, 2] of the IoU with the best of the shapes [k, 2], same unit: the paper's Table 1."""
-    anchors = np.asarray(anchors, np.float64)
-    _, distances = _assign(np.asarray(boxes_wh, np.float64), anchors, "iou")
+def box_shapes(boxes_wh: Boxes) -> np.ndarray:
+    """Shapes of boxes [N, 2] as they are; of a data set's boxes, widths and heights as fractions of their pictures.
+
+    No picture is read. Of a rendered data set, which has no end, the first `RENDERED_BOXES` boxes or a few more count.
+    """
+    if not isinstance(boxes_wh, Iterable) or not hasattr(boxes_wh, "classes"):
+        return np.asarray(boxes_wh)
+    found: list[np.ndarray] = [np.zeros((0, 2), np.float32)]
+    count = 0
+    records: Iterable[Any] = boxes_wh
+    for record in records:
+        sides = record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]
+        found.append(sides / np.array([record.width, record.height], np.float32))
+        count += len(sides)
+        if getattr(boxes_wh, "rendered", False) and count >= RENDERED_BOXES:
+            break
+    return np.concatenate(found)
+
+
+def average_iou(boxes_wh: Boxes, anchors: Array | Sequence[Sequence[float]]) -> float:
+    """Mean over the boxes [N, 2] of the IoU with the best of the shapes [k, 2], same unit: the paper's Table 1.
+
+    As for `kmeans_priors`, the boxes may be a data set. Raises UserError for arrays of other shapes, or no box.
+    """
+    boxes_wh, anchors = box_shapes(boxes_wh).astype(np.float64), np.asarray(anchors, np.float64)
+    check_shapes("average_iou", boxes_wh=(boxes_wh, "N 2"), anchors=(anchors, "k 2"))
+    if not (len(boxes_wh) and len(anchors)):
+        raise UserError(f"average_iou: {len(boxes_wh)} boxes and {len(anchors)} shapes; give at least one of each")
+    _, distances = _assign(boxes_wh, anchors, "iou")
     return float(1 - distances.mean())
 
 
-def hand_picked_anchors(sizes=HAND_PICKED_SIZES, ratios=HAND_PICKED_RATIOS):
+def hand_picked_anchors(
+    sizes: Sequence[float] = HAND_PICKED_SIZES, ratios: Sequence[float] = HAND_PICKED_RATIOS
+) -> np.ndarray:
     """Every size with every ratio; by default the nine of the paper's "Anchor Boxes" row, as fractions of the picture.
 
     Args:
@@ -82,14 +118,16 @@ def hand_picked_anchors(sizes=HAND_PICKED_SIZES, ratios=HAND_PICKED_RATIOS):
     Raises:
         UserError: no size, no ratio, or one that is not positive.
     """
-    sizes, ratios = np.asarray(sizes, np.float64), np.asarray(ratios, np.float64)
-    if not (sizes.size and ratios.size and (sizes > 0).all() and (ratios > 0).all()):
+    sides, shapes = np.asarray(sizes, np.float64), np.asarray(ratios, np.float64)
+    if not (sides.size and shapes.size and (sides > 0).all() and (shapes > 0).all()):
         raise UserError("anchors: sizes and ratios must be lists of positive numbers; give at least one of each")
-    stretch = np.sqrt(ratios)
-    return _by_area(np.stack([np.outer(sizes, stretch), np.outer(sizes, 1 / stretch)], axis=-1).reshape(-1, 2))
+    stretch = np.sqrt(shapes)
+    return _by_area(np.stack([np.outer(sides, stretch), np.outer(sides, 1 / stretch)], axis=-1).reshape(-1, 2))
 
 
-def to_cells(anchors_fraction, input_size, stride=32):
+def to_cells(
+    anchors_fraction: Array | Sequence[Sequence[float]], input_size: int | Sequence[int], stride: int = 32
+) -> np.ndarray:
     """Shapes [k, 2] from fractions of the network's input to grid cells, the unit of models and losses.
 
     Args:
@@ -100,10 +138,11 @@ def to_cells(anchors_fraction, input_size, stride=32):
     Returns:
         float64 [k, 2].
     """
+    check_shapes("to_cells", anchors_fraction=(anchors_fraction, "k 2"))
     return np.asarray(anchors_fraction, np.float64) * (np.asarray(input_size, np.float64) / stride)
 
 
-def _sorted_boxes(boxes_wh, k):
+def _sorted_boxes(boxes_wh: np.ndarray, k: int) -> np.ndarray:
     """The boxes in a fixed order as float64, after checking that k clusters can be made of them."""
     boxes_wh = np.asarray(boxes_wh, np.float64)
     if boxes_wh.ndim != 2 or boxes_wh.shape[1] != 2:
@@ -122,7 +161,7 @@ def _sorted_boxes(boxes_wh, k):
     return boxes_wh[np.lexsort(boxes_wh.T)]
 
 
-def _spread_start(boxes_wh, k, distance, generator):
+def _spread_start(boxes_wh: np.ndarray, k: int, distance: str, generator: np.random.Generator) -> np.ndarray:
     """k-means++: boxes drawn one after the other, the farther from those drawn the likelier."""
     anchors = boxes_wh[generator.integers(len(boxes_wh))][None]
     _, nearest = _assign(boxes_wh, anchors, distance)
@@ -135,7 +174,7 @@ def _spread_start(boxes_wh, k, distance, generator):
     return anchors
 
 
-def _lloyd(boxes_wh, anchors, distance, iterations):
+def _lloyd(boxes_wh: np.ndarray, anchors: np.ndarray, distance: str, iterations: int) -> tuple[float, np.ndarray]:
     """Alternate between assigning boxes and averaging them; returns (mean distance, anchors)."""
     for _ in range(iterations):
         before = anchors
@@ -146,7 +185,7 @@ def _lloyd(boxes_wh, anchors, distance, iterations):
     return _assign(boxes_wh, anchors, distance)[1].mean(), anchors
 
 
-def _assign(boxes_wh, anchors, distance):
+def _assign(boxes_wh: np.ndarray, anchors: np.ndarray, distance: str) -> tuple[np.ndarray, np.ndarray]:
     """The nearest anchor of each box, the first of equals, and the distance to it: int [N], float64 [N]."""
     clusters = np.empty(len(boxes_wh), np.intp)
     nearest = np.empty(len(boxes_wh))
@@ -158,7 +197,7 @@ def _assign(boxes_wh, anchors, distance):
     return clusters, nearest
 
 
-def _iou_distances(boxes_wh, anchors):
+def _iou_distances(boxes_wh: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     """1 - IoU of shapes, [k, N]. boxes.shape_iou gives the same numbers, eight times slower for a million boxes."""
     width, height = boxes_wh.T.copy()
     anchor_width, anchor_height = anchors.T[..., None]
@@ -168,7 +207,7 @@ def _iou_distances(boxes_wh, anchors):
     return np.subtract(1, distances, out=distances)
 
 
-def _squared_distances(boxes_wh, anchors):
+def _squared_distances(boxes_wh: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances, [k, N]."""
     width, height = boxes_wh.T.copy()
     anchor_width, anchor_height = anchors.T[..., None]
@@ -178,11 +217,11 @@ def _squared_distances(boxes_wh, anchors):
 _DISTANCES = {"iou": _iou_distances, "sse": _squared_distances}
 
 
-def _means(boxes_wh, clusters, anchors):
+def _means(boxes_wh: np.ndarray, clusters: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     counts = np.bincount(clusters, minlength=len(anchors))
     sums = [np.bincount(clusters, weights=side, minlength=len(anchors)) for side in boxes_wh.T]
     return np.where(counts[:, None] > 0, np.stack(sums, axis=-1) / np.maximum(counts, 1)[:, None], anchors)
 
 
-def _by_area(anchors):
+def _by_area(anchors: np.ndarray) -> np.ndarray:
     return anchors[np.argsort(anchors.prod(-1), kind="stable")]

@@ -1,30 +1,38 @@
 """Detections of a region network whose classes form a WordTree: YOLO9000 (darknet.md 7.3)."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
-from yolo9000_jax.boxes.decode import decode_boxes, threshold_scores
-from yolo9000_jax.boxes.nms import nms_per_class
-from yolo9000_jax.wordtree.softmax import absolute_log_probabilities, group_log_softmax, predict_top_down
+from yolo9000_jax.boxes.decode import Anchors, Threshold, decode_boxes, threshold_scores
+from yolo9000_jax.boxes.nms import PaddedDetections, nms_per_class
+from yolo9000_jax.shapes import Array
+from yolo9000_jax.wordtree.softmax import (
+    absolute_log_probabilities,
+    as_nodes,
+    check_entries,
+    group_log_softmax,
+    predict_top_down,
+)
+from yolo9000_jax.wordtree.tree import Node, WordTree
 
 
-@partial(jax.jit, static_argnames=("tree", "max_detections", "candidates", "rule", "location"))
 def detect_tree(
-    raw,
-    anchors_cells,
-    tree,
-    score_threshold,
-    iou_threshold,
-    hierarchical_threshold=0.5,
-    max_detections=100,
+    raw: Array,
+    anchors_cells: Anchors,
+    tree: WordTree,
+    score_threshold: Threshold,
+    iou_threshold: Threshold,
+    hierarchical_threshold: Threshold = 0.5,
+    max_detections: int = 100,
     *,
-    nodes=None,
-    candidates=1000,
-    rule="darknet",
-    location="direct",
-):
+    nodes: Array | Sequence[Node] | None = None,
+    candidates: int = 1000,
+    rule: str = "darknet",
+    location: str = "direct",
+) -> PaddedDetections:
     """Detections from a raw grid, by Darknet's rules for trees.
 
     Without `nodes` every box gets one label, the deepest node that is sure enough, and the score of a box is its
@@ -38,13 +46,48 @@ def detect_tree(
         tree: WordTree of n nodes.
         score_threshold, iou_threshold, max_detections, candidates: as for decode.detect.
         hierarchical_threshold, rule: how sure; the threshold and rule of wordtree.softmax.predict_top_down.
-        nodes: int32 [C], the node of each class that is looked for.
+        nodes: the nodes of the C classes that are looked for: int32 [C], or their numbers, synsets or names.
         location: as for decode.decode_boxes.
 
     Returns:
-        nms.Detections of K = max_detections rows; labels are nodes, and their path_probabilities given, or, with
+        nms.PaddedDetections of K = max_detections rows; labels are nodes, and their path_probabilities given, or, with
         `nodes`, places in it.
+
+    Raises:
+        UserError: an array of another shape, an unknown node, rule or location.
     """
+    check_entries("detect_tree", "raw", raw, "B rows columns A 5+n", tree)
+    nodes = None if nodes is None else as_nodes(nodes, tree)
+    return _detect_tree(
+        raw,
+        anchors_cells,
+        tree,
+        score_threshold,
+        iou_threshold,
+        hierarchical_threshold,
+        nodes,
+        max_detections=max_detections,
+        candidates=candidates,
+        rule=rule,
+        location=location,
+    )
+
+
+@partial(jax.jit, static_argnames=("tree", "max_detections", "candidates", "rule", "location"))
+def _detect_tree(
+    raw: jax.Array,
+    anchors_cells: jax.Array,
+    tree: WordTree,
+    score_threshold: jax.Array,
+    iou_threshold: jax.Array,
+    hierarchical_threshold: jax.Array,
+    nodes: jax.Array | None,
+    *,
+    max_detections: int,
+    candidates: int,
+    rule: str,
+    location: str,
+) -> PaddedDetections:
     boxes_cxcywh = decode_boxes(raw, anchors_cells, location)
     entries = raw[..., 4:].astype(jnp.float32).reshape(raw.shape[0], -1, raw.shape[-1] - 4)
     objectness = jax.nn.sigmoid(entries[..., 0])
@@ -53,15 +96,15 @@ def detect_tree(
     if nodes is None:
         labels, _ = predict_top_down(jnp.exp(conditional), tree, hierarchical_threshold, rule)
         scores = jnp.where(objectness > score_threshold, objectness, 0)[..., None]
-        limits |= {"labels": labels[..., None], "paths": None if rule == "darknet" else tree.paths}
-        found = nms_per_class(boxes_cxcywh, scores, iou_threshold, **limits)
+        paths = None if rule == "darknet" else tree.paths
+        found = nms_per_class(boxes_cxcywh, scores, iou_threshold, labels=labels[..., None], paths=paths, **limits)
         return found._replace(path_probabilities=_along_paths(conditional, found, tree))
     absolute = jnp.exp(absolute_log_probabilities(conditional, tree))[..., nodes]
     _, scores = threshold_scores(objectness, absolute, score_threshold)
     return nms_per_class(boxes_cxcywh, scores, iou_threshold, **limits)
 
 
-def _along_paths(conditional, found, tree):
+def _along_paths(conditional: jax.Array, found: PaddedDetections, tree: WordTree) -> jax.Array:
     """Conditional probabilities of the nodes on the found labels' paths [B, K, levels], 1 where a path has ended."""
     path = jnp.asarray(tree.paths)[found.labels]
     rows = jnp.take_along_axis(conditional, found.places[..., None], axis=1)

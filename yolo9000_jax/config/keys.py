@@ -37,7 +37,6 @@ def detection() -> ConfigDict:
     c.model.dropout = 0.5  # after that layer
     c.model.side = 7  # rows and columns of yolo_v1's grid
     c.model.boxes_per_cell = 2  # of yolo_v1
-    c.model.classes = ()  # names of what it tells apart, which the run fills in; with a tree, of its detection classes
     c.model.width = 1.0  # multiplies the filters of every layer
     c.model.head_convolutions = True  # False: none after the trunk, nor the passthrough, as in Darknet's yolo9000.cfg
     c.model.passthrough = True
@@ -117,6 +116,7 @@ def detection() -> ConfigDict:
     c.evaluation.image_size = 0  # 0: as image_size
     c.evaluation.metric = ""  # the number that decides which checkpoint is the best; empty: voc_ap50, or top1
     c.evaluation.resize = "stretch"  # or "letterbox"; of detection: classifiers crop
+    c.evaluation.sampling = "half_pixel"  # how that blends pixels: as in training; or "darknet" (darknet.md 1)
     c.evaluation.batch_size = 8
     c.evaluation.score_threshold = 0.005
     c.evaluation.nms_threshold = 0.45

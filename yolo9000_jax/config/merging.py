@@ -15,7 +15,6 @@ EXAMPLES: dict[str, tuple] = {
     "multi_scale": (320, 352),
     "model.anchors_cells": ((1.5, 2.0),),
     "data.classes": ("cat", "dog"),
-    "model.classes": ("cat", "dog"),
     "classification.classes": ("cat", "dog"),
     "evaluation.classes": ("cat", "dog"),
 }

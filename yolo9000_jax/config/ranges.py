@@ -22,6 +22,7 @@ CHOICES = {
     "loss.class_box": ("paper", "darknet", "detection"),
     "loss.class_objectness": ("paper", "darknet"),
     "evaluation.resize": ("stretch", "letterbox"),
+    "evaluation.sampling": ("half_pixel", "darknet"),
     "evaluation.hierarchy_rule": ("conditional", "darknet"),
 }
 

@@ -4,24 +4,23 @@ import math
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-
-import jax
-import jax.numpy as jnp
-import optax
+from typing import Any
 
 from yolo9000_jax import config as configs
 from yolo9000_jax.darknet import native
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
+from yolo9000_jax.darknet.classes import read_classes
 from yolo9000_jax.darknet.layers import Detection, Layer, Region
 from yolo9000_jax.darknet.weights import WeightsHeader, count_numbers, read_weights, write_weights
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import write_whole
 from yolo9000_jax.models import yolo_v1
 from yolo9000_jax.models.layers import scaled
+from yolo9000_jax.models.network import Network
 from yolo9000_jax.models.yolo_v2 import STRIDE
-from yolo9000_jax.predict.darknet import read_classes
-from yolo9000_jax.tasks.trees import TREE, load_tree, save_tree
-from yolo9000_jax.training import state
-from yolo9000_jax.workdir.checkpoints import Checkpoints, as_folder, load_variables
+from yolo9000_jax.wordtree.tree import WordTree
+from yolo9000_jax.workdir.checkpoints import as_folder, save_variables
+from yolo9000_jax.workdir.facts import CONFIG, FACTS, Facts, load_best, save_facts
 
 # Options of [region], and as far as it has them of [detection], by our keys of config.loss.
 LOSS = {
@@ -33,7 +32,7 @@ LOSS = {
     "rescore": "rescore",
     "bias_match": "bias_match",
 }
-# What says which network it is, by the same names in config.model and Native.
+# What says which network it is, by the same names in Network and Native.
 NETWORK = ("width", "head_convolutions", "passthrough", "architecture", "trunk", "head", "dropout", "logits")
 
 
@@ -42,39 +41,31 @@ def to_workdir(
 ) -> None:
     """Darknet's YOLOv1, YOLOv2, Extraction or Darknet-19, at any width, as a workdir: its outputs stay the same.
 
-    The workdir's model divides in batch norm as Darknet on a CPU (`model.batch_norm` is "cpu"), as `load_darknet` does.
+    The workdir's model divides in batch norm as Darknet on a CPU (`batch_norm` is "cpu"), as `load_darknet` does.
 
     Args:
         cfg, weights: Darknet's files.
-        workdir: a new folder; gets config.json, a checkpoint, and the tree if the classes form one.
+        workdir: a new folder; gets a checkpoint, the tree if the classes form one, and then network.json.
         names: a file of class names; None: "class 0", "class 1", … or, with a tree, the synsets.
 
     Raises:
         UserError: the network is not one of ours, a file is damaged, or the workdir holds a run.
     """
-    workdir = as_folder(workdir)
-    if (workdir / "config.json").exists():
-        raise UserError(f"{workdir}: holds a run already; choose a new folder")
+    folder = as_folder(workdir)
+    if (folder / CONFIG).exists() or (folder / FACTS).exists():
+        raise UserError(f"{folder}: holds a run already; choose a new folder")
     plan = parse_cfg(cfg)
     ours = native.recognise(plan)
     labels, tree = read_classes(plan, names)
-    config = _config(ours, plan, labels.names)
-    if tree is not None:
-        config.model.tree, config.evaluation.hierarchy_rule = str(workdir / TREE), "darknet"
+    network = _network(ours, plan, labels.names, tree)
     header, arrays = read_weights(weights, plan)
     variables = native.from_arrays(ours, plan, arrays)
-    current = state.create(variables, optax.identity(), average=False)
-    current = current.replace(step=jnp.asarray(min(header.seen // config.batch_size, 2**31 - 1), jnp.int32))
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{workdir}: cannot make this folder ({error.strerror}); choose another") from error
-    checkpoints = Checkpoints(workdir)
-    checkpoints.save(current)
-    checkpoints.close()
-    configs.save(config, workdir / "config.json")
-    if tree is not None:
-        save_tree(tree, None, workdir)
+        raise UserError(f"{folder}: cannot make this folder ({error.strerror}); choose another") from error
+    save_variables(variables, folder)
+    save_facts(Facts(network, pictures_seen=header.seen), folder)
 
 
 def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]:
@@ -91,33 +82,27 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
     Raises:
         UserError: there is no checkpoint, a file cannot be written, or Darknet has no such network.
     """
-    workdir, weights = as_folder(workdir), Path(weights)
-    if not (workdir / "config.json").is_file():
-        raise UserError(f"{workdir}: no config.json, so this is no workdir of `yolo9000 train`")
-    config = configs.read(workdir / "config.json")
-    variables = jax.device_get(load_variables(workdir))
-    tree = load_tree(workdir)
-    names = config.model.classes if tree is None else tree.names
-    ours, text = _describe(config, len(names), {} if tree is None else {"tree": weights.with_suffix(".tree").name})
-    checkpoints = Checkpoints(workdir)
-    seen = checkpoints.best_step * config.batch_size
-    checkpoints.close()
+    target = Path(weights)
+    variables, step, facts = load_best(as_folder(workdir))
+    network, tree = facts.network, facts.network.tree
+    config, seen = configs.detection(), facts.pictures_seen
+    if facts.run is not None:  # what else Darknet's cfg says is of the training
+        config = configs.from_saved(facts.run.phase.config, FACTS)
+        seen = step * config.batch_size
+    ours, text = _describe(network, config, {} if tree is None else {"tree": target.with_suffix(".tree").name})
     plan = parse_cfg(text)
-    write_weights(weights, plan, native.as_arrays(ours, plan, variables), WeightsHeader(seen=seen))
-    beside = {".cfg": text, ".names": "".join(f"{name}\n" for name in names)}
+    write_weights(target, plan, native.as_arrays(ours, plan, variables), WeightsHeader(seen=seen))
+    beside = {".cfg": text, ".names": "".join(f"{name}\n" for name in network.classes)}
     if tree is not None:
         nodes = zip(tree.synsets, tree.parents, strict=True)
         beside[".tree"] = "".join(f"{synset} {parent}\n" for synset, parent in nodes)
     for suffix, content in beside.items():
-        try:
-            weights.with_suffix(suffix).write_text(content, "utf-8")
-        except OSError as error:
-            raise UserError(f"{weights.with_suffix(suffix)}: cannot be written ({error.strerror})") from error
-    return [weights, *(weights.with_suffix(suffix) for suffix in beside)]
+        write_whole(target.with_suffix(suffix), content)
+    return [target, *(target.with_suffix(suffix) for suffix in beside)]
 
 
-def read_start(path: str | PathLike, config) -> dict:
-    """Variables for a model of `config` from a .weights file, as far as the file goes.
+def read_start(path: str | PathLike, network: Network) -> dict[str, Any]:
+    """Variables for a model of `network` from a .weights file, as far as the file goes.
 
     The file may be a whole detector or classifier of the same width, with any number of classes, or the first layers of
     a detector (darknet19_448.conv.23). What does not fit the model is for the caller to leave out.
@@ -127,93 +112,94 @@ def read_start(path: str | PathLike, config) -> dict:
     """
     numbers = count_numbers(path)
     for task in ("detection", "classification"):
-        plan = _plan(config, task, 1)
+        plan = _plan(network, task, 1)
         *body, last = (layer for layer in plan.layers if layer.parameters())
         outputs, odd = divmod(numbers - sum(map(_count, body)), _count(last))
         if outputs > 0 and not odd:
-            return _read(path, config, task, outputs)
-    return _read(path, config, "detection", 1)
+            return _read(path, network, task, outputs)
+    return _read(path, network, "detection", 1)
 
 
-def _read(path: str | PathLike, config, task: str, outputs: int) -> dict:
-    plan = _plan(config, task, outputs)
+def _read(path: str | PathLike, network: Network, task: str, outputs: int) -> dict[str, Any]:
+    plan = _plan(network, task, outputs)
     _, arrays = read_weights(path, plan, allow_partial=True)
-    return native.from_arrays(_native(config, task, outputs), plan, arrays)
+    return native.from_arrays(_native(network, task, outputs), plan, arrays)
 
 
-def _plan(config, task: str, outputs: int) -> Cfg:
-    side = config.image_size  # which sizes the fully connected layers of YOLOv1
-    text = native.write_cfg(_native(config, task, outputs), {"width": side, "height": side, "channels": 3})
-    return replace(parse_cfg(text), name=f"a model of width {config.model.width:g}")
+def _plan(network: Network, task: str, outputs: int) -> Cfg:
+    side = network.image_size  # which sizes the fully connected layers of YOLOv1
+    text = native.write_cfg(_native(network, task, outputs), {"width": side, "height": side, "channels": 3})
+    return replace(parse_cfg(text), name=f"a model of width {network.width:g}")
 
 
-def _native(config, task: str, outputs: int) -> native.Native:
-    options = config.model
-    hidden = options.hidden or scaled(yolo_v1.HEADS[options.head], options.width)
-    shared = {name: options[name] for name in NETWORK}
-    return native.Native(task, outputs, batch_norm=options.use_batch_norm, hidden=hidden, **shared)
+def _native(network: Network, task: str, outputs: int) -> native.Native:
+    hidden = network.hidden or scaled(yolo_v1.HEADS[network.head], network.width)
+    shared = {name: getattr(network, name) for name in NETWORK}
+    return native.Native(task, outputs, batch_norm=network.use_batch_norm, hidden=hidden, **shared)
 
 
 def _count(layer: Layer) -> int:
     return sum(map(math.prod, layer.parameters().values()))
 
 
-def _config(ours: native.Native, plan: Cfg, names: tuple[str, ...]):
-    """The config of a workdir for the network that `plan` describes."""
+def _network(ours: native.Native, plan: Cfg, names: tuple[str, ...], tree: WordTree | None) -> Network:
+    """What the network that `plan` describes is."""
     net, head = plan.net, plan.head
     if net.width != net.height or net.width % STRIDE:
         advice = f"a workdir's is square and a multiple of {STRIDE}: change width and height in the cfg"
         raise UserError(f"{plan.name}: the input is {net.width}x{net.height}; {advice}")
     if getattr(head, "background", False) or getattr(head, "temperature", 1) != 1:
         raise UserError(f"{plan.name}, line {head.line}: background or temperature can be run, not converted")
-    config = configs.detection()
-    config.task = ours.task
-    config.image_size, config.batch_size = net.width, net.batch
-    for name in NETWORK:
-        config.model[name] = getattr(ours, name)
-    config.model.use_batch_norm, config.model.batch_norm = ours.batch_norm, "cpu"
-    config.model.classes = names
-    config.evaluation.split = "all"
-    config.evaluation.resize = "letterbox"
+    values: dict[str, Any] = {name: getattr(ours, name) for name in NETWORK}
+    values |= {"task": ours.task, "use_batch_norm": ours.batch_norm, "batch_norm": "cpu", "classes": names}
+    values |= {"image_size": net.width, "sampling": "darknet", "hierarchy_rule": "darknet", "tree": tree}
+    values |= {"resize": "crop" if ours.task == "classification" else "letterbox"}
+    values |= {"synsets": None if tree is None else tree.synsets}
     if isinstance(head, Region):
         if not head.softmax:
             raise UserError(f"{plan.name}, line {head.line}: [region] softmax=0 can be run, not converted")
-        config.model.anchors_cells = tuple(zip(head.anchors[::2], head.anchors[1::2], strict=True))
+        values["anchors_cells"] = tuple(zip(head.anchors[::2], head.anchors[1::2], strict=True))
     if isinstance(head, Detection):
         if head.softmax or not head.sqrt or head.forced:
             unusual = "softmax=1, sqrt=0 or forced=1"
             raise UserError(f"{plan.name}, line {head.line}: [detection] {unusual} can be run, not converted")
-        config.model.side, config.model.boxes_per_cell, config.model.hidden = head.side, head.num, ours.hidden
-        config.evaluation.resize = "stretch"
-    if ours.task == "detection":
-        for ours_key, theirs in LOSS.items():
-            config.loss[ours_key] = getattr(head, theirs, config.loss[ours_key])
-    return config
+        values |= {"side": head.side, "boxes_per_cell": head.num, "hidden": ours.hidden, "resize": "stretch"}
+    return Network(**values)
 
 
-def _describe(config, classes: int, tree: dict[str, str]) -> tuple[native.Native, str]:
-    """The network of a workdir's config, and the text of its cfg; `tree` is the option that names its tree, or none."""
-    if (way := config.model.box_parametrisation) != "direct":
+def _describe(network: Network, config: Any, tree: dict[str, str]) -> tuple[native.Native, str]:
+    """The network of a workdir, and the text of its cfg.
+
+    Args:
+        network: what it is.
+        config: of its training, for the options that only training needs; the defaults where it had none here.
+        tree: the option that names its tree, or none.
+    """
+    if (way := network.box_parametrisation) != "direct":
         raise UserError(f"a network with model.box_parametrisation={way!r} cannot be written as Darknet's files")
-    side = config.evaluation.image_size or config.image_size
+    classes, side = len(network.classes), network.image_size
     net = {"batch": config.batch_size, "width": side, "height": side, "channels": 3}
     options = config.optimizer
     net |= {"learning_rate": options.learning_rate, "momentum": options.momentum, "decay": options.weight_decay}
-    if config.task == "classification":
-        ours = _native(config, config.task, classes)
+    if network.task == "classification":
+        ours = _native(network, network.task, classes)
         return ours, native.write_cfg(ours, net, ("softmax", {"groups": 1} | tree))
-    loss = {theirs: config.loss[key] for key, theirs in LOSS.items()}
-    loss = {key: int(value) if isinstance(value, bool) else value for key, value in loss.items()}
     common = {"classes": classes, "coords": 4, "jitter": config.augment.jitter}
-    if config.model.architecture == "yolo_v1":
-        side, num = config.model.side, config.model.boxes_per_cell
-        detection = {"side": side, "num": num, "softmax": 0, "sqrt": 1} | common
-        detection |= {key: value for key, value in loss.items() if key not in ("thresh", "bias_match")}
-        ours = _native(config, config.task, side**2 * (classes + 5 * num))
+    if network.architecture == "yolo_v1":
+        num = network.boxes_per_cell
+        detection = {"side": network.side, "num": num, "softmax": 0, "sqrt": 1} | common
+        detection |= _loss_options(config.yolo_v1_loss)
+        ours = _native(network, network.task, network.side**2 * (classes + 5 * num))
         return ours, native.write_cfg(ours, net, ("detection", detection))
-    anchors = [float(length) for anchor in config.model.anchors_cells for length in anchor]
+    anchors = [float(length) for anchor in network.anchors_cells for length in anchor]
     num = len(anchors) // 2
-    region = {"anchors": ",".join(map(repr, anchors)), "num": num, "softmax": 1} | common | loss | tree
-    region["random"] = int(len(config.multi_scale) > 1)
-    ours = _native(config, config.task, num * (5 + classes))
+    region = {"anchors": ",".join(map(repr, anchors)), "num": num, "softmax": 1} | common
+    region |= _loss_options(config.loss) | tree | {"random": int(len(config.multi_scale) > 1)}
+    ours = _native(network, network.task, num * (5 + classes))
     return ours, native.write_cfg(ours, net, ("region", region))
+
+
+def _loss_options(loss: Any) -> dict[str, float | int]:
+    """Darknet's options of the loss, by its names for them."""
+    found = {theirs: loss[key] for key, theirs in LOSS.items() if key in loss}
+    return {key: int(value) if isinstance(value, bool) else value for key, value in found.items()}

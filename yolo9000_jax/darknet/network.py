@@ -1,6 +1,5 @@
 """Run a network that a Darknet cfg describes: a Flax module, and Darknet's weights as its variables and back."""
 
-from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
@@ -16,7 +15,7 @@ from yolo9000_jax.darknet.weights import Arrays, read_weights
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.layers import (
     BATCH_NORMS,
-    BatchNorm,
+    BatchNormOptions,
     Connected,
     Conv,
     Local,
@@ -35,15 +34,19 @@ class Network(nn.Module):
     Attributes:
       layers: the plan, as `Cfg.layers`.
       input_shape: (height, width, channels) that the cfg names; other sizes go where the layers allow them.
-      norm: makes the batch-norm modules.
+      norm: batch norm of the layers that have it.
       dtype: type of the computation; parameters have `param_dtype`.
     """
 
     layers: tuple[plan.Layer, ...]
     input_shape: plan.Shape
-    norm: Callable[..., nn.Module] = BatchNorm
+    norm: BatchNormOptions = BatchNormOptions()
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
+
+    def __repr__(self) -> str:
+        height, width, channels = self.input_shape
+        return f"<Network of {len(self.layers)} layers for images of {height}x{width}x{channels}>"
 
     @nn.compact
     def __call__(self, images, train: bool = False, capture: bool = False):

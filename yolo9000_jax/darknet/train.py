@@ -10,7 +10,7 @@ import optax
 from yolo9000_jax.darknet.cfg import Cfg
 from yolo9000_jax.darknet.layers import Detection, Net, Region
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.training.schedule import is_kernel
+from yolo9000_jax.models.layers import is_kernel
 
 
 def learning_rate(net: Net, unsigned: bool = False) -> Callable:

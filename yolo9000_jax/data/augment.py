@@ -3,13 +3,14 @@
 import math
 
 import tensorflow as tf
+from ml_collections import ConfigDict
 
 GREY = 127.0
 DRAWS = 12  # uniform random numbers that one example uses
 MIN_SIDE = 0.001  # a box whose visible part is smaller, as a share of the input, is dropped (darknet.md 9)
 
 
-def sample_window(uniform, options, width, height):
+def sample_window(uniform: tf.Tensor, options: ConfigDict, width: tf.Tensor, height: tf.Tensor) -> tf.Tensor:
     """The window of the picture that becomes the network's input, as (x0, y0, x1, y1) in fractions of the picture.
 
     It may reach outside the picture, where the input is grey, and is mirrored if x0 > x1. `options` is config.augment:
@@ -33,7 +34,7 @@ def sample_window(uniform, options, width, height):
     return tf.where(uniform[5] < options.flip_vertical, upside_down, window)
 
 
-def sample_colour(uniform, options):
+def sample_colour(uniform: tf.Tensor, options: ConfigDict) -> tf.Tensor:
     """Hue shift, saturation factor, exposure factor [3] (darknet.md 9); applied on the device by `colour.distort`."""
     hue = (2 * uniform[6] - 1) * options.hue
     saturation = _factor(options.saturation, uniform[7], uniform[8])
@@ -41,13 +42,13 @@ def sample_colour(uniform, options):
     return tf.stack([hue, saturation, exposure])
 
 
-def _factor(limit, amount, invert):
+def _factor(limit: float, amount: tf.Tensor, invert: tf.Tensor) -> tf.Tensor:
     """Between 1 and the limit, uniformly, or one over that."""
     chosen = 1 + amount * (limit - 1)
     return tf.where(invert < 0.5, 1 / chosen, chosen)
 
 
-def resample(image, window, size):
+def resample(image: tf.Tensor, window: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """The window (fractions of the picture) of uint8 [H, W, 3] as uint8 [size, size, 3]: one bilinear resample."""
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
     x0, y0, x1, y1 = tf.unstack(window)
@@ -57,7 +58,7 @@ def resample(image, window, size):
     return warp(image, tf.stack([step_x, 0.0, start_x, 0.0, step_y, start_y]), size)
 
 
-def warp(image, transform, size, fill=GREY):
+def warp(image: tf.Tensor, transform: tf.Tensor, size: tf.Tensor, fill: float = GREY) -> tf.Tensor:
     """uint8 [size, size, 3] from uint8 [H, W, 3], bilinear; what lies outside the picture has the value `fill`.
 
     Output pixel (x, y) shows the picture at (a x + b y + c, d x + e y + f), both in pixel indices, where
@@ -74,7 +75,16 @@ def warp(image, transform, size, fill=GREY):
     return tf.cast(warped + 0.5, tf.uint8)
 
 
-def rotate_crop_transform(width, height, size, radians, scale, aspect, dx, dy):
+def rotate_crop_transform(
+    width: tf.Tensor,
+    height: tf.Tensor,
+    size: tf.Tensor,
+    radians: tf.Tensor,
+    scale: tf.Tensor,
+    aspect: tf.Tensor,
+    dx: tf.Tensor,
+    dy: tf.Tensor,
+) -> tf.Tensor:
     """Darknet's crop for classifiers (darknet.md 11), as a transform [6] for `warp`; Darknet fills with 0.
 
     The picture of width x height pixels is turned by `radians` about its centre, widened by scale / aspect and
@@ -92,7 +102,7 @@ def rotate_crop_transform(width, height, size, radians, scale, aspect, dx, dy):
     )  # fmt: skip
 
 
-def rotate_crop(image, uniform, options, size):
+def rotate_crop(image: tf.Tensor, uniform: tf.Tensor, options: ConfigDict, size: tf.Tensor) -> tf.Tensor:
     """Darknet's crop for classifiers of uint8 [H, W, 3], with the options of config.augment: uint8 [size, size, 3]."""
     height, width = tf.unstack(tf.shape(image)[:2])
     transform = sample_rotate_crop(
@@ -109,7 +119,18 @@ def rotate_crop(image, uniform, options, size):
     return warp(image, transform, size, fill=0.0)
 
 
-def sample_rotate_crop(uniform, width, height, size, *, angle, aspect, min_crop, max_crop, flip):
+def sample_rotate_crop(
+    uniform: tf.Tensor,
+    width: tf.Tensor,
+    height: tf.Tensor,
+    size: tf.Tensor,
+    *,
+    angle: float,
+    aspect: float,
+    min_crop: int,
+    max_crop: int,
+    flip: float,
+) -> tf.Tensor:
     """A random transform [6] for `warp` from 7 uniform numbers, with the options of Darknet's [net] (darknet.md 11).
 
     `angle` in degrees to both sides; `aspect` is the limit of a factor as in `sample_colour`; the picture's shorter
@@ -127,7 +148,7 @@ def sample_rotate_crop(uniform, width, height, size, *, angle, aspect, min_crop,
     return tf.where(uniform[6] < flip, mirrored, tf.stack([a, b, c, d, e, f]))
 
 
-def move_boxes(boxes_xyxy, window):
+def move_boxes(boxes_xyxy: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Boxes [N, 4] in fractions of the picture -> (boxes_xyxy [N, 4] in fractions of the window, clipped; keep [N])."""
     low, side = window[:2], window[2:] - window[:2]
     corners = (tf.reshape(boxes_xyxy, [-1, 2, 2]) - low) / side

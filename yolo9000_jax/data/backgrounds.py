@@ -1,4 +1,4 @@
-"""Made-up backgrounds for rendered pictures, and the noise of a sensor; see emoji.py."""
+"""Synthetic backgrounds for rendered pictures, and the noise of a sensor; see emoji.py."""
 
 import colorsys
 import functools
@@ -14,34 +14,39 @@ def random_numbers(seeds: Sequence[int]) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seeds)))
 
 
-def background(rng, width: int, height: int) -> Image.Image:
+def background(rng: np.random.Generator, width: int, height: int) -> Image.Image:
     """Two cloudy colour fields mixed by a pattern, with clutter, made at half size: it is out of focus."""
     half = (math.ceil(width / 2), math.ceil(height / 2))
     hue = rng.random()
-    fields = [_clouds(rng, _colour(rng, hue + rng.normal(0, 0.12)), half) for _ in range(2)]
-    picture = Image.composite(*fields, _pattern(rng, *half))
+    first, second = (_clouds(rng, _colour(rng, hue + rng.normal(0, 0.12)), half) for _ in range(2))
+    picture = Image.composite(first, second, _pattern(rng, *half))
     _clutter(rng, picture)
     return picture.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _colour(rng, hue: float, saturation=(0.1, 0.6), value=(0.3, 0.95)) -> np.ndarray:
+def _colour(
+    rng: np.random.Generator,
+    hue: float,
+    saturation: tuple[float, float] = (0.1, 0.6),
+    value: tuple[float, float] = (0.3, 0.95),
+) -> np.ndarray:
     """A colour of this hue: float [3], 0..255."""
     return 255 * np.array(colorsys.hsv_to_rgb(hue % 1, rng.uniform(*saturation), rng.uniform(*value)))
 
 
-def _clouds(rng, colour: np.ndarray, size: tuple[int, int]) -> Image.Image:
+def _clouds(rng: np.random.Generator, colour: np.ndarray, size: tuple[int, int]) -> Image.Image:
     """Smooth noise of three octaves about a colour."""
     grid = np.broadcast_to(colour, (2, 2, 3))
     strength = rng.uniform(5, 30)
     for cells in (3, 8, int(rng.integers(12, 40))):
         enlarged = Image.fromarray(grid.astype(np.uint8)).resize((cells, cells), Image.Resampling.BICUBIC)
         noise = rng.normal(0, strength, (cells, cells, 1)) + rng.normal(0, strength / 3, (cells, cells, 3))
-        grid = np.clip(enlarged + noise, 0, 255)
+        grid = np.clip(np.asarray(enlarged) + noise, 0, 255)
         strength *= 0.6
     return Image.fromarray(grid.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 
-def _pattern(rng, width: int, height: int) -> Image.Image:
+def _pattern(rng: np.random.Generator, width: int, height: int) -> Image.Image:
     """A mask [height, width]: gradient, stripes, checks, rings or patches."""
     angle = rng.uniform(0, 2 * math.pi)
     x = np.linspace(-1, 1, width, dtype=np.float32)
@@ -65,7 +70,7 @@ def _pattern(rng, width: int, height: int) -> Image.Image:
     return Image.fromarray(np.clip(127.5 + 127.5 * field, 0, 255).astype(np.uint8))
 
 
-def _clutter(rng, picture: Image.Image) -> None:
+def _clutter(rng: np.random.Generator, picture: Image.Image) -> None:
     """Draws translucent shapes that are no class."""
     draw = ImageDraw.Draw(picture, "RGBA")
     for _ in range(rng.integers(0, 10)):
@@ -85,7 +90,7 @@ def _clutter(rng, picture: Image.Image) -> None:
             draw.line([tuple(point) for point in points], fill=fill, width=int(rng.integers(1, 6)), joint="curve")
 
 
-def grain(rng, size: tuple[int, int]) -> Image.Image:
+def grain(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """Sensor noise about 128: a random window of a fixed tile."""
     tile = _grain_tile(256 * math.ceil(max(size) / 256) + 64, int(rng.choice([1, 3, 6])))
     left, top = (int(rng.integers(tile.width - side + 1)) for side in size)

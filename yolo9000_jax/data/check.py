@@ -50,16 +50,14 @@ def summary(dataset: Dataset) -> str:
 
 def count(dataset: Dataset) -> Report:
     """Counts what is in a data set, without decoding the pictures."""
-    boxes, pictures = np.zeros(len(dataset.classes), int), np.zeros(len(dataset.classes), int)
-    areas, unlabelled = [], 0
-    for record in dataset:
-        unlabelled += not len(record.labels)
-        pictures[np.unique(record.labels)] += 1
-        if len(record.boxes_xyxy):
-            boxes += np.bincount(record.labels, minlength=len(boxes))
-            width, height = (record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]).T.astype(float)
-            areas.append(width * height / (record.width * record.height))
-    quartiles = np.quantile(np.concatenate(areas), [0, 0.25, 0.5, 0.75, 1]) if areas else None
+    truth, classes = dataset.ground_truth(), len(dataset.classes)
+    boxed = np.repeat(truth.boxes_of > 0, truth.labels_of)
+    boxes = np.bincount(truth.labels[boxed], minlength=classes)
+    picture_and_label = np.repeat(np.arange(len(truth)), truth.labels_of) * classes + truth.labels
+    pictures = np.bincount(np.unique(picture_and_label) % classes, minlength=classes)
+    sides = (truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]).astype(float)
+    areas = sides.prod(1) / np.repeat(truth.sizes_wh.astype(float).prod(1), truth.boxes_of)
+    quartiles = np.quantile(areas, [0, 0.25, 0.5, 0.75, 1]) if len(areas) else None
     return Report(
         spec=dataset.spec,
         split=dataset.split,
@@ -68,7 +66,7 @@ def count(dataset: Dataset) -> Report:
         boxes_per_class=dict(zip(dataset.classes, boxes.tolist(), strict=True)),
         pictures_per_class=dict(zip(dataset.classes, pictures.tolist(), strict=True)),
         area_quartiles=None if quartiles is None else tuple(quartiles.tolist()),
-        pictures_without_label=unlabelled,
+        pictures_without_label=int((truth.labels_of == 0).sum()),
         notes=dataset.notes,
     )
 

@@ -10,12 +10,17 @@ import json
 import os
 import sys
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
-from yolo9000_jax.data.records import Annotation, Dataset, Notes, class_id, make_records, quote
+from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
+from yolo9000_jax.data.messages import quote
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.errors import UserError
 
 WHOLE_FILE = "the file is one split: {} is all of it (take slices such as all[:80%], or write {{split}} in the source)"
+
+Kind = TypeVar("Kind", int, str, list)
 
 
 def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
@@ -32,10 +37,10 @@ def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     per_split = "{split}" in location
     if per_split and split.is_all:
         raise UserError(f"coco:{location}: name a split for {{split}}, such as train")
-    path, comma, folder = location.replace("{split}", split.name).rpartition(",")
+    path, comma, pictures = location.replace("{split}", split.name).rpartition(",")
     if not comma:
         raise UserError(f"coco:{location}: write coco:ANNOTATIONS.json,IMAGES_DIR")
-    file, folder = Path(path).expanduser(), Path(folder).expanduser()
+    file, folder = Path(path).expanduser(), Path(pictures).expanduser()
     if not folder.is_dir():
         raise UserError(f"coco:{location}: there is no folder {folder}: give the folder of the pictures")
     content = _read_json(file)
@@ -73,7 +78,7 @@ def _read_json(file: Path) -> dict:
     return content
 
 
-def _value(place: str, item: object, key: str, kind: type):
+def _value(place: str, item: object, key: str, kind: type[Kind]) -> Kind:
     value = item.get(key) if isinstance(item, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
         stated = "missing" if value is None else f"{quote(value)}, not {kind.__name__}"
@@ -109,8 +114,10 @@ def _images(file: Path, folder: Path, items: list) -> dict[int, Annotation]:
             raise UserError(f"{place} ({quote(name)}) stands there twice: give each image its own id")
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise UserError(f"{place}: 'file_name' {quote(name)} leaves the picture folder: give a name inside it")
-        size = tuple(_value(place, item, key, int) if key in item else 0 for key in ("width", "height"))
-        images[identity] = Annotation(f"{file.name}, image {identity}", place, folder / name, [], [], [], [], size)
+        width, height = (_value(place, item, key, int) if key in item else 0 for key in ("width", "height"))
+        images[identity] = Annotation(
+            f"{file.name}, image {identity}", place, folder / name, [], [], [], [], (width, height)
+        )
     return images
 
 

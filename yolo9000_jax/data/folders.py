@@ -4,15 +4,15 @@ A record has no boxes and one label, that of the whole picture. A class folder n
 A folder without splits is taken whole under any split name, which a note says.
 """
 
-import re
 from pathlib import Path
 
-from yolo9000_jax.data.records import Annotation, Dataset, Notes, class_id, make_records, nearest, quote
+from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
+from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import NO_SPLITS, Split
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.reading import EXTENSIONS
-
-SYNSET = re.compile(r"n\d{8}")
+from yolo9000_jax.labels import SYNSET
 
 
 def open_folders(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:

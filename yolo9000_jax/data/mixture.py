@@ -1,10 +1,19 @@
 """Batches that mix pictures with boxes and pictures with only a label, for joint training (paper, section 4)."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import tensorflow as tf
+from ml_collections import ConfigDict
 
-from yolo9000_jax.data.pipeline import batches_of, boxed_reader, detection_example, labelled_reader, records_at
+from yolo9000_jax.data.pipeline import (
+    Batch,
+    batches_of,
+    boxed_reader,
+    detection_example,
+    labelled_reader,
+    records_at,
+)
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
 
@@ -35,12 +44,13 @@ def detection_share(detection: int, classification: int, ratio: float) -> Fracti
 def joint_batches(
     detection: Dataset,
     classification: Dataset,
-    config,
+    config: ConfigDict,
     start_step: int,
+    stop_step: int,
     max_boxes: int,
     process_index: int = 0,
     process_count: int = 1,
-):
+) -> Iterator[Batch]:
     """As `pipeline.detection_batches`, with pictures of both sets in every batch, evenly spread over it.
 
     A batch also has image_labels int32 [b]: the class of a picture without boxes, whose mask is all False; NO_LABEL of
@@ -49,37 +59,39 @@ def joint_batches(
     share = detection_share(len(detection), len(classification), config.classification.ratio)
     boxed, labelled = boxed_reader(detection, config), labelled_reader(classification, config)
 
-    def read(place):
-        before, after = _detection_pictures(place, share), _detection_pictures(place + 1, share)
+    def read(counter: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        before, after = _detection_pictures(counter, share), _detection_pictures(counter + 1, share)
 
-        def with_label():
-            image, label = labelled(place - before)
+        def with_label() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+            image, label = labelled(counter - before)
             return image, tf.zeros((0, 4)), tf.zeros((0,), tf.int32), label
 
         return tf.cond(after > before, lambda: (*boxed(before), NO_LABEL), with_label)
 
-    def example(place, size):
-        image, boxes_xyxy, labels, image_label = read(place)
+    def example(counter: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
+        image, boxes_xyxy, labels, image_label = read(counter)
         image = tf.ensure_shape(image, [None, None, 3])
         boxes_xyxy, labels = tf.ensure_shape(boxes_xyxy, [None, 4]), tf.ensure_shape(labels, [None])
-        batch = detection_example(image, boxes_xyxy, labels, place, size, config, max_boxes)
+        batch = detection_example(image, boxes_xyxy, labels, counter, size, config, max_boxes)
         return batch | {"image_labels": image_label}
 
-    return batches_of(example, config, start_step, process_index, process_count)
+    return batches_of(example, config, start_step, stop_step, process_index, process_count)
 
 
-def joint_records(detection: Dataset, classification: Dataset, config, step: int) -> list[tuple[Dataset, int]]:
+def joint_records(
+    detection: Dataset, classification: Dataset, config: ConfigDict, step: int
+) -> list[tuple[Dataset, int]]:
     """The data set and the index in it of each picture in the batch of `step`."""
     share = detection_share(len(detection), len(classification), config.classification.ratio)
     found = []
-    for place in range(step * config.batch_size, (step + 1) * config.batch_size):
-        before = _detection_pictures(place, share)
-        boxed = _detection_pictures(place + 1, share) > before
-        dataset, own = (detection, before) if boxed else (classification, place - before)
-        found.append((dataset, *records_at(dataset, config.seed, [own])))
+    for counter in range(step * config.batch_size, (step + 1) * config.batch_size):
+        before = _detection_pictures(counter, share)
+        boxed = _detection_pictures(counter + 1, share) > before
+        dataset, own = (detection, before) if boxed else (classification, counter - before)
+        found += [(dataset, index) for index in records_at(dataset, config.seed, [own])]
     return found
 
 
-def _detection_pictures(place, share: Fraction):
-    """How many of the pictures at the places before `place` are from the detection set."""
-    return place * share.numerator // share.denominator
+def _detection_pictures(counter: int | tf.Tensor, share: Fraction) -> int | tf.Tensor:
+    """How many of the examples before this one are from the detection set."""
+    return counter * share.numerator // share.denominator

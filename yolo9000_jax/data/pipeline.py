@@ -1,10 +1,16 @@
-"""The training input: batches as a pure function of (seed, step)."""
+"""The training input: batches as a pure function of (seed, step).
+
+The examples of a run are counted from 0, over all steps and epochs: that is the `counter` of an example.
+"""
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Callable, Iterable, Iterator  # noqa: E402
+
 import numpy as np  # noqa: E402
+from ml_collections import ConfigDict  # noqa: E402
 
 from yolo9000_jax.errors import UserError  # noqa: E402
 
@@ -16,20 +22,33 @@ except ImportError:
     ) from None
 
 from yolo9000_jax.data import augment  # noqa: E402
-from yolo9000_jax.data.records import Dataset  # noqa: E402
+from yolo9000_jax.data.records import Dataset, Record  # noqa: E402
+from yolo9000_jax.images import reading  # noqa: E402
 
 tf.config.set_visible_devices([], "GPU")  # the accelerators belong to JAX
 
 CACHE_BYTES = 2 << 30  # of a rendered data set that is kept in memory
+NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
+
+Batch = dict[str, np.ndarray]
+Annotations = Callable[[Record], tuple[np.ndarray, np.ndarray]]  # -> boxes_xyxy in fractions of the picture, labels
+Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # image, boxes_xyxy, labels
+Load = Callable[[tf.Tensor], Example]
 
 
 def detection_batches(
-    dataset: Dataset, config, start_step: int, max_boxes: int, process_index: int = 0, process_count: int = 1
-):
-    """Yields the batch of each step from `start_step` on, the same for the same (seed, step) whenever it is asked.
+    dataset: Dataset,
+    config: ConfigDict,
+    start_step: int,
+    stop_step: int,
+    max_boxes: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
+    """Yields the batch of each step from `start_step` to before `stop_step`, always the same for the same (seed, step).
 
     Every epoch is a permutation of the records seeded by (seed, epoch); all random numbers of an example are seeded by
-    (seed, its place in the run). A process reads only its own share of each batch.
+    (seed, its counter). A process reads only its own share of each batch.
 
     Yields dicts of arrays, b = batch_size / process_count, T = max_boxes, S the step's size:
         images uint8 [b, S, S, 3]; colour float32 [b, 3] for `colour.distort`; boxes_cxcywh float32 [b, T, 4] fractions
@@ -37,44 +56,58 @@ def detection_batches(
     """
     read = boxed_reader(dataset, config)
 
-    def example(place, size):
-        return detection_example(*read(place), place, size, config, max_boxes)
+    def example(counter: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
+        return detection_example(*read(counter), counter, size, config, max_boxes)
 
-    return batches_of(example, config, start_step, process_index, process_count)
+    return batches_of(example, config, start_step, stop_step, process_index, process_count)
 
 
-def classification_batches(dataset: Dataset, config, start_step: int, process_index: int = 0, process_count: int = 1):
+def classification_batches(
+    dataset: Dataset,
+    config: ConfigDict,
+    start_step: int,
+    stop_step: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
     """As `detection_batches`, of pictures with one label each: images, colour, and labels int32 [b]."""
     read = labelled_reader(dataset, config)
 
-    def example(place, size):
-        image, label = read(place)
-        uniform = _draws(config, place)
+    def example(counter: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
+        image, label = read(counter)
+        uniform = _draws(config, counter)
         if config.augment.geometry == "rotate_crop":
             cropped = augment.rotate_crop(image, uniform, config.augment, size)
         else:
             cropped = augment.resample(image, _window(image, uniform, config), size)
         return {"images": cropped, "colour": augment.sample_colour(uniform, config.augment), "labels": label}
 
-    return batches_of(example, config, start_step, process_index, process_count)
+    return batches_of(example, config, start_step, stop_step, process_index, process_count)
 
 
-def batches_of(example, config, start_step: int, process_index: int, process_count: int):
-    """Batches of `example(place, size)`, a dict of tensors for each place of the run, counted from 0."""
+def batches_of(
+    example: Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]],
+    config: ConfigDict,
+    start_step: int,
+    stop_step: int,
+    process_index: int,
+    process_count: int,
+) -> Iterator[Batch]:
+    """Batches of `example(counter, size)`, a dict of the tensors of one example at this input size."""
     share = config.batch_size // process_count
     first = process_index * share
     sizes = tf.constant(config.multi_scale or (config.image_size,), tf.int32)
     seed = tf.constant(config.seed, tf.int64)
 
-    def step_examples(step):
+    def step_examples(step: tf.Tensor) -> tf.data.Dataset:
         draw = tf.random.stateless_uniform(
             [], tf.stack([seed, -1 - step // config.multi_scale_every]), maxval=len(sizes), dtype=tf.int32
         )
-        places = step * config.batch_size + tf.range(first, first + share, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices((places, tf.repeat(sizes[draw], share)))
+        counters = step * config.batch_size + tf.range(first, first + share, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices((counters, tf.repeat(sizes[draw], share)))
 
     batches = (
-        tf.data.Dataset.range(start_step, config.steps)
+        tf.data.Dataset.range(start_step, stop_step)
         .flat_map(step_examples)
         .map(example, num_parallel_calls=os.cpu_count(), deterministic=True)
         .batch(share, drop_remainder=True)
@@ -87,9 +120,17 @@ def batches_of(example, config, start_step: int, process_index: int, process_cou
     return batches.with_options(options).as_numpy_iterator()
 
 
-def detection_example(image, boxes_xyxy, labels, place, size, config, max_boxes: int) -> dict:
+def detection_example(
+    image: tf.Tensor,
+    boxes_xyxy: tf.Tensor,
+    labels: tf.Tensor,
+    counter: tf.Tensor,
+    size: tf.Tensor,
+    config: ConfigDict,
+    max_boxes: int,
+) -> dict[str, tf.Tensor]:
     """One picture as the network sees it: the entries of `detection_batches`, without the batch's axis."""
-    uniform = _draws(config, place)
+    uniform = _draws(config, counter)
     window = _window(image, uniform, config)
     boxes, keep = augment.move_boxes(boxes_xyxy, window)
     boxes, labels = tf.boolean_mask(boxes, keep)[:max_boxes], tf.boolean_mask(labels, keep)[:max_boxes]
@@ -104,113 +145,111 @@ def detection_example(image, boxes_xyxy, labels, place, size, config, max_boxes:
     }
 
 
-def _draws(config, place):
+def _draws(config: ConfigDict, counter: tf.Tensor) -> tf.Tensor:
     seed = tf.constant(config.seed, tf.int64)
-    return tf.random.stateless_uniform([augment.DRAWS], tf.stack([seed, place]))
+    return tf.random.stateless_uniform([augment.DRAWS], tf.stack([seed, counter]))
 
 
-def _window(image, uniform, config):
+def _window(image: tf.Tensor, uniform: tf.Tensor, config: ConfigDict) -> tf.Tensor:
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
     return augment.sample_window(uniform, config.augment, width, height)
 
 
-def boxed_reader(dataset: Dataset, config):
-    """place (int64) -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N])."""
+def boxed_reader(dataset: Dataset, config: ConfigDict) -> Load:
+    """counter (int64) -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N])."""
     difficult = config.data.include_difficult
 
-    def annotations(record):
+    def annotations(record: Record) -> tuple[np.ndarray, np.ndarray]:
         keep = ~record.difficult | difficult
-        sides = np.float32([record.width, record.height] * 2)
+        sides = np.array([record.width, record.height] * 2, np.float32)
         return (record.boxes_xyxy[keep] / sides).astype(np.float32), record.labels[keep].astype(np.int32)
 
     return _reader(dataset, config.seed, annotations)
 
 
-def labelled_reader(dataset: Dataset, config):
-    """place (int64) -> (image uint8 [H, W, 3], label int32), of a data set whose pictures have one label each."""
+def labelled_reader(dataset: Dataset, config: ConfigDict) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """counter (int64) -> (image uint8 [H, W, 3], label int32), of a data set whose pictures have one label each."""
 
-    def annotations(record):
+    def annotations(record: Record) -> tuple[np.ndarray, np.ndarray]:
         if len(record.labels) != 1:
             raise UserError(f"{record.name}: has {len(record.labels)} labels; a classifier learns from folders:DIR")
         return np.zeros((0, 4), np.float32), record.labels.astype(np.int32)
 
     load = _reader(dataset, config.seed, annotations)
 
-    def read(place):
-        image, _, labels = load(place)
+    def read(counter: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, _, labels = load(counter)
         return image, labels[0]
 
     return read
 
 
-def _reader(dataset: Dataset, seed: int, annotations):
-    load = (_rendered if dataset.rendered else _from_files)(dataset, annotations)
-    return lambda place: load(_record_at(place, tf.constant(seed, tf.int64), len(dataset)))
+def _reader(dataset: Dataset, seed: int, annotations: Annotations) -> Load:
+    load = (_from_records if dataset.lazy else _from_files)(dataset, annotations)
+    return lambda counter: load(_record_at(counter, tf.constant(seed, tf.int64), len(dataset)))
 
 
-def batch_records(dataset: Dataset, config, step: int) -> list[int]:
+def batch_records(dataset: Dataset, config: ConfigDict, step: int) -> list[int]:
     """Indexes of the records in the batch of `step`: who is to blame when it cannot be read."""
     return records_at(dataset, config.seed, range(step * config.batch_size, (step + 1) * config.batch_size))
 
 
-def records_at(dataset: Dataset, seed: int, places) -> list[int]:
-    """Indexes of the records at these places of the run."""
-    seed, count = tf.constant(seed, tf.int64), len(dataset)
-    return [int(_record_at(tf.constant(place, tf.int64), seed, count)) for place in places]
+def records_at(dataset: Dataset, seed: int, counters: Iterable[int]) -> list[int]:
+    """Indexes of the records of these examples."""
+    as_tensor, count = tf.constant(seed, tf.int64), len(dataset)
+    return [int(_record_at(tf.constant(counter, tf.int64), as_tensor, count)) for counter in counters]
 
 
-def _record_at(place, seed, count: int):
-    """Index of the record (int64) at this place of the run: each epoch is a permutation of the `count` records."""
-    epoch, position = place // count, place % count
+def _record_at(counter: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:
+    """Index (int64) of the record of this example: each epoch is a permutation of the `count` records."""
+    epoch, position = counter // count, counter % count
     return tf.random.experimental.index_shuffle(position, tf.stack([seed, epoch]), tf.constant(count - 1, tf.int64))
 
 
-def fullest(dataset: Dataset, sample: int = 1000) -> int:
-    """Boxes of the fullest of the first `sample` records if the set is rendered, else of all records; at least 1."""
-    count = min(sample, len(dataset)) if dataset.rendered else len(dataset)
-    return max((len(dataset[index].labels) for index in range(count)), default=1) or 1
-
-
-def _from_files(dataset: Dataset, annotations):
+def _from_files(dataset: Dataset, annotations: Annotations) -> Load:
     """index -> (image uint8 [H, W, 3], boxes_xyxy [N, 4], labels [M]), the annotations by tables in memory."""
-    boxes, labels = zip(*map(annotations, dataset), strict=True)
+    found = [annotations(record) for record in dataset]
+    boxes, labels = [rows for rows, _ in found], [rows for _, rows in found]
     box_ends, label_ends = (tf.constant(np.cumsum([0, *map(len, rows)]), tf.int64) for rows in (boxes, labels))
-    boxes, labels = tf.constant(np.concatenate(boxes)), tf.constant(np.concatenate(labels))
+    all_boxes, all_labels = tf.constant(np.concatenate(boxes)), tf.constant(np.concatenate(labels))
     paths = tf.constant([record.image for record in dataset])
 
-    def load(index):
-        data = tf.io.read_file(paths[index])
-        # TensorFlow reads no TIFF, and reads the palette numbers of a BMP as grey: Pillow decodes all but these two.
-        image = tf.cond(
-            tf.reduce_any(tf.strings.substr(data, 0, 3) == [b"\xff\xd8\xff", b"\x89PN"]),
-            lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
-            lambda: tf.numpy_function(lambda i: dataset[int(i)].read(), [index], tf.uint8, stateful=False),
-        )
+    def load(index: tf.Tensor) -> Example:
         return (
-            tf.ensure_shape(image, [None, None, 3]),
-            boxes[box_ends[index] : box_ends[index + 1]],
-            labels[label_ends[index] : label_ends[index + 1]],
+            decode(tf.io.read_file(paths[index])),
+            all_boxes[box_ends[index] : box_ends[index + 1]],
+            all_labels[label_ends[index] : label_ends[index + 1]],
         )
 
     return load
 
 
-def _rendered(dataset: Dataset, annotations):
-    """The same for records that are made as they are read; a set that fits into CACHE_BYTES is kept once it is made."""
-    kept, small = {}, _size(dataset) <= CACHE_BYTES
+def _from_records(dataset: Dataset, annotations: Annotations) -> Load:
+    """The same for records that are made as they are asked for.
 
-    def draw(index):
-        index = int(index)
-        if index in kept:
-            return kept[index]
-        record = dataset[index]
-        made = record.read(), *annotations(record)
+    What is drawn is kept where all pictures of the set fit into CACHE_BYTES; files are kept by the operating system.
+    """
+    kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    small = dataset.rendered and _size(dataset) <= CACHE_BYTES
+
+    def fetch(index: np.ndarray) -> tuple[bytes, np.ndarray, np.ndarray, np.ndarray]:
+        number = int(index)
+        if number in kept:
+            return b"", *kept[number]
+        record = dataset[number]
+        boxes, labels = annotations(record)
+        if record.encoded is not None:
+            return record.encoded(), NO_PIXELS, boxes, labels
+        image = record.read()
         if small:
-            kept[index] = made
-        return made
+            kept[number] = image, boxes, labels
+        return b"", image, boxes, labels
 
-    def load(index):
-        image, boxes, labels = tf.numpy_function(draw, [index], [tf.uint8, tf.float32, tf.int32], stateful=False)
+    def load(index: tf.Tensor) -> Example:
+        types = [tf.string, tf.uint8, tf.float32, tf.int32]
+        data, image, boxes, labels = tf.numpy_function(fetch, [index], types, stateful=False)
+        data = tf.ensure_shape(data, [])
+        image = tf.cond(tf.strings.length(data) > 0, lambda: decode(data), lambda: image)
         return (
             tf.ensure_shape(image, [None, None, 3]),
             tf.ensure_shape(boxes, [None, 4]),
@@ -218,6 +257,24 @@ def _rendered(dataset: Dataset, annotations):
         )
 
     return load
+
+
+def decode(data: tf.Tensor) -> tf.Tensor:
+    """The bytes of a picture file -> uint8 [H, W, 3], the same pixels as `images.reading.decode` gives.
+
+    JPEG and PNG are decoded by TensorFlow's own operation, which needs no Python. Its default for JPEG is faster and
+    less exact. It takes all CMYK to be inverted, reads no TIFF or WebP, and the palette of a BMP as grey: those go
+    through Pillow.
+    """
+    is_jpeg = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
+    is_png = tf.strings.substr(data, 0, 3) == b"\x89PN"
+    channels = tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(data)[2], lambda: 0)
+    image = tf.cond(
+        is_png | (is_jpeg & (channels < 4)),
+        lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),  # which takes PNG as well
+        lambda: tf.numpy_function(lambda content: reading.decode(content, "a picture"), [data], tf.uint8),
+    )
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def _size(dataset: Dataset, sample: int = 20) -> float:

@@ -1,32 +1,34 @@
-"""What every data source yields: a `Dataset` of `Record`s, made from the `Annotation`s a label file states.
+"""What every data source yields: a `Dataset` of `Record`s, and their labels as arrays."""
 
-A source (voc.py, coco.py, yolo.py, folders.py) parses its label files into annotations; `make_records` then checks them
-against the pictures themselves, in one place for all sources: boxes that stick out are clipped and counted, boxes
-without area are dropped and counted, anything else that is wrong is a `UserError`.
-"""
-
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+import copy
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from typing import Protocol, TypeVar, overload
 
 import numpy as np
 
-from yolo9000_jax.errors import UserError
-from yolo9000_jax.images import reading as pictures
+from yolo9000_jax.logs import logger
 
-THREADS = 16  # looking at pictures waits for the disk
-CLIP_TOLERANCE_PIXELS = 0.01  # decimals of a label file round to this much; less than it is not worth a note
+READ_AHEAD = 256  # records of a lazy set that are fetched at once, by THREADS threads
+THREADS = 8
+MANY = 20_000  # records of a lazy set: reading the labels of more than these is announced
 
-NO_AREA = ("box without area dropped", "boxes without area dropped")
-CLIPPED = ("box clipped to the picture", "boxes clipped to the picture")
-NO_SIZE = ("label states no size; the picture's own is used", "labels state no size; the picture's own is used")
-TURNED = (
-    "picture has an EXIF orientation, which is not applied: its boxes are taken as drawn on the stored pixels",
-    "pictures have an EXIF orientation, which is not applied: their boxes are taken as drawn on the stored pixels",
-)
+
+Item = TypeVar("Item", covariant=True)
+
+
+class Indexed(Protocol[Item]):
+    """Items that are fetched, perhaps made, by their number. A list is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Item: ...
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self[index] for index in range(len(self)))
 
 
 @dataclass(frozen=True)
@@ -38,26 +40,68 @@ class Record:
     """
 
     name: str  # what messages call it: its label file, or "emoji train 17"
-    image: str | None  # path of the picture, None if it is rendered
+    image: str | None  # path of the picture, None if it is no file of its own
     width: int  # of the picture itself, pixels
     height: int
     boxes_xyxy: np.ndarray  # float32 [N, 4], pixel corners: x0, y0 inside, x1, y1 the far edge
     labels: np.ndarray  # int32 [N]
     difficult: np.ndarray  # bool [N]: too hard to count in an evaluation (VOC), or a crowd (COCO)
     read: Callable[[], np.ndarray]  # decodes or renders the picture: uint8 [height, width, 3], RGB
+    encoded: Callable[[], bytes] | None = None  # reads the picture as a picture file has it, where it is part of a file
 
 
-class Dataset(Sequence):
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """The labels of R pictures one after the other, without the pictures: N boxes and M labels in all.
+
+    Of detection sets M = N; of classification sets N = 0 and M = R.
+    """
+
+    sizes_wh: np.ndarray  # int32 [R, 2], pixels
+    boxes_xyxy: np.ndarray  # float32 [N, 4], pixels
+    labels: np.ndarray  # int32 [M]
+    difficult: np.ndarray  # bool [M]
+    boxes_of: np.ndarray  # int64 [R], number of boxes of each picture
+    labels_of: np.ndarray  # int64 [R], number of labels of each picture
+
+    def __len__(self) -> int:
+        return len(self.sizes_wh)
+
+    @classmethod
+    def of(cls, records: Iterable[Record], enough_boxes: int | None = None) -> "GroundTruth":
+        """The labels of these records; of the first ones only, where they have `enough_boxes`."""
+        sizes, boxes, labels, difficult, count = [], [], [], [], 0
+        for record in records:
+            sizes.append((record.width, record.height))
+            boxes.append(record.boxes_xyxy)
+            labels.append(record.labels)
+            difficult.append(record.difficult)
+            count += len(record.boxes_xyxy)
+            if enough_boxes is not None and count >= enough_boxes:
+                break
+        return cls(
+            np.array(sizes, np.int32).reshape(-1, 2),
+            np.concatenate([np.zeros((0, 4), np.float32), *boxes]),
+            np.concatenate([np.zeros(0, np.int32), *labels]),
+            np.concatenate([np.zeros(0, bool), *difficult]),
+            np.array([len(rows) for rows in boxes], np.int64),
+            np.array([len(rows) for rows in labels], np.int64),
+        )
+
+
+class Dataset(Sequence[Record]):
     """The records of one split of one source, with their class names. A slice of it is again a `Dataset`.
 
     Args:
         spec: the source as the user typed it.
         split: the split as the user typed it.
         classes: class names; a label is an index into them.
-        records: any sequence of `Record`; it may make them only when asked (rendered sets).
+        records: a list of `Record`, or whatever makes them when asked for.
         synsets: WordNet synset of each class ("n01443537") or None, in the order of `classes`; None: all unknown.
         notes: lines for the user: what was dropped, clipped or assumed while reading.
-        rendered: True when the records have no picture file.
+        rendered: the pictures are drawn by a program, each when it is asked for, as many as one likes.
+        lazy: a record is read, or drawn, when it is asked for; otherwise all of them are in memory, without pictures.
+        identity: what names the data, for `fingerprint`, where that is not to read all of them; None: their labels do.
     """
 
     def __init__(
@@ -65,10 +109,12 @@ class Dataset(Sequence):
         spec: str,
         split: str,
         classes: Sequence[str],
-        records: Sequence[Record],
+        records: Indexed[Record],
         synsets: Sequence[str | None] | None = None,
         notes: Sequence[str] = (),
         rendered: bool = False,
+        lazy: bool = False,
+        identity: str | None = None,
     ):
         self.spec = spec
         self.split = split
@@ -76,199 +122,85 @@ class Dataset(Sequence):
         self.synsets = tuple(synsets) if synsets is not None else (None,) * len(self.classes)
         self.notes = tuple(notes)
         self.rendered = rendered
+        self.lazy = lazy or rendered
+        self.identity = identity
         self._records = records
+        self._ground_truth: GroundTruth | None = None
         if len(self.synsets) != len(self.classes):
             raise ValueError(f"{len(self.synsets)} synsets for {len(self.classes)} classes")
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Dataset": ...
+    def __getitem__(self, index: int | slice) -> "Record | Dataset":
         if isinstance(index, slice):
             return self.take(range(len(self))[index])
         return self._records[index]
 
     def take(self, indexes: Sequence[int]) -> "Dataset":
-        """The records at these places, in this order; they are still made only when asked for."""
-        return Dataset(
-            self.spec,
-            self.split,
-            self.classes,
-            _Chosen(self._records, indexes),
-            self.synsets,
-            self.notes,
-            self.rendered,
-        )
+        """The records at these places, in this order; those of a lazy set are still read only when asked for."""
+        taken = copy.copy(self)
+        taken._records, taken._ground_truth = _Chosen(self._records, indexes), None
+        if self.identity is not None:
+            places = np.asarray(indexes, "<i8").tobytes()
+            taken.identity = f"{self.identity}, {hashlib.sha256(places).hexdigest()}"
+        return taken
+
+    def named(self, spec: str, split: str) -> "Dataset":
+        """The same data under another name."""
+        renamed = copy.copy(self)
+        renamed.spec, renamed.split = spec, split
+        return renamed
+
+    def records(self) -> Iterator[Record]:
+        """All records in order, those of a lazy set read ahead by several threads."""
+        if not self.lazy or self.rendered:  # drawing is Python's own work: threads gain nothing
+            yield from self._records
+            return
+        with ThreadPoolExecutor(THREADS) as pool:
+            for start in range(0, len(self), READ_AHEAD):
+                yield from pool.map(self._records.__getitem__, range(start, min(start + READ_AHEAD, len(self))))
+
+    def ground_truth(self) -> GroundTruth:
+        """The labels of all records; no picture is decoded. A lazy set is read once for it, from end to end."""
+        if self._ground_truth is None:
+            if self.lazy and len(self) > MANY:
+                logger.info(f"{self.spec} {self.split}: reading the labels of {len(self)} pictures")
+            self._ground_truth = GroundTruth.of(self.records())
+        return self._ground_truth
+
+    def fingerprint(self) -> str:
+        """Sixty-four hexadecimal digits that are the same for the same data, wherever they lie.
+
+        They are a SHA-256 digest of the class names and the number of pictures with, for labels in files: the name,
+        size, boxes, labels and difficult flags of every picture, in order. For `tfds:`: the data set's full name with
+        its version, and the split. For `emoji`: the variant, the split, the seed and the size. Neither the folders in
+        which files lie nor the pixels are part of it.
+        """
+        digest = hashlib.sha256(json.dumps([self.identity, len(self), self.classes]).encode())
+        for record in self._records if self.identity is None else ():
+            lengths = len(record.boxes_xyxy), len(record.labels)
+            digest.update(json.dumps([record.name, record.width, record.height, *lengths]).encode())
+            for values, kind in ((record.boxes_xyxy, "<f4"), (record.labels, "<i4"), (record.difficult, "|u1")):
+                digest.update(values.astype(kind).tobytes())
+        return digest.hexdigest()
 
     def __repr__(self) -> str:
         return f"<Dataset {self.spec} {self.split}: {len(self)} pictures, {len(self.classes)} classes>"
 
 
-class _Chosen(Sequence):
-    """Some items of a sequence, fetched when asked for."""
+class _Chosen(Indexed[Record]):
+    """Some of the records, fetched when asked for."""
 
-    def __init__(self, items, indexes):
+    def __init__(self, items: Indexed[Record], indexes: Sequence[int]):
         self._items, self._indexes = items, indexes
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._indexes)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Record:
         return self._items[self._indexes[index]]
-
-
-@dataclass
-class Annotation:
-    """What a label file states about one picture, not yet compared with the picture.
-
-    `boxes_xyxy` are pixels, or fractions of the picture where `fractions` is set; `places` says for messages where each
-    box stands in the file ("object 5"). A picture label without box has one label and no boxes.
-    """
-
-    name: str  # short, for notes and `Record.name`
-    source: str  # the path of the label file, and the record in it: for errors
-    image: Path
-    boxes_xyxy: list[tuple[float, float, float, float]]
-    labels: list[int]
-    difficult: list[bool]
-    places: list[str]
-    size: tuple[int, int] | None = None  # width, height as stated; None: the format has no such statement
-    fractions: bool = False
-
-
-class Notes:
-    """Counts what was put right while reading, and remembers the first place of each kind."""
-
-    def __init__(self):
-        self._found: dict[tuple[str, str], tuple[int, str]] = {}
-
-    def add(self, kind: tuple[str, str], place: str) -> None:
-        """Counts one more of `kind` = (text after "1", text after a larger number)."""
-        count, first = self._found.get(kind, (0, place))
-        self._found[kind] = (count + 1, first)
-
-    def lines(self) -> tuple[str, ...]:
-        """For example "2 boxes without area dropped (first: BloodImage_00338.xml, object 5)"."""
-        return tuple(
-            f"{count} {one if count == 1 else many} (first: {first})"
-            for (one, many), (count, first) in self._found.items()
-        )
-
-
-def quote(value: object, limit: int = 60) -> str:
-    """A value out of a file, quoted on one line and cut to a readable length."""
-    if isinstance(value, str | float | bool | None) or isinstance(value, int) and value.bit_length() <= 64:
-        text = repr(value)
-    else:
-        text = f"a value of type {type(value).__name__}"  # printing it could take for ever
-    return text if len(text) <= limit else text[:limit] + "…"
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """ " (did you mean 'x'?)" with the most similar of `names`, or "" where none is similar."""
-    by_lower = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(name.lower(), list(by_lower), n=1)
-    return f" (did you mean {quote(by_lower[close[0]])}?)" if close else ""
-
-
-def class_id(name: str, ids: dict[str, int], place: str) -> int:
-    """The id of a class name found in a file; raises `UserError` that suggests the nearest name."""
-    if name not in ids:
-        raise UserError(
-            f"{place}: class {quote(name)} is not among the {len(ids)} classes{nearest(name, ids)}; "
-            "correct the label, or add the class to the list"
-        )
-    return ids[name]
-
-
-def make_records(annotations: Sequence[Annotation], notes: Notes) -> list[Record]:
-    """Checks annotations against their pictures: the one gate that every source's data go through.
-
-    Raises:
-        UserError: a picture is missing, broken or truncated, or not of the stated size; a box is not finite or has
-            its corners in the wrong order.
-    """
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(_inspect, annotations))
-    return [_record(annotation, picture, notes) for annotation, picture in zip(annotations, found, strict=True)]
-
-
-def _inspect(annotation: Annotation) -> pictures.Picture:
-    try:
-        return pictures.inspect(annotation.image)
-    except UserError as error:
-        if annotation.source == str(annotation.image):
-            raise
-        raise UserError(f"{annotation.source}: {error}") from None
-
-
-def _record(annotation: Annotation, picture: pictures.Picture, notes: Notes) -> Record:
-    width, height = picture.width, picture.height
-    if annotation.size is not None:
-        _check_size(annotation, width, height, notes)
-    if picture.turned:
-        notes.add(TURNED, annotation.image.name)
-    boxes = np.array(annotation.boxes_xyxy, np.float64).reshape(-1, 4)
-    if annotation.fractions:
-        boxes = boxes * [width, height, width, height]
-    labels, difficult = np.array(annotation.labels, np.int32), np.array(annotation.difficult, bool)
-    if annotation.places:
-        boxes, kept = clean_boxes(boxes, width, height, annotation, notes)
-        labels, difficult = labels[kept], difficult[kept]
-    return Record(
-        annotation.name,
-        str(annotation.image),
-        width,
-        height,
-        boxes.astype(np.float32),
-        labels,
-        difficult,
-        partial(pictures.decode, annotation.image),
-    )
-
-
-def _check_size(annotation: Annotation, width: int, height: int, notes: Notes) -> None:
-    if 0 in annotation.size:
-        notes.add(NO_SIZE, annotation.name)
-    elif annotation.size != (width, height):
-        stated = "{}x{}".format(*annotation.size)
-        raise UserError(
-            f"{annotation.source} says {stated} but {annotation.image.name} is {width}x{height}: "
-            "correct the stated size, and the boxes if they were drawn on another size"
-        )
-
-
-def clean_boxes(
-    boxes_xyxy: np.ndarray, width: int, height: int, annotation: Annotation, notes: Notes
-) -> tuple[np.ndarray, np.ndarray]:
-    """Clips boxes to their picture and drops those without area; both are counted in `notes`.
-
-    Args:
-        boxes_xyxy: float64 [N, 4], pixels.
-        width, height: of the picture, pixels.
-        annotation: names the label file and the place of each box.
-        notes: counts what was done.
-
-    Returns:
-        The boxes left [M, 4] and which of the N these are: bool [N].
-
-    Raises:
-        UserError: a corner is not a finite number, or the far corner lies before the near one.
-    """
-    low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
-    for wrong, what in (
-        (~np.isfinite(boxes_xyxy).all(1), "is not made of finite numbers"),
-        ((high < low).any(1), "has its corners in the wrong order (the far one lies before the near one)"),
-    ):
-        if wrong.any():
-            first = int(np.argmax(wrong))
-            box = ", ".join(f"{value:g}" for value in boxes_xyxy[first])
-            raise UserError(f"{annotation.source}, {annotation.places[first]}: box [{box}] {what}: correct it")
-    limits = np.array([width, height, width, height], np.float64)
-    clipped = np.clip(boxes_xyxy, 0, limits)
-    kept = (clipped[:, 2:] > clipped[:, :2]).all(1)
-    sticks_out = (np.abs(clipped - boxes_xyxy) > CLIP_TOLERANCE_PIXELS).any(1)
-    for place, keep, clip in zip(annotation.places, kept, sticks_out, strict=True):
-        if not keep or clip:
-            notes.add(CLIPPED if keep else NO_AREA, f"{annotation.name}, {place}")
-    return clipped[kept], kept

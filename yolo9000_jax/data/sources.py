@@ -14,24 +14,27 @@ Sources with the same classes are joined with `+`: `voc:A/VOC2007+voc:A/VOC2012`
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from yolo9000_jax.data.coco import open_coco
-from yolo9000_jax.data.folders import open_folders
-from yolo9000_jax.data.records import Dataset, Record, nearest, quote
+from yolo9000_jax.data.folders import class_names, open_folders
+from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.records import Dataset, Indexed, Record
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.voc import open_voc
 from yolo9000_jax.data.yolo import open_yolo
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.labels import SYNSET
 
-__all__ = ["SCHEMES", "Dataset", "Record", "open_source"]
+__all__ = ["SCHEMES", "Dataset", "Record", "is_source", "open_classes", "open_source"]
 
 
 def _open_emoji(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
     from yolo9000_jax.data.emoji import open_variant
 
     dataset = open_variant(location, split.name, classes)
-    places = split.places(len(dataset))  # in their own order: a rendered set is random already
-    return dataset.take(places)
+    # A slice is of the pictures in their own order: they are random already.
+    return dataset.take(split.indexes(len(dataset))) if split.is_slice else dataset
 
 
 def _open_tfds(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
@@ -75,14 +78,36 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
         if not len(dataset):
             raise UserError(f"{part}: split {quote(split)} has no pictures")
     if len(parts) == 1:
-        only = datasets[0]
-        return Dataset(spec, split, only.classes, only, only.synsets, only.notes, only.rendered)
+        return datasets[0].named(spec, split)
     return _join(spec, split, parts, datasets)
+
+
+def is_source(text: str) -> bool:
+    """Whether a text names a data source, not a file: "emoji", or SCHEME:LOCATION."""
+    return bool(re.fullmatch(r"emoji|[a-z]+:.*", text)) and not Path(text).exists()
+
+
+def open_classes(spec: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """The class names of a source and their WordNet synsets (or None), without a look at the pictures where it can.
+
+    Raises:
+        UserError: as `open_source`.
+    """
+    scheme, _, location = spec.partition(":")
+    if len(_parts(spec)) == 1 and scheme == "folders":
+        names = class_names(location)
+        return names, tuple(name if SYNSET.fullmatch(name) else None for name in names)
+    if len(_parts(spec)) == 1 and scheme == "tfds":
+        from yolo9000_jax.data.tfds import tfds_classes
+
+        return tfds_classes(location)
+    dataset = open_source(spec, "train" if scheme == "emoji" else "all")
+    return dataset.classes, dataset.synsets
 
 
 def _parts(spec: str) -> list[str]:
     """The sources joined in `spec`. The names of TensorFlow Datasets hold no "+", so these need not repeat `tfds:`."""
-    parts = []
+    parts: list[str] = []
     for part in re.split(r"\+(?=[A-Za-z]\w+:|emoji(?:\+|$))", spec):
         scheme, _, location = part.partition(":")
         parts += [f"tfds:{name}" for name in location.split("+")] if scheme == "tfds" else [part]
@@ -116,20 +141,29 @@ def _join(spec: str, split: str, parts: list[str], datasets: list[Dataset]) -> D
             difference = f"{quote(odd[0])} is in one only" if odd else "their order differs"
             raise UserError(f"{part} has not the classes of {parts[0]} ({difference}): give the class list yourself")
     notes = [f"{part}: {note}" for part, dataset in zip(parts, datasets, strict=True) for note in dataset.notes]
-    rendered = any(dataset.rendered for dataset in datasets)
-    return Dataset(spec, split, first.classes, _Joined(datasets), first.synsets, notes, rendered)
+    return Dataset(
+        spec,
+        split,
+        first.classes,
+        _Joined(datasets),
+        first.synsets,
+        notes,
+        rendered=any(dataset.rendered for dataset in datasets),
+        lazy=any(dataset.lazy for dataset in datasets),
+        identity="+".join(dataset.fingerprint() for dataset in datasets) if any(d.identity for d in datasets) else None,
+    )
 
 
-class _Joined(Sequence):
-    """Several sequences one after the other; nothing is fetched before it is asked for."""
+class _Joined(Indexed[Record]):
+    """The records of several data sets one after the other; nothing is fetched before it is asked for."""
 
-    def __init__(self, parts: Sequence[Sequence]):
+    def __init__(self, parts: Sequence[Dataset]):
         self._parts = parts
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(map(len, self._parts))
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Record:
         place = range(len(self))[index]
         for part in self._parts:
             if place < len(part):

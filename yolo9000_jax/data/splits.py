@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
 
-from yolo9000_jax.data.records import quote
+from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
 
 NO_SPLITS = "the folder has no splits: {} is all of it (take slices, such as all[:80%] and all[80%:])"
@@ -56,19 +56,19 @@ class Split:
         """Whether a bound is a number of pictures, not a percentage."""
         return any(bound is not None and not bound.endswith("%") for bound in (self.start, self.stop))
 
-    def places(self, length: int) -> range:
-        """The places of the slice in a sequence of `length`, as Python's own slices count."""
-        return range(length)[slice(_place(self.start, length), _place(self.stop, length))]
+    def indexes(self, length: int) -> range:
+        """The indexes of the slice in a sequence of `length`, as Python's own slices count."""
+        return range(length)[slice(_index(self.start, length), _index(self.stop, length))]
 
     def pick(self, items: Sequence[Item], key: Callable[[Item], str]) -> list[Item]:
         """The slice of `items` in the order of a hash of `key(item)`; all of them in their own order if unsliced."""
         if not self.is_slice:
             return list(items)
         shuffled = sorted(items, key=lambda item: hashlib.sha256(key(item).encode("utf-8", "replace")).digest())
-        return [shuffled[place] for place in self.places(len(shuffled))]
+        return [shuffled[index] for index in self.indexes(len(shuffled))]
 
 
-def _place(bound: str | None, length: int) -> int | None:
+def _index(bound: str | None, length: int) -> int | None:
     if bound is None:
         return None
     if not bound.endswith("%"):

@@ -18,22 +18,23 @@ not those of another. TensorFlow Datasets keeps VOC's corners as they are stated
 as in voc.py.
 """
 
-import io
 import os
 import re
 from collections.abc import Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any  # what TensorFlow Datasets gives has no types
 
 import numpy as np
-from PIL import Image
 
-from yolo9000_jax.data.records import Annotation, Dataset, Notes, Record, class_id, clean_boxes, nearest, quote
+from yolo9000_jax.data.annotations import Annotation, Notes, class_id, clean_boxes
+from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.records import Dataset, Indexed, Record
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images.reading import FORMATS
+from yolo9000_jax.images import reading
 from yolo9000_jax.labels import SYNSET
 
 FILE_NAMES = ("image/filename", "file_name", "filename")  # features that hold the name of the picture
@@ -70,12 +71,25 @@ def open_tfds(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     known = dict(zip(own, synsets, strict=True))
     notes = (UNCOUNTED,) if "objects" in features else ()
     dataset = Dataset(
-        f"tfds:{location}", split.text, classes, records, [known.get(name) for name in classes], notes, rendered=True
+        f"tfds:{location}",
+        split.text,
+        classes,
+        records,
+        [known.get(name) for name in classes],
+        notes,
+        lazy=True,
+        identity=f"tfds:{builder.info.full_name} {name}",
     )
     return dataset.take(split.pick(range(len(dataset)), key=str)) if split.is_slice else dataset
 
 
-def _builder(location: str):
+def tfds_classes(location: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """The class names of a prepared data set and their WordNet synsets; no record is read. Errors as of open_tfds."""
+    builder = _builder(location)
+    return _classes(builder.name, _features(location, builder.info.features))
+
+
+def _builder(location: str) -> Any:
     """The read-only builder of the files, which brings no code that could download or generate."""
     try:
         from tensorflow_datasets.core.read_only_builder import builder_from_files
@@ -117,7 +131,7 @@ def _how(location: str) -> str:
     return f'python -c "import tensorflow_datasets as tfds; {code}"'
 
 
-def _split_name(location: str, builder, split: Split) -> str:
+def _split_name(location: str, builder: Any, split: Split) -> str:
     """The name of a split, or of several joined by "+", as TensorFlow Datasets writes them."""
     known = list(builder.info.splits)
     if split.is_all and len(known) == 1:
@@ -132,7 +146,7 @@ def _split_name(location: str, builder, split: Split) -> str:
     return split.name
 
 
-def _features(location: str, features):
+def _features(location: str, features: Any) -> Any:
     """The features a record is made of, without others: `image`, and `objects` or `label`."""
     import tensorflow_datasets as tfds
 
@@ -157,14 +171,14 @@ def _features(location: str, features):
     return kinds.FeaturesDict({"image": image} | label | names)
 
 
-def _inner(features) -> dict:
+def _inner(features: Any) -> dict[str, Any]:
     """The features by name; none where these are no dictionary of features."""
     import tensorflow_datasets as tfds
 
     return dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
 
 
-def _classes(builder_name: str, features) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+def _classes(builder_name: str, features: Any) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     """Names of the classes and their synsets. ImageNet's are named by their synsets; COCO's may be without names."""
     label = features["objects"].feature["label"] if "objects" in features else features["label"]
     names = tuple(label.names)
@@ -182,7 +196,7 @@ def coco_classes() -> dict[str, str]:
     return dict(line.split("\t") for line in text.splitlines())
 
 
-def _random_access(location: str, builder, split: str) -> Sequence[bytes]:
+def _random_access(location: str, builder: Any, split: str) -> Indexed[bytes]:
     """The serialised examples of a split, read when asked for."""
     import tensorflow_datasets as tfds
 
@@ -212,7 +226,7 @@ def _random_access(location: str, builder, split: str) -> Sequence[bytes]:
     return builder.as_data_source(split, file_format=kind, deserialize_method=raw)
 
 
-def _check_files(location: str, builder, shards) -> None:
+def _check_files(location: str, builder: Any, shards: Sequence[Any]) -> None:
     there = {path.name for path in builder.data_path.iterdir()}
     missing = [shard.filename for shard in shards if os.path.basename(shard.filename) not in there]
     if missing:
@@ -234,10 +248,10 @@ def _allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-class _Records(Sequence):
+class _Records(Indexed[Record]):
     """Makes a `Record` of each serialised example when asked for it. A record holds no picture: it is read again."""
 
-    def __init__(self, name: str, source: Sequence[bytes], features, ids: np.ndarray, from_one: bool):
+    def __init__(self, name: str, source: Indexed[bytes], features: Any, ids: np.ndarray, from_one: bool):
         import tensorflow_datasets as tfds
 
         self._name, self._source, self._features = name, source, features
@@ -248,10 +262,10 @@ class _Records(Sequence):
         return len(self._source)
 
     def __getitem__(self, index: int) -> Record:
-        place = range(len(self))[index]
-        example, name = self._example(place)
-        image = _opened(example["image"], name)
-        size = image.size
+        index = range(len(self))[index]
+        example, name = self._example(index)
+        header = reading.inspect_bytes(example["image"], f"the picture of {name}")
+        size = header.width, header.height
         if "objects" in self._features:
             boxes, labels, difficult = self._objects(example["objects"], *size, name)
         else:
@@ -260,13 +274,14 @@ class _Records(Sequence):
         if (labels < 0).any():
             raise UserError(f"{name} has no label: choose a split that has them")
         labels = self._ids[labels].astype(np.int32)
-        return Record(name, None, *size, boxes, labels, difficult, partial(self._picture, place))
+        picture, encoded = partial(self._picture, index), partial(self._encoded, index)
+        return Record(name, None, *size, boxes, labels, difficult, picture, encoded)
 
-    def _example(self, place: int) -> tuple[dict, str]:
+    def _example(self, index: int) -> tuple[dict[str, Any], str]:
         """The features of an example, its picture still encoded, and what messages call it."""
-        name = f"{self._name} {place}"
+        name = f"{self._name} {index}"
         try:
-            example = self._features.deserialize_example_np(self._source[place], decoders=self._decoders)
+            example = self._features.deserialize_example_np(self._source[index], decoders=self._decoders)
         except UserError:
             raise
         except Exception as error:  # a broken file: array_record, protobuf and NumPy each raise their own
@@ -276,7 +291,9 @@ class _Records(Sequence):
         file = next((example[key].decode("utf-8", "replace") for key in FILE_NAMES if example.get(key)), None)
         return example, f"{name} ({file})" if file else name
 
-    def _objects(self, objects: dict, width: int, height: int, name: str):
+    def _objects(
+        self, objects: dict[str, Any], width: int, height: int, name: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """boxes_xyxy float32 [N, 4] in pixels, labels int32 [N] of the data set, difficult bool [N]."""
         boxes = np.array(objects["bbox"], np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]] * [width, height, width, height]
         if self._from_one:
@@ -288,21 +305,12 @@ class _Records(Sequence):
         boxes, kept = clean_boxes(boxes, width, height, annotation, Notes())
         return boxes.astype(np.float32), labels[kept], np.array(difficult, bool)[kept]
 
-    def _picture(self, place: int) -> np.ndarray:
-        example, name = self._example(place)
-        image = _opened(example["image"], name)
-        try:
-            return np.array(image.convert("RGB"))
-        except Exception as error:  # Pillow raises nearly any type
-            raise UserError(f"{name}: its picture is broken ({_reason(error)}): prepare the data again") from None
+    def _encoded(self, index: int) -> bytes:
+        return self._example(index)[0]["image"]
 
-
-def _opened(data: bytes, name: str) -> Image.Image:
-    """The picture with its header read only."""
-    try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception as error:  # as above
-        raise UserError(f"{name}: its picture is broken ({_reason(error)}): prepare the data again") from None
+    def _picture(self, index: int) -> np.ndarray:
+        example, name = self._example(index)
+        return reading.decode(example["image"], f"the picture of {name}")
 
 
 def _reason(error: Exception) -> str:

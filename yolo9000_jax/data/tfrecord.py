@@ -10,13 +10,14 @@ from itertools import accumulate
 
 import numpy as np
 
+from yolo9000_jax.data.records import Indexed
 from yolo9000_jax.errors import UserError
 
 HEAD_BYTES, TAIL_BYTES = 12, 4
 _LENGTH = struct.Struct("<Q")
 
 
-class RecordFiles(Sequence):
+class RecordFiles(Indexed[bytes]):
     """The records of several TFRecord files on a local disk, as bytes.
 
     Args:

@@ -23,7 +23,9 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from yolo9000_jax.data.records import Annotation, Dataset, Notes, class_id, make_records, nearest, quote
+from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
+from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import NO_SPLITS, Split
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.reading import EXTENSIONS
@@ -51,7 +53,7 @@ def open_voc(location: str, split: Split, classes: tuple[str, ...] | None) -> Da
     files = split.pick(files, key=lambda file: file.stem)
     parsed = _parse_all(files if classes is not None else {*files, *_all_files(folder)})
     if classes is None:
-        classes = sorted({name for one in parsed.values() for name in one.names})
+        classes = tuple(sorted({name for one in parsed.values() for name in one.names}))
     ids = {name: index for index, name in enumerate(classes)}
     pictures = _Pictures()
     annotations = [_annotation(file, parsed[file], ids, pictures) for file in files]
@@ -127,7 +129,7 @@ class _Parsed:
 
     filename: str
     size: tuple[int, int]
-    objects: tuple[tuple[str, str, tuple[float, ...], bool], ...]
+    objects: tuple[tuple[str, str, tuple[float, float, float, float], bool], ...]
 
     @property
     def names(self) -> Iterable[str]:
@@ -156,7 +158,7 @@ def parse_xml(file: Path) -> _Parsed:
     return _Parsed((root.findtext("filename") or "").strip(), stated, objects)
 
 
-def _object(file: Path, place: str, element: Element) -> tuple[str, str, tuple[float, ...], bool]:
+def _object(file: Path, place: str, element: Element) -> tuple[str, str, tuple[float, float, float, float], bool]:
     name = (element.findtext("name") or "").strip()
     if not name:
         raise UserError(f"{file}, {place}: <name> is missing or empty: name its class")
@@ -174,8 +176,8 @@ def _object(file: Path, place: str, element: Element) -> tuple[str, str, tuple[f
 def _number(file: Path, place: str, box: Element, corner: str) -> float:
     text = box.findtext(corner)
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return float(text or "")
+    except ValueError:
         stated = "missing" if text is None else quote(text)
         raise UserError(f"{file}, {place}: <{corner}> is {stated}: give a number of pixels") from None
 
@@ -204,7 +206,7 @@ def _annotation(file: Path, parsed: _Parsed, ids: dict[str, int], pictures: "_Pi
 class _Pictures:
     """Finds pictures by name or stem, in any case; lists each folder once."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._folders: dict[Path, tuple[dict[str, Path], dict[str, Path]]] = {}
 
     def find(self, folder: Path, name: str, stem: str) -> tuple[Path | None, Path | None]:
@@ -227,7 +229,7 @@ def _picture_of(file: Path, filename: str, pictures: _Pictures) -> Path:
         named, own = pictures.find(folder, stated, file.stem)
         if named and own and named.stem != own.stem:
             raise UserError(f"{file}: <filename> is {named.name}, but {own.name} is there too: correct <filename>")
-        if named or own:
-            return named or own
+        if found := named or own:
+            return found
     names = f"{file.stem}.jpg" if Path(stated).stem in ("", file.stem) else f"{quote(stated)[1:-1]} or {file.stem}.jpg"
     raise UserError(f"{file}: there is no picture {names}, here or in ../JPEGImages: fetch it, or remove the XML file")

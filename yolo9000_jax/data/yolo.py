@@ -12,7 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from yolo9000_jax.data.records import Annotation, Dataset, Notes, class_id, make_records, nearest, quote
+from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
+from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.reading import EXTENSIONS

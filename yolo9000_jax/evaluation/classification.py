@@ -1,85 +1,85 @@
 """Runs a classifier over a data set and counts how often it is right."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.detection import matched_classes, read_ahead
-from yolo9000_jax.predict.classifier import Classifier
+from yolo9000_jax.evaluation.classes import SharedClasses, positions, shared_classes
+from yolo9000_jax.evaluation.models import Classifier
+from yolo9000_jax.evaluation.result import Evaluation
+from yolo9000_jax.logs import logger
 
 TOP = 5
-SAY_EVERY = 1000  # pictures
+LOG_EVERY = 1000  # pictures
 
 
-class Judged(NamedTuple):
-    """The n pictures of a data set on which a classifier can be judged.
+@dataclass(frozen=True)
+class LabelledPictures:
+    """The n pictures of a data set whose class the classifier has: only on them can it be right.
 
-    dataset: these pictures; labels [n], wanted [n]: the class of each, the data set's and the model's; classes: the
-    data set's classes that the model has; left_out: the names of the others.
+    dataset: these pictures; labels [n] and model_labels [n]: the class of each in the data set and in the model;
+    classes: the classes that both have.
     """
 
-    dataset: object
+    dataset: Dataset
     labels: np.ndarray
-    wanted: np.ndarray
-    classes: list[int]
-    left_out: list[str]
+    model_labels: np.ndarray
+    classes: SharedClasses
 
-    def metrics(self, rates: Callable[[np.ndarray], dict]) -> dict:
-        """`rates` of all pictures and, under "per_class", of each class's; it gets which pictures count: bool [n]."""
-        per_class = {self.dataset.classes[label]: rates(self.labels == label) for label in self.classes}
-        whole = rates(np.ones(len(self.labels), bool))
-        return whole | {"per_class": per_class} | ({"left_out": self.left_out} if self.left_out else {})
+    def evaluation(self, measure: Callable[[np.ndarray], dict[str, Any]]) -> Evaluation:
+        """The numbers of all pictures and, under "per_class", of each class's.
 
-
-def evaluate(classifier: Classifier, dataset, *, batch_size: int = 32, say=None) -> dict:
-    """Classifies every picture of the data set; right is the model's class that labels.match_classes finds.
-
-    Args:
-        classifier: may have classes that the data set lacks; they compete all the same.
-        dataset: records with one label and no boxes (`folders:`); pictures of classes that the classifier lacks are
-            left out, and those classes named in "left_out".
-        batch_size: of the classifier.
-        say: called with a line of text now and then.
-
-    Returns:
-        {"top1", "top5", "images", "per_class": {name: {"top1", "top5", "images"}}}: shares of the pictures whose class
-        is the best, or among the best five.
-
-    Raises:
-        UserError: a picture cannot be read, the data set has boxes, or the classes do not fit.
-    """
-    judged = judged_pictures(classifier, dataset, say)
-    ranks = np.full(len(judged.wanted), TOP)
-    pictures = read_ahead(judged.dataset, batch_size)
-    for index, ranking in enumerate(classifier.stream(pictures, top=TOP, batch_size=batch_size)):
-        hits = np.flatnonzero(ranking.classes == judged.wanted[index])
-        ranks[index] = hits[0] if len(hits) else TOP
-        if say and (index + 1) % SAY_EVERY == 0:
-            say(f"evaluated {index + 1}/{len(ranks)}")
-    return judged.metrics(lambda which: rates(ranks[which]))
+        Args:
+            measure: gets which pictures count, bool [n], and gives their numbers.
+        """
+        shared = zip(self.classes.names, self.classes.dataset_labels, strict=True)
+        per_class = {name: measure(self.labels == label) for name, label in shared}
+        metrics = measure(np.ones(len(self.labels), bool)) | {"per_class": per_class}
+        if self.classes.left_out:
+            metrics["left_out"] = list(self.classes.left_out)
+        return Evaluation(metrics, self.classes.names)
 
 
-def judged_pictures(classifier: Classifier, dataset, say=None) -> Judged:
-    """The pictures whose class the classifier has; arguments and errors as for `evaluate`."""
-    matched, left_out = matched_classes(classifier, dataset, say)
-    model_classes = np.full(len(dataset.classes), -1)
-    for label, model_class in matched:
-        model_classes[label] = model_class
+def evaluate_classifier(classifier: Classifier, dataset: Dataset, *, batch_size: int) -> Evaluation:
+    """As `evaluate`, which documents it, of a classifier; classes that the data set lacks compete all the same."""
+    pictures = labelled_pictures(classifier, dataset)
+    ranks = np.full(len(pictures.labels), TOP)
+    rankings = classifier.stream(pictures.dataset, top=TOP, batch_size=batch_size)
+    for index, (ranking, model_label) in enumerate(zip(rankings, pictures.model_labels, strict=True)):
+        places = np.flatnonzero(ranking.labels == model_label)
+        ranks[index] = places[0] if len(places) else TOP
+        log_progress(index + 1, len(ranks))
+    return pictures.evaluation(lambda chosen: top_k_accuracies(ranks[chosen]))
+
+
+def labelled_pictures(classifier: Classifier, dataset: Dataset) -> LabelledPictures:
+    """The pictures whose class the classifier has. Raises UserError where one has boxes, or the classes do not fit."""
+    classes = shared_classes(classifier, dataset)
     labels = np.array([_label(record) for record in dataset], int)
-    places = np.flatnonzero(model_classes[labels] >= 0)
-    labels = labels[places]
-    return Judged(dataset.take(places), labels, model_classes[labels], [label for label, _ in matched], left_out)
+    shared = positions(classes.dataset_labels, len(dataset.classes))[labels]
+    chosen = np.flatnonzero(shared >= 0)
+    return LabelledPictures(
+        dataset.take(chosen.tolist()), labels[chosen], classes.model_labels[shared[chosen]], classes
+    )
 
 
-def rates(ranks: np.ndarray) -> dict:
+def top_k_accuracies(ranks: np.ndarray) -> dict[str, Any]:
     """ "top1", "top5" and "images" from the rank of each picture's class, 0 being the best; None without pictures."""
-    shares = {f"top{k}": float(np.mean(ranks < k)) if len(ranks) else None for k in (1, TOP)}
-    return shares | {"images": len(ranks)}
+    accuracies = {f"top{k}": float(np.mean(ranks < k)) if len(ranks) else None for k in (1, TOP)}
+    return accuracies | {"images": len(ranks)}
 
 
-def _label(record) -> int:
+def log_progress(done: int, images: int) -> None:
+    """Says now and then how many pictures are done."""
+    if done % LOG_EVERY == 0:
+        logger.info(f"evaluated {done}/{images}")
+
+
+def _label(record: Record) -> int:
     if len(record.boxes_xyxy) or len(record.labels) != 1:
         raise UserError(f"{record.name}: has boxes; a classifier is evaluated on folders:DIR, one folder a class")
     return int(record.labels[0])

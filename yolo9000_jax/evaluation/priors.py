@@ -1,19 +1,18 @@
 """How well priors fit the boxes of data sets: the paper's Table 1 and Figure 2."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from yolo9000_jax.boxes.priors import average_iou, hand_picked_anchors, kmeans_priors, to_cells
-from yolo9000_jax.report.table import Table
 
 CURVE = "k-means, IoU"
 PAPER_SOURCE = "arXiv 1612.08242, Table 1: VOC 2007"
-MOST_PRIORS = 15  # of Figure 2
+MAX_PRIORS = 15  # of Figure 2
 
 
-class Row(NamedTuple):
+class MethodFit(NamedTuple):
     """A row of Table 1: how priors are made, how many, average IoU of the boxes with the closest, and the paper's."""
 
     method: str
@@ -27,7 +26,7 @@ class PriorFit(NamedTuple):
     [k, 2], widths and heights as fractions of the picture."""
 
     boxes: int
-    rows: tuple[Row, ...]
+    rows: tuple[MethodFit, ...]
     iou_by_k: dict[int, float]
     anchors: np.ndarray
 
@@ -36,7 +35,7 @@ class PriorFit(NamedTuple):
         return {row.method: (row.k, row.average_iou) for row in self.rows if row.method != CURVE}
 
 
-def compare_priors(boxes_wh, k: int = 5, *, seed: int = 0) -> PriorFit:
+def compare_priors(boxes_wh: np.ndarray, k: int = 5, *, seed: int = 0) -> PriorFit:
     """Fits priors to boxes in the ways that the paper compares.
 
     Args:
@@ -54,32 +53,21 @@ def compare_priors(boxes_wh, k: int = 5, *, seed: int = 0) -> PriorFit:
     hand_picked = hand_picked_anchors()
     sse = kmeans_priors(boxes_wh, 5, distance="sse", seed=seed)
     rows = (
-        Row("k-means, squared distance", 5, sse.average_iou, 0.587),
-        Row(CURVE, 5, kmeans_priors(boxes_wh, 5, seed=seed).average_iou, 0.610),
-        Row("hand-picked (Faster R-CNN)", 9, average_iou(boxes_wh, hand_picked), 0.609),
-        Row(CURVE, 9, kmeans_priors(boxes_wh, 9, seed=seed).average_iou, 0.672),
+        MethodFit("k-means, squared distance", 5, sse.average_iou, 0.587),
+        MethodFit(CURVE, 5, kmeans_priors(boxes_wh, 5, seed=seed).average_iou, 0.610),
+        MethodFit("hand-picked (Faster R-CNN)", 9, average_iou(boxes_wh, hand_picked), 0.609),
+        MethodFit(CURVE, 9, kmeans_priors(boxes_wh, 9, seed=seed).average_iou, 0.672),
     )
     return PriorFit(len(boxes_wh), rows, iou_curve(boxes_wh, seed=seed), chosen.anchors)
 
 
-def iou_curve(boxes_wh, *, seed: int = 0) -> dict[int, float]:
+def iou_curve(boxes_wh: np.ndarray, *, seed: int = 0) -> dict[int, float]:
     """{k: average IoU of the boxes [N, 2] with k priors}, k from 1 to 15 or to the number of distinct boxes."""
-    most = min(MOST_PRIORS, len(np.unique(boxes_wh, axis=0)))
+    most = min(MAX_PRIORS, len(np.unique(boxes_wh, axis=0)))
     return {k: kmeans_priors(boxes_wh, k, seed=seed).average_iou for k in range(1, most + 1)}
 
 
-def table(fits: Mapping[str, PriorFit]) -> Table:
-    """The paper's Table 1, average IoU in percent, a column a data set and one of the paper's numbers."""
-    columns = ["priors", "k", *(f"{name} ({fit.boxes} boxes)" for name, fit in fits.items()), "paper*"]
-    rows = []
-    for of_sets in zip(*(fit.rows for fit in fits.values()), strict=True):
-        method, k, _, paper = of_sets[0]
-        rows.append([method, str(k), *(f"{100 * row.average_iou:.1f}" for row in of_sets), f"{100 * paper:.1f}"])
-    title = "Average IoU of the boxes with their closest prior (%)"
-    return Table(columns, rows, title, f"* cited from {PAPER_SOURCE}.")
-
-
-def to_json(fits: Mapping[str, PriorFit], image_size: int) -> dict:
+def to_json(fits: Mapping[str, PriorFit], image_size: int) -> dict[str, Any]:
     """The numbers for a file; the priors in grid cells of an input of `image_size` pixels."""
     sets = [
         {

@@ -6,17 +6,19 @@ import platform
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation import detection
-from yolo9000_jax.predict.detector import RESIZES, Detector, to_inputs
-from yolo9000_jax.report.table import Table, short_names
+from yolo9000_jax.evaluation.classes import shared_classes
+from yolo9000_jax.evaluation.detection import MAX_DETECTIONS
+from yolo9000_jax.evaluation.evaluate import evaluate
+from yolo9000_jax.evaluation.models import TimedDetector
+from yolo9000_jax.logs import logger
 
 SIZES = (288, 352, 416, 480, 544)
 LARGEST_SIZE = 4096
@@ -40,30 +42,29 @@ class Speed(NamedTuple):
 
 
 def benchmark(
-    detector: Detector,
+    detector: TimedDetector,
     sizes: Sequence[int] = SIZES,
-    dataset=None,
+    dataset: Dataset | None = None,
     *,
     batch_size: int = 1,
     score_threshold: float = 0.005,
     nms_threshold: float = 0.45,
     runs: int = RUNS,
     run_seconds: float = RUN_SECONDS,
-    say=None,
-) -> dict:
+) -> dict[str, Any]:
     """Times a detector at several sizes and, on a data set, measures its average precision at each.
 
-    What is timed is what `evaluation.detection.evaluate` runs, with the same thresholds (with a tree of classes the
-    descent from the top); its pictures are the data set's first ones, or noise where there is none. See TIMED for what
-    the clock covers. The largest size is compiled first, so that too little memory shows at once.
+    What is timed is the detector's own compiled program, with the thresholds of an evaluation (with a tree of classes
+    it goes down from the top); its pictures are the data set's first ones, or noise where there is none. See TIMED for
+    what the clock covers. The largest size is compiled first, so that too little memory shows at once.
 
     Args:
+        detector: whose `program(threshold=…, nms=…, max_detections=…)` takes inputs [B, H, W, 3].
         sizes: sides of the network's square input in pixels, multiples of 32.
         dataset: records with boxes; None: speeds only.
         batch_size: pictures a call; 1 as in the paper.
         score_threshold, nms_threshold: of the detector.
         runs, run_seconds: how many runs a size gets, and how long one is at least; the sizes take turns.
-        say: called with a line of text now and then.
 
     Returns:
         {"machine": {…}, "batch_size", "runs", "timed", "input", "score_threshold", "nms_threshold", "dataset", "sizes":
@@ -78,27 +79,24 @@ def benchmark(
         raise UserError(f"batch size {batch_size}: at least one picture a call")
     pictures = None
     if dataset is not None:
-        detection.matched_classes(detector, dataset, say)  # says what is left out, or refuses, before the work
-        pictures = [dataset[index].read() for index in range(min(batch_size, len(dataset)))]
-    programs = {}
+        shared_classes(detector, dataset)  # refuses what cannot be evaluated before the work
+        pictures = [dataset[index] for index in range(min(batch_size, len(dataset)))]
+    options = {"threshold": score_threshold, "nms": nms_threshold, "max_detections": MAX_DETECTIONS}
+    calls = {}
     for size in reversed(sizes):
         started = time.perf_counter()
-        programs[size] = _program(detector, size, batch_size, pictures, (score_threshold, nms_threshold))
-        if say:
-            say(f"size {size}: compiled and run once in {time.perf_counter() - started:.1f} s")
+        calls[size] = _timed_call(_at_size(detector, size), batch_size, pictures, options)
+        logger.info(f"size {size}: compiled and run once in {time.perf_counter() - started:.1f} s")
+    speeds = time_in_turns(calls, batch_size, runs=runs, run_seconds=run_seconds)
     names = ("images_per_s", "images_per_s_slowest", "images_per_s_fastest")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"size": size} | {name: round(value, 4) for name, value in zip(names, speed, strict=True)}
-        for size, speed in time_in_turns(programs, batch_size, runs=runs, run_seconds=run_seconds).items()
+        for size, speed in speeds.items()
     ]
-    for row in rows if dataset is not None else ():
-        at_size = copy.copy(detector)
-        at_size.size_wh = (row["size"], row["size"])
+    if dataset is not None:
         thresholds = {"score_threshold": score_threshold, "nms_threshold": nms_threshold}
-        metrics = detection.evaluate(at_size, dataset, batch_size=batch_size, **thresholds)
-        row |= {name: metrics[name] for name in METRICS}
-        if say:
-            say(f"size {row['size']}: evaluated on {metrics['images']} pictures")
+        for row in rows:
+            row |= _accuracy(_at_size(detector, row["size"]), dataset, batch_size=batch_size, **thresholds)
     return {
         "machine": machine(),
         "batch_size": batch_size,
@@ -114,6 +112,13 @@ def benchmark(
             "sizes": [{"size": size, "map": ap, "images_per_s": speed} for size, (ap, speed) in PAPER.items()],
         },
     }
+
+
+def _accuracy(detector: TimedDetector, dataset: Dataset, **options: Any) -> dict[str, float | None]:
+    """The average precisions METRICS of the detector on the data set."""
+    metrics = evaluate(detector, dataset, examples=0, **options).metrics
+    logger.info(f"size {detector.size_wh[0]}: evaluated on {metrics['images']} pictures")
+    return {name: metrics[name] for name in METRICS}
 
 
 def read_sizes(text: str) -> list[int]:
@@ -150,7 +155,7 @@ def time_in_turns(
     Returns:
         {size: Speed}, in ascending order of the sizes.
     """
-    speeds = {size: [] for size in sorted(programs)}
+    speeds: dict[int, list[float]] = {size: [] for size in sorted(programs)}
     for _ in range(runs):
         for size, of_size in speeds.items():
             programs[size]()
@@ -162,7 +167,7 @@ def time_in_turns(
     return {size: Speed(float(np.median(of_size)), min(of_size), max(of_size)) for size, of_size in speeds.items()}
 
 
-def machine() -> dict:
+def machine() -> dict[str, Any]:
     """What this runs on: {"device", "devices", "cpu", "cores", "jax"}."""
     devices = jax.local_devices()
     affinity = getattr(os, "sched_getaffinity", None)  # the cores that this process may use; Linux only
@@ -175,64 +180,36 @@ def machine() -> dict:
     }
 
 
-def table(result: dict) -> Table:
-    """The result of `benchmark` beside the paper's Table 3."""
-    judged = result["dataset"] is not None
-    columns = ["size", "images/s", "slowest–fastest run"] + [*METRICS] * judged
-    rows = []
-    for row in result["sizes"]:
-        cells = [str(row["size"]), f"{row['images_per_s']:.1f}"]
-        cells.append(f"{row['images_per_s_slowest']:.1f}–{row['images_per_s_fastest']:.1f}")
-        if judged:
-            cells += [None if row[name] is None else f"{100 * row[name]:.1f}" for name in METRICS]
-        ap, speed = PAPER.get(row["size"], (None, None))
-        cells += [None, None] if ap is None else [str(speed), f"{100 * ap:.1f}"]
-        rows.append(cells)
-    where = result["machine"]
-    on = f"{where['device']}, {where['cpu']}, {where['cores']} cores, jax {where['jax']}"
-    title = f"One set of weights at {len(rows)} sizes, batch of {result['batch_size']}"
-    if judged:
-        title += f", on {_dataset_name(result)}"
-    note = f"{on}; median of {result['runs']} runs. Timed: {TIMED}.\n* cited from {PAPER_SOURCE}."
-    return Table([*columns, "paper images/s*", "paper mAP*"], rows, title, note)
-
-
-def curves(result: dict) -> tuple[dict, dict]:
-    """The result of `benchmark` and the paper's Figure 4, as report.comparisons.plot_accuracy_speed takes them."""
-    names = ("size", "images_per_s", "images_per_s_slowest", "images_per_s_fastest", "voc07_ap50")
-    name = result["machine"]["device"] + (f", {_dataset_name(result)}" if result["dataset"] else "")
-    ours = [tuple(row.get(key) for key in names) for row in result["sizes"]]
-    return {name: ours}, {"paper: VOC 2007, Titan X (cited)": [(size, fps, ap) for size, (ap, fps) in PAPER.items()]}
-
-
-def _dataset_name(result: dict) -> str:
-    return short_names([f"{result['dataset']['source']} {result['dataset']['split']}"])[0]
-
-
-def _program(detector: Detector, size: int, batch_size: int, pictures, thresholds) -> Callable[[], object]:
+def _timed_call(
+    detector: TimedDetector, batch_size: int, pictures: Sequence[Record] | None, options: Mapping[str, Any]
+) -> Callable[[], object]:
     """A function that detects in one batch and waits for the result; it has been called once, so it is compiled."""
+    width, height = detector.size_wh
     try:
+        inputs = np.zeros((batch_size, height, width, 3), np.float32)
         if pictures is None:
-            inputs = np.random.default_rng(0).random((batch_size, size, size, 3), np.float32)
+            inputs = np.random.default_rng(0).random(inputs.shape, np.float32)
         else:
-            inputs = to_inputs(pictures, RESIZES[detector.resize], (size, size), batch_size)
-        inputs = jax.device_put(inputs)
+            inputs[: len(pictures)] = detector.to_inputs(pictures)
+        program, on_device = detector.program(**options), jax.device_put(inputs)
 
-        def run():
-            return jax.device_get(_detect(detector.model, detector.variables, inputs, detector.head, thresholds))
+        def run() -> object:
+            return jax.device_get(program(on_device))
 
         run()
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            message = f"size {size} with {batch_size} pictures a batch: too little memory; ask for less of either"
+            message = f"size {width} with {batch_size} pictures a batch: too little memory; ask for less of either"
             raise UserError(message) from error
         raise
     return run
 
 
-@partial(jax.jit, static_argnames=("model", "head"))
-def _detect(model, variables, inputs, head, thresholds):
-    return head.detect(model.apply(variables, inputs), *thresholds, max_detections=detection.MOST_DETECTIONS)
+def _at_size(detector: TimedDetector, size: int) -> TimedDetector:
+    """The same detector with a square input of this size."""
+    other = copy.copy(detector)
+    other.size_wh = (size, size)
+    return other
 
 
 def _cpu_model() -> str:

@@ -1,34 +1,39 @@
 """Average precision as PASCAL VOC measures it (darknet.md 13), in NumPy.
 
 Detections go down by score over all images. Each is compared with the truth of its class in its image that it overlaps
-most: it is right if that IoU reaches the threshold and the truth was not taken by a better detection; it does not count
-at all if that truth is marked difficult; else it is wrong. Equal scores keep the order of the images, and inside an
-image the order given.
+most: it is a true positive if that IoU reaches the threshold and the truth was not taken by a better detection; it does
+not count at all if that truth is marked difficult; else it is a false positive. Equal scores keep the order of the
+images, and inside an image the order given.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from yolo9000_jax.boxes.geometry import iou_xyxy
 from yolo9000_jax.errors import UserError
 
-RIGHT, WRONG, IGNORED = 1, 0, -1
+TRUE_POSITIVE, FALSE_POSITIVE, IGNORED = 1, 0, -1
 ELEVEN_RECALLS = np.linspace(0, 1, 11)
 
 
-class Detections(NamedTuple):
-    """What a detector found in one image: boxes_xyxy [N, 4] pixels, scores [N], labels [N] int."""
+class ImageDetections(NamedTuple):
+    """What a detector found in one image, for the comparison with its truth.
+
+    boxes_xyxy [N, 4] pixels, scores [N], labels [N] int.
+    """
 
     boxes_xyxy: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
 
 
-class Truth(NamedTuple):
-    """What is in one image: boxes_xyxy [M, 4] pixels, labels [M] int, difficult [M] bool."""
+class GroundTruth(NamedTuple):
+    """What really is in one image: boxes_xyxy [M, 4] pixels, labels [M] int, difficult [M] bool."""
 
     boxes_xyxy: np.ndarray
     labels: np.ndarray
@@ -70,7 +75,7 @@ class VocResult:
     images: int
     iou_threshold: float = 0.5
 
-    def metrics(self, class_names) -> dict:
+    def metrics(self, class_names: Sequence[str]) -> dict[str, Any]:
         """The numbers as a dict for JSON; a missing number is None. Names end in the IoU threshold in percent.
 
         Args:
@@ -96,7 +101,7 @@ class VocResult:
         return {**means, "images": self.images, "per_class": per_class}
 
 
-def interpolated_precision(recall, precision, at) -> np.ndarray:
+def interpolated_precision(recall: np.ndarray, precision: np.ndarray, at: np.ndarray) -> np.ndarray:
     """The best precision at any recall >= each of `at` [K]; 0 where no detection gets there.
 
     Args:
@@ -106,7 +111,7 @@ def interpolated_precision(recall, precision, at) -> np.ndarray:
     return np.append(best_from_here, 0.0)[np.searchsorted(recall, at)]
 
 
-def average_precision(recall, precision, method="area") -> float:
+def average_precision(recall: ArrayLike, precision: ArrayLike, method: str = "area") -> float:
     """Average precision of one curve, 0..1.
 
     Args:
@@ -123,23 +128,31 @@ def average_precision(recall, precision, method="area") -> float:
     raise UserError(f"average precision by {method!r} is unknown: choose 'area' or '11point'")
 
 
-def match_detections(detections, truth, iou_threshold=0.5, inclusive=False) -> tuple[np.ndarray, np.ndarray]:
+def match_detections(
+    detections: ImageDetections, truth: GroundTruth, iou_threshold: float = 0.5, inclusive: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Judges the detections of one image.
 
     Args as in `evaluate_detections`, for one image.
     Returns:
-        verdicts [N] int8: RIGHT (1), WRONG (0) or IGNORED (-1, on a difficult truth); and the truth that each matches
-        [N] int, -1 for none. A detection may be WRONG and match: then a better one had that truth.
+        outcomes [N] int8: TRUE_POSITIVE (1), FALSE_POSITIVE (0) or IGNORED (-1, on a difficult truth); and the truth
+        that each matches [N] int, -1 for none. A false positive may match: then a better detection had that truth.
     """
     return _match(detections, truth, _pairwise_iou(detections, truth, inclusive), iou_threshold)
 
 
-def evaluate_detections(detections, truths, num_classes, iou_threshold=0.5, inclusive=False) -> VocResult:
+def evaluate_detections(
+    detections: Sequence[ImageDetections],
+    truths: Sequence[GroundTruth],
+    num_classes: int,
+    iou_threshold: float = 0.5,
+    inclusive: bool = False,
+) -> VocResult:
     """Average precision of every class and the means.
 
     Args:
-        detections: one `Detections` an image (or anything with its three attributes).
-        truths: one `Truth` an image, in the same order (a data set's records will do).
+        detections: of each image.
+        truths: of each image, in the same order.
         num_classes: how many classes there are; labels are 0 … num_classes - 1.
         iou_threshold: the IoU that makes a match, itself included.
         inclusive: False for continuous boxes; True for the devkit's whole pixels, whose width is x1 - x0 + 1.
@@ -150,35 +163,33 @@ def evaluate_detections(detections, truths, num_classes, iou_threshold=0.5, incl
         raise UserError(f"detections of {len(detections)} images, truth of {len(truths)}: give one of each an image")
     pairs = zip(detections, truths, strict=True)
     checked = [_check(index, found, truth, num_classes) for index, (found, truth) in enumerate(pairs)]
-    labels, scores, verdicts, truth_labels, covered = [], [], [], [], []
+    outcomes, true_labels, covered = [], [], []
     for found, truth in checked:
         iou = _pairwise_iou(found, truth, inclusive)
-        labels.append(found.labels)
-        scores.append(found.scores)
-        verdicts.append(_match(found, truth, iou, iou_threshold)[0])
-        truth_labels.append(truth.labels[~truth.difficult])
-        covered.append((iou >= iou_threshold).any(axis=0)[~truth.difficult])
-    labels, truth_labels = _join(labels, int), _join(truth_labels, int)
-    scores, verdicts, covered = _join(scores, float), _join(verdicts, np.int8), _join(covered, bool)
-
-    order = np.lexsort((-scores, labels))
-    starts = np.searchsorted(labels[order], np.arange(num_classes + 1))
-    counts = np.bincount(truth_labels, minlength=num_classes)
+        outcomes.append(_match(found, truth, iou, iou_threshold)[0])
+        true_labels.append(truth.labels[~truth.difficult])
+        covered.append(np.any(iou >= iou_threshold, axis=0)[~truth.difficult])
+    all_labels = _join([found.labels for found, _ in checked], int)
+    all_scores = _join([found.scores for found, _ in checked], float)
+    all_outcomes = _join(outcomes, np.int8)
+    order = np.lexsort((-all_scores, all_labels))
+    starts = np.searchsorted(all_labels[order], np.arange(num_classes + 1))
+    counts = np.bincount(_join(true_labels, int), minlength=num_classes)
     per_class = []
     for class_id in range(num_classes):
         own = order[starts[class_id] : starts[class_id + 1]]
-        per_class.append(_class_result(scores[own], verdicts[own], int(counts[class_id])))
+        per_class.append(_class_result(all_scores[own], all_outcomes[own], int(counts[class_id])))
     return VocResult(
         per_class=tuple(per_class),
         voc_ap50=_mean(result.ap for result in per_class),
         voc07_ap50=_mean(result.ap07 for result in per_class),
-        recall50=_mean(covered),
+        recall50=_mean(_join(covered, bool)),
         images=len(checked),
         iou_threshold=iou_threshold,
     )
 
 
-def _pairwise_iou(detections, truth, inclusive) -> np.ndarray:
+def _pairwise_iou(detections: ImageDetections, truth: GroundTruth, inclusive: bool) -> np.ndarray:
     """IoU of every detection with every truth, whatever the class: [N, M]."""
     far_edge = np.array([0, 0, 1, 1]) if inclusive else 0
     found = np.asarray(detections.boxes_xyxy, float).reshape(-1, 4) + far_edge
@@ -186,36 +197,42 @@ def _pairwise_iou(detections, truth, inclusive) -> np.ndarray:
     return iou_xyxy(found[:, None], true[None])
 
 
-def _match(detections, truth, iou, iou_threshold) -> tuple[np.ndarray, np.ndarray]:
-    verdicts = np.full(len(iou), WRONG, np.int8)
+def _match(
+    detections: ImageDetections, truth: GroundTruth, iou: np.ndarray, iou_threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `match_detections`, from the IoU of every detection with every truth [N, M]."""
+    outcomes = np.full(len(iou), FALSE_POSITIVE, np.int8)
     if iou.size == 0:
-        return verdicts, np.full(len(iou), -1)
+        return outcomes, np.full(len(iou), -1)
     iou = np.where(np.asarray(detections.labels)[:, None] == np.asarray(truth.labels)[None], iou, -1)
     matched = np.where(iou.max(axis=1) >= iou_threshold, iou.argmax(axis=1), -1)
     best_first = np.argsort(-np.asarray(detections.scores), kind="stable")
     _, first = np.unique(matched[best_first], return_index=True)
-    verdicts[best_first[first]] = RIGHT
-    verdicts[matched < 0] = WRONG
-    verdicts[(matched >= 0) & np.asarray(truth.difficult, bool)[matched]] = IGNORED
-    return verdicts, matched
+    outcomes[best_first[first]] = TRUE_POSITIVE
+    outcomes[matched < 0] = FALSE_POSITIVE
+    outcomes[(matched >= 0) & np.asarray(truth.difficult, bool)[matched]] = IGNORED
+    return outcomes, matched
 
 
-def _class_result(scores, verdicts, truths) -> ClassResult:
-    right, wrong = np.cumsum(verdicts == RIGHT), np.cumsum(verdicts == WRONG)
+def _class_result(scores: np.ndarray, outcomes: np.ndarray, truths: int) -> ClassResult:
+    """The result of one class from its detections, best first, and the number of truths that count."""
+    right, wrong = np.cumsum(outcomes == TRUE_POSITIVE), np.cumsum(outcomes == FALSE_POSITIVE)
     precision = right / np.maximum(right + wrong, 1)
     recall = right / truths if truths else np.full(len(right), np.nan)
     ap, ap07 = (average_precision(recall, precision, way) if truths else None for way in ("area", "11point"))
     return ClassResult(ap, ap07, recall, precision, scores, truths, len(scores))
 
 
-def _check(index, detections, truth, num_classes) -> tuple[Detections, Truth]:
+def _check(
+    index: int, detections: ImageDetections, truth: GroundTruth, num_classes: int
+) -> tuple[ImageDetections, GroundTruth]:
     """Both as arrays of the right kind; `index` is the image's, for the message."""
-    found = Detections(
+    found = ImageDetections(
         np.asarray(detections.boxes_xyxy, float).reshape(-1, 4),
         np.asarray(detections.scores, float).reshape(-1),
         np.asarray(detections.labels, int).reshape(-1),
     )
-    true = Truth(
+    true = GroundTruth(
         np.asarray(truth.boxes_xyxy, float).reshape(-1, 4),
         np.asarray(truth.labels, int).reshape(-1),
         np.asarray(truth.difficult, bool).reshape(-1),
@@ -236,10 +253,10 @@ def _check(index, detections, truth, num_classes) -> tuple[Detections, Truth]:
     return found, true
 
 
-def _join(arrays, dtype) -> np.ndarray:
+def _join(arrays: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:
     return np.concatenate([np.zeros(0, dtype), *arrays]).astype(dtype)
 
 
-def _mean(values) -> float | None:
-    values = [value for value in values if value is not None]
-    return float(np.mean(values)) if values else None
+def _mean(values: Iterable[float | None]) -> float | None:
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present else None

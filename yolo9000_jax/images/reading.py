@@ -1,33 +1,33 @@
-"""Pictures on disk: a cheap look at each before the first step, and the full decode when it is needed.
+"""The one place that reads pictures, from files or from bytes: a cheap look at the header, and the full decode.
 
-The orientation in EXIF data is *not* applied: VOC, COCO and YOLO label files are taken to state sizes and boxes in the
-pixels as they are stored, and TensorFlow's and Darknet's decoders ignore it too. Some other tools turn such pictures
-when they load them, so a data set's notes count them.
+The pixels are those that are stored. The orientation in EXIF data is *not* applied: VOC, COCO and YOLO label files are
+taken to state sizes and boxes in the pixels as they are stored, and TensorFlow's and Darknet's decoders ignore it too.
+Some other tools turn such pictures when they load them, so a data set's notes count them. Transparency is ignored as
+well; of an animation the first frame is read; of 16-bit pictures the upper 8 bits are kept.
 """
 
+import io
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from yolo9000_jax.errors import UserError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # of picture files, in lower case
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # no PostScript: opening it would run a program
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 TAIL_BYTES = 65536
 ORIENTATION_TAG = 0x0112
-Decoded = TypeVar("Decoded")
 
 Image.init()  # registers all of FORMATS; otherwise Pillow does it when the first odd file comes, in some thread
 
 
 @dataclass(frozen=True)
-class Picture:
+class Header:
     """What a picture's header says: its size in pixels, and whether EXIF asks a viewer to turn it."""
 
     width: int
@@ -35,84 +35,120 @@ class Picture:
     turned: bool
 
 
-def inspect(path: str | Path) -> Picture:
-    """Reads a picture's header and its end, without decoding it.
+def read(path: str | Path) -> np.ndarray:
+    """The picture in a file as uint8 [H, W, 3], RGB; grey, palette, alpha and CMYK are converted.
 
     Raises:
-        UserError: the file is missing, is not a picture, is larger than Pillow's limit, or has no end.
+        UserError: the file is missing, is not a picture, is broken or truncated, or has more pixels than
+            Pillow's limit.
     """
-    with _opened(path) as image:
-        _check_end(path, image)
-        return Picture(*image.size, _is_turned(image))
+    return decode(_content(path), str(path))
 
 
-def _is_turned(image: Image.Image) -> bool:
-    try:
-        return image.getexif().get(ORIENTATION_TAG, 1) != 1
-    except Exception:  # broken EXIF data asks for nothing, and the pixels may be well
-        return False
+def decode(data: bytes, name: str) -> np.ndarray:
+    """As `read`, of the bytes of a picture file; `name` is what messages call it."""
+    with _opened(io.BytesIO(data), name) as image:
+        try:
+            return to_rgb(image)
+        except Exception as error:  # Pillow raises nearly any type
+            raise _broken(name, error) from None
 
 
-def decode(path: str | Path) -> np.ndarray:
-    """The whole picture as uint8 [height, width, 3], RGB; grey, palette, alpha and CMYK are converted.
-
-    Raises:
-        UserError: the file is missing, broken or truncated.
-    """
-    with _opened(path) as image:
-        return _attempt(path, lambda: _to_rgb(image))
-
-
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """The pixels of a Pillow picture of any mode: uint8 [H, W, 3], RGB."""
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
         grey = np.clip(np.asarray(image, np.int64) // 256, 0, 255).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     return np.array(image.convert("RGB"))
 
 
-def _opened(path: str | Path) -> Image.Image:
+def inspect(path: str | Path) -> Header:
+    """Reads the header and the end of a picture file, without decoding it.
+
+    Raises:
+        UserError: the file is missing, is not a picture, is larger than Pillow's limit, or has no end.
+    """
     if not os.path.isfile(path):
-        raise UserError(f"{path}: there is no such picture; correct the path, or fetch the picture")
+        raise _missing(path)
+    with open(path, "rb") as file, _opened(file, str(path)) as image:
+        header = _header(image)
+        _check_end(file, image, str(path))
+    return header
+
+
+def inspect_bytes(data: bytes, name: str) -> Header:
+    """As `inspect`, of the bytes of a picture file; whether they have an end is not looked at.
+
+    Raises:
+        UserError: it is not a picture, or is larger than Pillow's limit.
+    """
+    with _opened(io.BytesIO(data), name) as image:
+        return _header(image)
+
+
+def _content(path: str | Path) -> bytes:
     try:
-        image = Image.open(path, formats=FORMATS)
+        return Path(path).read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
+        raise _missing(path) from None
+    except OSError as error:
+        raise UserError(f"{path}: this picture cannot be read ({error.strerror}); check the file") from None
+
+
+def _opened(file: BinaryIO, name: str) -> Image.Image:
+    """The picture with only its header read."""
+    try:
+        image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError:
-        raise _too_large(path) from None
+        raise _too_large(name) from None
     except Exception as error:  # Pillow raises nearly any type for a broken header
-        if os.path.getsize(path) == 0:
-            raise UserError(f"{path} is empty: fetch it again") from None
+        if file.seek(0, os.SEEK_END) == 0:
+            raise UserError(f"{name} is empty: fetch it again") from None
         reason = "its header is not readable" if isinstance(error, Image.UnidentifiedImageError) else _reason(error)
-        raise UserError(f"{path} is not a picture this program reads ({reason}): fetch or convert it") from None
+        raise UserError(f"{name} is not a picture this program reads ({reason}): fetch or convert it") from None
     if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-        image.close()
-        raise _too_large(path)
+        raise _too_large(name)
     return image
 
 
-def _attempt(path: str | Path, decoder: Callable[[], Decoded]) -> Decoded:
+def _header(image: Image.Image) -> Header:
     try:
-        return decoder()
-    except Exception as error:  # as above
-        raise UserError(f"{path} is broken or truncated ({_reason(error)}): fetch it again") from None
+        turned = image.getexif().get(ORIENTATION_TAG, 1) != 1
+    except Exception:  # broken EXIF data asks for nothing, and the pixels may be well
+        turned = False
+    return Header(*image.size, turned)
 
 
-def _check_end(path: str | Path, image: Image.Image) -> None:
+def _check_end(file: BinaryIO, image: Image.Image, name: str) -> None:
     """A file that ends in its end marker and padding passes; where other bytes follow the marker, decoding decides."""
-    marker = END_MARKERS.get("JPEG" if image.format == "MPO" else image.format)  # MPO: several JPEGs in one file
+    kind = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: several JPEGs in one file
+    marker, place = END_MARKERS.get(kind), file.tell()
     if marker is None:
         return
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - TAIL_BYTES))
-        tail = file.read().rstrip(b"\0\r\n \xff")
+    file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+    tail = file.read().rstrip(b"\0\r\n \xff")
+    file.seek(place)
     if tail.endswith(marker):
         return
     if marker not in tail:
-        kind = "PNG has no end chunk" if image.format == "PNG" else "JPEG has no end marker"
-        raise UserError(f"{path} is truncated: the {kind}; fetch it again")
-    _attempt(path, image.load)
+        missing = "PNG has no end chunk" if kind == "PNG" else "JPEG has no end marker"
+        raise UserError(f"{name} is truncated: the {missing}; fetch it again")
+    try:
+        image.load()
+    except Exception as error:  # as above
+        raise _broken(name, error) from None
 
 
-def _too_large(path: str | Path) -> UserError:
-    return UserError(f"{path} has more than {Image.MAX_IMAGE_PIXELS} pixels, Pillow's limit: scale it down")
+def _missing(path: str | Path) -> UserError:
+    return UserError(f"{path}: there is no such picture; correct the path, or fetch the picture")
+
+
+def _broken(name: str, error: Exception) -> UserError:
+    return UserError(f"{name} is broken or truncated ({_reason(error)}): fetch it again")
+
+
+def _too_large(name: str) -> UserError:
+    return UserError(f"{name} has more than {Image.MAX_IMAGE_PIXELS} pixels, Pillow's limit: scale it down")
 
 
 def _reason(error: Exception) -> str:

@@ -1,49 +1,120 @@
-"""Read pictures and bring them to a network's size, as Darknet does it (darknet.md 1). NumPy and PIL only.
+"""Bring pictures to a network's size, and boxes back to the picture. NumPy only.
 
-Every function takes pictures as [H, W, C], either uint8 (0..255) or float (0..1), and returns float32 in 0..1.
+`Resize` names how: what becomes of the proportions, and where the pixels are sampled. Darknet's own operations
+(darknet.md 1) are functions beside it; they take [H, W, C], uint8 (0..255) or float (0..1), and return float32 in 0..1.
 """
 
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
-from PIL import Image
 
 from yolo9000_jax.errors import UserError
 
 GREY = 0.5
+TRAINING_GREY = 127  # of 255: what training paints where there is no picture
+
+Way = Literal["letterbox", "stretch", "crop"]
+Sampling = Literal["darknet", "half_pixel"]
+WAYS, SAMPLINGS = get_args(Way), get_args(Sampling)
+_Pair = np.ndarray | tuple[np.ndarray, np.ndarray]
 
 
-def read_image(path):
-    """The pixels of a picture file, as stored: an orientation tag (EXIF) and transparency are ignored, as in Darknet.
+@dataclass(frozen=True)
+class Resize:
+    """How a picture becomes a network's input.
 
-    Args:
-        path: a file in any format PIL reads; of an animation the first frame.
-
-    Returns:
-        uint8 [H, W, 3], RGB. Pictures of 16 bits keep their upper 8.
+    way: "stretch" (the whole picture, its proportions changed), "letterbox" (the whole picture, proportions kept, in
+    the middle of a grey canvas) or "crop" (the shorter side brought to the input's, then the central square).
+    sampling: "darknet" (the corner pixels of both pictures coincide, results are not rounded) or "half_pixel" (pixel c
+    has its centre at c + 0.5, results are rounded to whole levels of 255). The second makes the very pixels that
+    training makes of a picture that is not augmented; there the grey outside reaches half a pixel into an enlarged one.
 
     Raises:
-        UserError: the file is missing, is no picture, is broken or cut off, or has more pixels than PIL thinks safe.
+        UserError: one of them is unknown.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such picture file; check the path")
-    try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
-                raise Image.DecompressionBombError(f"{width}x{height} pixels")
-            if picture.mode.startswith("I"):
-                return _sixteen_bits_to_rgb(np.asarray(picture))
-            return np.asarray(picture.convert("RGB"))
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: the picture is too large to open safely ({error}); shrink it first") from error
-    except Exception as error:  # PIL's readers raise all kinds of exceptions on broken files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: cannot be read as a picture ({reason}); repair or remove the file") from error
+
+    way: Way = "letterbox"
+    sampling: Sampling = "darknet"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("resize", self.way, WAYS), ("sampling", self.sampling, SAMPLINGS)):
+            if value not in known:
+                raise UserError(f"{name} {value!r}: choose {', '.join(known[:-1])} or {known[-1]}")
+
+    def apply(self, image: np.ndarray, width: int, height: int) -> np.ndarray:
+        """The network's input of a picture.
+
+        Args:
+            image: uint8 [H, W, 3].
+            width, height: of the network's input in pixels; equal where the way is "crop".
+
+        Returns:
+            float32 [height, width, 3] in 0..1.
+
+        Raises:
+            UserError: the way is "crop", and the input no square.
+        """
+        self._check_square(width, height)
+        if self.sampling == "half_pixel":
+            return _sample(image, *self._placement(image.shape[1::-1], (width, height)), width, height)
+        if self.way == "crop":
+            return center_crop(image, width)
+        return (letterbox if self.way == "letterbox" else resize)(image, width, height)
+
+    def to_picture(
+        self, boxes_cxcywh: np.ndarray, image_wh: tuple[int, int], net_wh: tuple[int, int], clip: bool = True
+    ) -> np.ndarray:
+        """Boxes in the network's input, brought back to the picture (darknet.md 7.4).
+
+        Args:
+            boxes_cxcywh: float [..., 4], fractions of the network's input.
+            image_wh: width and height of the picture in pixels.
+            net_wh: width and height of the network's input in pixels.
+            clip: cut the boxes at the picture's border.
+
+        Returns:
+            boxes_xyxy [..., 4], pixels of the picture, of the same type.
+
+        Raises:
+            UserError: the way is "crop", and the input no square.
+        """
+        self._check_square(*net_wh)
+        inner_wh, corner = self._placement(image_wh, net_wh)
+        scale = np.tile(np.array(net_wh) / inner_wh, 2).astype(boxes_cxcywh.dtype)
+        border = np.append(corner / inner_wh, [0, 0]).astype(boxes_cxcywh.dtype)
+        boxes_cxcywh = boxes_cxcywh * scale - border
+        centre, half = boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:] / 2
+        limits = np.tile(image_wh, 2).astype(boxes_cxcywh.dtype)
+        boxes_xyxy = np.concatenate([centre - half, centre + half], axis=-1) * limits
+        return boxes_xyxy.clip(0, limits) if clip else boxes_xyxy
+
+    def _placement(self, image_wh: tuple[int, int], net_wh: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Where the whole picture lies in the network's input: its size there, and its first corner, [2] pixels each.
+
+        Darknet gives a picture a whole number of pixels, and takes its borders as exact halves when it brings boxes
+        back from a letterbox.
+        """
+        image, net = np.array(image_wh, np.float64), np.array(net_wh, np.float64)
+        if self.way == "stretch":
+            return net, np.zeros(2)
+        if self.sampling == "half_pixel":
+            inner = image * (max if self.way == "crop" else min)(net / image)
+        elif self.way == "letterbox":
+            inner = np.array(letterboxed_size(*image_wh, *net_wh), np.float64)
+        else:
+            inner = np.array(_covering_size(*image_wh, net_wh[0]), np.float64)
+            return inner, -((inner - net) // 2)
+        return inner, (net - inner) / 2
+
+    def _check_square(self, width: int, height: int) -> None:
+        if self.way == "crop" and width != height:
+            raise UserError(
+                f"resize 'crop' makes squares, the network takes {width}x{height}: choose letterbox or stretch"
+            )
 
 
-def resize(image, width, height):
+def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resize with Darknet's bilinear rule: the corner pixels of both pictures coincide and nothing is smoothed.
 
     Output column c lies at source column c * (W - 1) / (width - 1) and blends its two neighbours; rows alike
@@ -61,12 +132,7 @@ def resize(image, width, height):
     return _blend(_blend(image, height, axis=0), width, axis=1)
 
 
-def stretch(image, width, height):
-    """The whole picture at exactly the network's size; its proportions change. Arguments and result as for resize."""
-    return resize(image, width, height)
-
-
-def letterbox(image, width, height):
+def letterbox(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """The whole picture, proportions kept, in the middle of a grey (0.5) canvas (darknet.md 1).
 
     Args:
@@ -83,7 +149,7 @@ def letterbox(image, width, height):
     return canvas
 
 
-def letterboxed_size(image_width, image_height, width, height):
+def letterboxed_size(image_width: int, image_height: int, width: int, height: int) -> tuple[int, int]:
     """Size in whole pixels that letterbox gives a picture of image_width x image_height within width x height.
 
     Where Darknet's rule would give 0 (a picture hundreds of times longer than wide), this gives 1.
@@ -93,7 +159,7 @@ def letterboxed_size(image_width, image_height, width, height):
     return max(1, image_width * height // image_height), height
 
 
-def center_crop(image, size):
+def center_crop(image: np.ndarray, size: int) -> np.ndarray:
     """The shorter side brought to `size`, then the central square: how classifiers look at pictures.
 
     Args:
@@ -104,13 +170,12 @@ def center_crop(image, size):
         float32 [size, size, C].
     """
     height, width = image.shape[:2]
-    shorter = min(width, height)
-    resized_width, resized_height = width * size // shorter, height * size // shorter
+    resized_width, resized_height = _covering_size(width, height, size)
     left, top = (resized_width - size) // 2, (resized_height - size) // 2
     return resize(image, resized_width, resized_height)[top : top + size, left : left + size]
 
 
-def center_square(image, width, height):
+def center_square(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """The largest central square of the picture, stretched: Darknet's crop for validation (darknet.md 1, 11).
 
     Arguments and result as for resize.
@@ -120,29 +185,70 @@ def center_square(image, width, height):
     return resize(image[top : top + side, left : left + side], width, height)
 
 
-def _blend(image, length, axis):
+def _covering_size(width: int, height: int, size: int) -> tuple[int, int]:
+    """Size in whole pixels that center_crop gives a picture before it cuts."""
+    shorter = min(width, height)
+    return width * size // shorter, height * size // shorter
+
+
+def _blend(image: np.ndarray, length: int, axis: int) -> np.ndarray:
     """Resample one axis of the picture to `length` positions spread evenly from its first to its last pixel."""
     last = image.shape[axis] - 1
     scale = np.float32(last) / np.float32(max(length - 1, 1))
     position = np.arange(length, dtype=np.float32) * scale
     if length > 1:
         position[-1] = last  # exactly, whatever the product rounds to
-    low = np.minimum(position.astype(np.intp), last)
-    weight = (position - low).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-    low_pixels = _to_float(np.take(image, low, axis))
-    high_pixels = _to_float(np.take(image, np.minimum(low + 1, last), axis))
-    low_pixels *= 1 - weight
-    high_pixels *= weight
-    low_pixels += high_pixels
-    return low_pixels
+    first = np.minimum(position.astype(np.intp), last)
+    second_share = position - first
+    return _mix(image, (first, np.minimum(first + 1, last)), (1 - second_share, second_share), axis)
 
 
-def _to_float(image):
+def _sample(image: np.ndarray, inner_wh: np.ndarray, corner: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The picture, inner_wh large and with its first corner at `corner`, on a grey canvas of width x height.
+
+    The arithmetic of data.augment.resample, in the same order and precision. uint8 [H, W, C] becomes
+    float32 [height, width, C] in 0..1.
+    """
+    columns, column_shares = _neighbours(image.shape[1], inner_wh[0], corner[0], width)
+    rows, row_shares = _neighbours(image.shape[0], inner_wh[1], corner[1], height)
+    used, rows = np.unique(rows, return_inverse=True)
+    bordered = np.pad(image, [(1, 1), (1, 1), (0, 0)], constant_values=TRAINING_GREY)
+    strips = _mix(bordered[used].astype(np.float32), columns, column_shares, axis=1)
+    levels = _mix(strips, rows, row_shares, axis=0)
+    levels += np.float32(0.5)
+    return levels.astype(np.uint8) / np.float32(255)
+
+
+def _neighbours(length: int, inner: float, corner: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Between which two pixels of a picture each of `count` output pixels lies along one axis, and their shares in it.
+
+    Returns:
+        int [2, count], indices into the `length` pixels of the picture with a grey one before and after them;
+        float32 [2, count].
+    """
+    low, high = np.float32(-corner / inner), np.float32((count - corner) / inner)
+    step = (high - low) * np.float32(length) / np.float32(count)
+    start = low * np.float32(length) + np.float32(0.5) * step - np.float32(0.5)
+    position = step * np.arange(count, dtype=np.float32) + start
+    floor = np.floor(position)
+    first = floor.astype(np.intp) + 1
+    return np.clip([first, first + 1], 0, length + 1), np.stack([floor + 1 - position, position - floor])
+
+
+def _mix(image: np.ndarray, places: _Pair, shares: _Pair, axis: int) -> np.ndarray:
+    """Along one axis, the pixels at places[0] times shares[0] plus those at places[1] times shares[1]: float32."""
+    channels = image.shape[2]
+    mixed, other = (_to_float(np.take(image, place, axis)) for place in places)
+    # Rows of plain numbers, since NumPy is several times slower on many short rows of three.
+    for part, share in ((mixed, shares[0]), (other, shares[1])):
+        flat = part.reshape(len(part), -1)
+        flat *= share[:, None] if axis == 0 else np.repeat(share, channels)
+    mixed += other
+    return mixed
+
+
+def _to_float(image: np.ndarray) -> np.ndarray:
     """float32 in 0..1; a new array for uint8, otherwise the array itself where it is float32 already."""
     if image.dtype == np.uint8:
         return image.astype(np.float32) / np.float32(255)
     return image.astype(np.float32, copy=False)
-
-
-def _sixteen_bits_to_rgb(grey):
-    return np.repeat((np.clip(grey, 0, 65535) >> 8).astype(np.uint8)[..., None], 3, axis=-1)

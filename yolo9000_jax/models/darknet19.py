@@ -1,12 +1,11 @@
 """Darknet-19, the paper's classification network (section 3, table 6)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from yolo9000_jax.models.layers import BatchNorm, Conv
+from yolo9000_jax.models.layers import BatchNormOptions, Conv
 from yolo9000_jax.models.trunk import Trunk
 
 # (filters, kernel size) of each convolution; a max pool stands between the stages.
@@ -37,7 +36,7 @@ class Darknet19(nn.Module):
 
     num_classes: int = 1000
     width: float = 1.0
-    norm: Callable[..., nn.Module] | None = BatchNorm
+    norm: BatchNormOptions | None = BatchNormOptions()
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 

@@ -1,12 +1,11 @@
 """YOLOv1's classification network: 20 convolutions, "extraction" in Darknet (YOLOv1 paper, section 2.2)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from yolo9000_jax.models.layers import BatchNorm, Conv, leaky_relu
+from yolo9000_jax.models.layers import BatchNormOptions, Conv, leaky_relu
 from yolo9000_jax.models.trunk import Trunk, choose
 
 # How the classifier's last layer ends, before the mean over the picture.
@@ -40,7 +39,7 @@ class Extraction(nn.Module):
     num_classes: int = 1000
     width: float = 1.0
     logits: str = "linear"
-    norm: Callable[..., nn.Module] | None = BatchNorm
+    norm: BatchNormOptions | None = BatchNormOptions()
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 

@@ -1,7 +1,7 @@
 """The layers that Darknet's networks are made of. Layout is NHWC everywhere."""
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import flax.linen as nn
@@ -75,11 +75,26 @@ class BatchNorm(nn.Module):
         return mean, unbiased if self.unbiased else biased
 
 
+@dataclass(frozen=True)
+class BatchNormOptions:
+    """Which batch norm the layers of a network have: called, it makes the module of one layer.
+
+    The attributes are those of `BatchNorm`. Equal ones compare equal, and so do two networks that hold them: what JAX
+    has compiled for one serves the other too.
+    """
+
+    momentum: float = 0.99
+    epsilon: float = 1e-5
+    epsilon_outside_root: bool = False
+    unbiased: bool = False
+    axis_name: str | None = None
+
+    def __call__(self, param_dtype: Any, name: str) -> BatchNorm:
+        return BatchNorm(**asdict(self), param_dtype=param_dtype, name=name)
+
+
 # How batch norm divides (darknet.md 4.2): Darknet's GPU code by sqrt(var + 1e-5), its CPU code by sqrt(var) + 1e-6.
-BATCH_NORMS: dict[str, Callable[..., nn.Module]] = {
-    "cpu": partial(BatchNorm, epsilon=1e-6, epsilon_outside_root=True),
-    "gpu": BatchNorm,
-}
+BATCH_NORMS = {"cpu": BatchNormOptions(epsilon=1e-6, epsilon_outside_root=True), "gpu": BatchNormOptions()}
 
 
 class Conv(nn.Module):
@@ -91,7 +106,7 @@ class Conv(nn.Module):
       stride: step between windows.
       padding: zeros on every side; None means size // 2.
       activation: function applied at the end; None for a linear layer.
-      norm: makes the batch-norm module; None means a bias instead.
+      norm: its batch norm; None means a bias instead.
       kernel_init, bias_init: start values; Darknet's own by default.
       dtype: type of the computation; parameters have `param_dtype`.
     """
@@ -101,7 +116,7 @@ class Conv(nn.Module):
     stride: int = 1
     padding: int | None = None
     activation: Callable | None = leaky_relu
-    norm: Callable[..., nn.Module] | None = BatchNorm
+    norm: BatchNormOptions | None = BatchNormOptions()
     kernel_init: Callable = nn.initializers.he_normal()
     bias_init: Callable = nn.initializers.zeros
     dtype: Any = jnp.float32
@@ -132,7 +147,7 @@ class Connected(nn.Module):
 
     features: int
     activation: Callable | None = leaky_relu
-    norm: Callable[..., nn.Module] | None = None
+    norm: BatchNormOptions | None = None
     kernel_init: Callable = nn.initializers.he_normal()
     bias_init: Callable = nn.initializers.zeros
     dtype: Any = jnp.float32
@@ -248,3 +263,8 @@ def reorg(x, stride: int = 2):
 def scaled(filters: int, width: float) -> int:
     """Filters of a layer at the given width multiplier: a multiple of 4, at least 4."""
     return max(4, round(filters * width / 4) * 4)
+
+
+def is_kernel(params: Any) -> Any:
+    """Tree of flags: which parameters are kernels, the only ones that weights decay on (darknet.md 8)."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)

@@ -1,6 +1,5 @@
 """What the trunks of our networks have in common: stages of convolutions, a max pool between every two."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -8,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.models.layers import BatchNorm, Conv, max_pool, scaled
+from yolo9000_jax.models.layers import BatchNormOptions, Conv, max_pool, scaled
 
 Stages = tuple[tuple[tuple[int, int], ...], ...]
 
@@ -19,7 +18,7 @@ class Trunk(nn.Module):
     Class attributes: `stages` holds (filters, kernel size) of each convolution, in stages with a max pool between
     every two; `first_stride` is the stride of the first convolution.
 
-    Attributes: `width` multiplies every layer's filters; `norm` makes the batch-norm modules, None means biases
+    Attributes: `width` multiplies every layer's filters; `norm` is their batch norm, None means biases
     instead.
     """
 
@@ -27,7 +26,7 @@ class Trunk(nn.Module):
     first_stride: ClassVar[int] = 1
 
     width: float = 1.0
-    norm: Callable[..., nn.Module] | None = BatchNorm
+    norm: BatchNormOptions | None = BatchNormOptions()
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 

@@ -1,6 +1,5 @@
 """YOLOv1, the first rows of the paper's table 2 (Redmon et al., "You Only Look Once", section 2.1; darknet.md 12)."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,7 +9,7 @@ from flax.errors import ScopeParamShapeError
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.extraction import ExtractionTrunk
-from yolo9000_jax.models.layers import BatchNorm, Connected, Conv, Local, scaled
+from yolo9000_jax.models.layers import BatchNormOptions, Connected, Conv, Local, scaled
 from yolo9000_jax.models.trunk import Trunk, choose, names_after
 
 STRIDE = 64
@@ -48,7 +47,7 @@ class YoloV1(nn.Module):
         yolov1.cfg); or "direct", nothing (Darknet's yolov1-tiny.cfg).
       hidden: units, or filters, of that layer; 0: those numbers times `width`.
       dropout: share of its outputs that training drops, by the generator "dropout".
-      norm: makes the batch-norm modules of the convolutions (the paper's row "batch norm"); None means biases instead.
+      norm: batch norm of the convolutions (the paper's row "batch norm"); None means biases instead.
     """
 
     num_classes: int = 20
@@ -59,7 +58,7 @@ class YoloV1(nn.Module):
     head: str = "connected"
     hidden: int = 0
     dropout: float = 0.5
-    norm: Callable[..., nn.Module] | None = BatchNorm
+    norm: BatchNormOptions | None = BatchNormOptions()
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 

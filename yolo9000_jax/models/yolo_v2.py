@@ -1,6 +1,6 @@
 """YOLOv2, the paper's detector (section 2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.darknet19 import Darknet19Trunk
 from yolo9000_jax.models.extraction import ExtractionTrunk
-from yolo9000_jax.models.layers import BatchNorm, Conv, reorg, scaled
+from yolo9000_jax.models.layers import BatchNormOptions, Conv, reorg, scaled
 from yolo9000_jax.models.trunk import choose, names_after
 
 STRIDE = 32
@@ -39,7 +39,7 @@ class YoloV2(nn.Module):
         2, "Convolutional With Anchor Boxes").
       head_convolutions: False leaves out the 3x3 convolutions between the trunk and the last layer, and the passthrough
         with them, as Darknet's yolo9000.cfg does (darknet.md 14).
-      norm: makes the batch-norm modules; None means biases instead.
+      norm: batch norm of the convolutions; None means biases instead.
     """
 
     num_classes: int = 20
@@ -48,7 +48,7 @@ class YoloV2(nn.Module):
     passthrough: bool = True
     trunk: str = "darknet19"
     head_convolutions: bool = True
-    norm: Callable[..., nn.Module] | None = BatchNorm
+    norm: BatchNormOptions | None = BatchNormOptions()
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 

@@ -1,135 +1,121 @@
 """A trained classifier that takes pictures and gives classes: what `load` and `load_darknet` return for one."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, overload
 
+import flax.linen as nn
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images import resizing as images
-from yolo9000_jax.predict.detector import to_inputs, to_pixels
-from yolo9000_jax.predict.files import PICTURES, expand
-from yolo9000_jax.wordtree.softmax import absolute_log_probabilities, group_log_softmax
+from yolo9000_jax.predict.pictures import Picture, are_many
+from yolo9000_jax.predict.predictor import Predictor
+from yolo9000_jax.predict.result import Ranking
+from yolo9000_jax.wordtree.softmax import class_probabilities
+from yolo9000_jax.wordtree.tree import WordTree
+
+BATCH_SIZE = 8
 
 
-def _crop(image, width, height):
-    if width != height:
-        raise UserError(f"resize 'crop' makes squares, the network takes {width}x{height}: choose letterbox or stretch")
-    return images.center_crop(image, width)
-
-
-RESIZES = {"crop": _crop, "letterbox": images.letterbox, "stretch": images.stretch}
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The most probable classes of one picture, best first: classes int [K], scores float32 [K], labels [K]."""
-
-    classes: np.ndarray
-    scores: np.ndarray
-    labels: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As `yolo9000 classify --json` writes it."""
-        rows = zip(self.classes, self.labels, self.scores, strict=True)
-        return {"top": [{"class": int(c), "label": label, "score": round(float(score), 6)} for c, label, score in rows]}
-
-    def __repr__(self) -> str:
-        return ", ".join(f"{label} {score:.3f}" for label, score in zip(self.labels, self.scores, strict=True))
-
-
-class Classifier:
+class Classifier(Predictor):
     """A classification network with everything needed to apply it to pictures.
 
     Args:
-        model: Flax module whose `apply(variables, images [B, H, W, 3])` gives logits, C a picture.
-        variables: its variables.
-        classes: names of the C classes.
-        size_wh: width and height of the network's input.
+        model: its `apply(variables, images [B, H, W, 3])` gives logits, C a picture.
         resize: "crop" (the shorter side brought to the input's, then the central square), "letterbox" (proportions
             kept, grey bars) or "stretch".
         tree: WordTree of the classes: scores are the leaves' absolute probabilities, 0 for inner nodes (darknet.md 11).
-        synsets: WordNet synset of each class or None; None: all unknown.
-        notes: remarks for the user on what was found while loading.
+
+    All others are those of `Predictor`.
     """
+
+    resizes: ClassVar[tuple[str, ...]] = ("crop", "letterbox", "stretch")
 
     def __init__(
-        self, model, variables, classes: Sequence[str], size_wh, resize="crop", *, tree=None, synsets=None, notes=()
+        self,
+        model: nn.Module,
+        variables: Mapping[str, Any],
+        classes: Sequence[str],
+        size_wh: Sequence[int],
+        resize: str = "crop",
+        sampling: str = "darknet",
+        *,
+        tree: WordTree | None = None,
+        synsets: Sequence[str | None] | None = None,
+        notes: Sequence[str] = (),
     ):
-        self.model, self.variables = model, variables
-        self.classes = tuple(classes)
-        self.size_wh = tuple(int(side) for side in size_wh)
-        self.resize = resize
-        self.tree = tree
-        self.synsets, self.notes = synsets, tuple(notes)
+        options: dict[str, Any] = {"tree": tree, "synsets": synsets, "notes": notes}
+        super().__init__(model, variables, classes, size_wh, resize, sampling, **options)
 
-    @property
-    def resize(self) -> str:
-        return self._resize
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too, but one picture
+        self, picture: Picture, top: int = ...
+    ) -> Ranking: ...
 
-    @resize.setter
-    def resize(self, way: str):
-        if way not in RESIZES:
-            raise UserError(f"resize {way!r}: choose {', '.join(RESIZES)}")
-        self._resize = way
+    @overload
+    def __call__(self, picture: Sequence[Picture], top: int = ...) -> list[Ranking]: ...
 
-    def __call__(self, image, top: int = 5) -> Ranking:
-        """The `top` most probable classes of one picture: a path, or pixels uint8 [H, W, 3].
+    def __call__(self, picture: Any, top: int = 5) -> Ranking | list[Ranking]:
+        """The `top` most probable classes of one picture, or of each of several.
 
-        Raises UserError for a picture that cannot be read.
+        Args:
+            picture: a path, an http(s) address, a Pillow picture, or an array (pictures.to_pixels); or a list of these,
+                or a data set.
+            top: classes a picture.
+
+        Raises:
+            UserError: a picture cannot be read.
         """
-        return next(self.stream([image], top=top, batch_size=1))
+        if are_many(picture):
+            return list(self.stream(picture, top=top, batch_size=max(1, min(BATCH_SIZE, len(picture)))))
+        return next(self.stream([picture], top=top, batch_size=1))
 
-    def stream(self, pictures: Iterable, *, top: int = 5, batch_size: int = 8) -> Iterator[Ranking]:
-        """The most probable classes of many pictures (paths or pixels), in order, a batch at a time."""
+    def stream(self, pictures: Iterable[Picture], *, top: int = 5, batch_size: int = BATCH_SIZE) -> Iterator[Ranking]:
+        """The most probable classes of many pictures, in order; arguments and errors as for `outputs` and a call."""
         if top < 1:
             raise UserError(f"top {top}: it must be 1 or more")
-        pictures = iter(pictures)
-        while batch := list(islice(pictures, batch_size)):
-            pixels = [to_pixels(picture) for picture in batch]
-            inputs = to_inputs(pixels, RESIZES[self.resize], self.size_wh, batch_size)
-            scores, classes = jax.device_get(
-                _rank(self.model, self.variables, inputs, tree=self.tree, top=min(top, len(self.classes)))
-            )
-            for row in range(len(batch)):
-                yield Ranking(classes[row], scores[row], tuple(self.classes[c] for c in classes[row]))
+        rank = _Rank(self.tree, min(top, len(self.classes)))
+        for scores, labels in self.outputs(pictures, rank, batch_size):
+            yield Ranking(labels, scores, self.classes)
+
+    def outputs(
+        self, pictures: Iterable[Picture], function: Callable[[jax.Array], Any], batch_size: int = BATCH_SIZE
+    ) -> Iterator[Any]:
+        """What a function makes of the logits of many pictures, in order; the next are read while the network works.
+
+        Args:
+            pictures: any iterable of what a call takes, of records, or of frames; some are taken from it ahead.
+            function: from logits [B, C] to arrays whose first axis is the batch's, in JAX's functions. It is compiled
+                together with the network, once for all functions that are equal: give the same one again, or one of a
+                frozen dataclass.
+            batch_size: pictures that the network works on at a time.
+
+        Yields:
+            The picture's row of the function's arrays, as NumPy arrays.
+
+        Raises:
+            UserError: a picture cannot be read: at its place, after the outputs of those before it.
+        """
+        program = self._program(_OfLogits(function))
+        return (output for _, output in self._run(pictures, program, batch_size))
 
 
-@partial(jax.jit, static_argnames=("model", "tree", "top"))
-def _rank(model, variables, inputs, *, tree, top):
-    logits = model.apply(variables, jnp.asarray(inputs))
-    return jax.lax.top_k(probabilities(logits.reshape(len(inputs), -1), tree), top)
+@dataclass(frozen=True)
+class _OfLogits:
+    """A function of logits [B, C], made one of the network's output, whatever axes of length 1 that has."""
+
+    function: Callable[[jax.Array], Any]
+
+    def __call__(self, output: jax.Array) -> Any:
+        return self.function(output.reshape(len(output), -1))
 
 
-def probabilities(logits, tree=None):
-    """Scores of the classes from logits [..., C]: softmax or, with a tree, the leaves' absolute probabilities."""
-    if tree is None:
-        return jax.nn.softmax(logits)
-    absolute = jnp.exp(absolute_log_probabilities(group_log_softmax(logits, tree), tree))
-    return jnp.where(jnp.asarray(tree.leaves), absolute, 0)
+@dataclass(frozen=True)
+class _Rank:
+    """Scores and labels of the `top` best classes [B, top], from logits [B, C]."""
 
+    tree: WordTree | None
+    top: int
 
-def classify(classifier: Classifier, inputs: Sequence[str | Path], *, top: int = 5, say=None) -> list[dict]:
-    """The classes of pictures and of the pictures in folders: one {"image", "top": [{"class", "label", "score"}]} each.
-
-    Args:
-        inputs: paths; a folder stands for the pictures in it.
-        top: classes a picture.
-        say: called with one line a picture.
-
-    Raises:
-        UserError: a path is missing or cannot be read.
-    """
-    paths = [path for given in inputs for path in expand(Path(given), PICTURES)]
-    items = []
-    for path, ranking in zip(paths, classifier.stream(paths, top=top), strict=True):
-        items.append({"image": str(path)} | ranking.to_json())
-        if say:
-            say(f"{path}: {ranking}")
-    return items
+    def __call__(self, logits: jax.Array) -> Sequence[jax.Array]:
+        return jax.lax.top_k(class_probabilities(logits, self.tree), self.top)

@@ -1,37 +1,52 @@
-"""Detections in files, folders and videos: pictures with boxes, and JSON."""
+"""Detections in files, folders and videos: pictures with boxes, and JSON; and the classes of pictures."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from os import PathLike
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-import numpy as np
 from PIL import Image
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.predict.detector import Detector, Result
+from yolo9000_jax.images.reading import EXTENSIONS
+from yolo9000_jax.images.video import VideoWriter, frames_per_second, read_frames
+from yolo9000_jax.logs import logger
+from yolo9000_jax.predict.classifier import Classifier
+from yolo9000_jax.predict.detector import BATCH_SIZE, Detector
+from yolo9000_jax.predict.pictures import is_url
+from yolo9000_jax.predict.result import Ranking, Result
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
+PICTURES = frozenset(EXTENSIONS)
+VIDEOS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
+LOG_EVERY = 100  # frames
+
+Input = str | PathLike[str]
+Source = str | Path  # an http(s) address, or a file
 
 
 def predict(
     detector: Detector,
-    inputs: Sequence[str | Path],
+    inputs: Sequence[Input],
     *,
     threshold: float = 0.25,
     nms: float = 0.45,
     hierarchical_threshold: float = 0.5,
-    output: str | Path | None = None,
-    say=None,
-) -> list[dict]:
+    output: str | PathLike[str] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> list[dict[str, Any]]:
     """Detects objects in pictures, in the pictures of folders, and in the frames of videos.
 
     Args:
-        inputs: paths; a folder stands for the pictures in it.
+        inputs: paths, or http(s) addresses of pictures; a folder stands for the pictures and videos in it.
         threshold: least score of a detection.
         nms: of two boxes of a class that overlap by more than this IoU, the weaker goes.
         hierarchical_threshold: with a tree of classes, how sure a label must be; a lower one goes deeper.
         output: folder that gets each picture, or video, with its boxes drawn.
-        say: called with one line a picture.
+        batch_size: pictures, or frames, that the network works on at a time.
 
     Returns:
         One {"image", "width", "height", "detections": [{"box_xyxy", "score", "class", "label"}]} a picture; those of a
@@ -40,57 +55,61 @@ def predict(
     Raises:
         UserError: a path is missing or cannot be read; pictures before it have been written.
     """
-    paths = [path for given in inputs for path in expand(Path(given), PICTURES | VIDEOS)]
-    folder = _make_folder(output)
-    options = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
-    items, taken = [], set()
-    if folder:  # which may be the pictures' own: they are not overwritten
-        taken = {path.name for path in paths if path.parent.resolve() == folder.resolve()}
-    for path in paths:
-        target = folder and folder / _free_name(path, taken)
-        if path.suffix.lower() in VIDEOS:
-            items += _video(detector, path, target, options, say)
+    sources = [source for given in inputs for source in expand(given, PICTURES | VIDEOS)]
+    folder = None if output is None else _make_folder(Path(output))
+    targets = [None] * len(sources) if folder is None else _targets(sources, folder)
+    thresholds: dict[str, Any] = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
+    items: list[dict[str, Any]] = []
+    for is_video, group in groupby(zip(sources, targets, strict=True), key=lambda pair: _is_video(pair[0])):
+        pairs = list(group)
+        if is_video:
+            for source, target in pairs:
+                items += _video(detector, Path(source), target, batch_size, thresholds)
             continue
-        result = detector(path, **options)
-        items.append({"image": str(path)} | result.to_json())
-        if target:
-            Image.fromarray(result.draw()).save(target)
-        if say:
-            say(f"{path}: {_summary(result)}")
-    if say and folder:
-        say(f"pictures in {folder}")
+        pictures = [source for source, _ in pairs]
+        results = detector.stream(pictures, batch_size=min(batch_size, len(pictures)), **thresholds)
+        for (source, target), result in zip(pairs, results, strict=True):
+            items.append({"image": str(source)} | result.to_json())
+            if target is not None:
+                Image.fromarray(result.draw()).save(target)
+            logger.info(f"{source}: {_summary(result)}")
+    if folder is not None:
+        logger.info(f"pictures in {folder}")
     return items
 
 
-def _video(detector, path, target, options, say) -> list[dict]:
-    from yolo9000_jax.images.video import VideoWriter, frames_per_second, read_frames
+def classify(
+    classifier: Classifier, inputs: Sequence[Input], *, top: int = 5, batch_size: int = BATCH_SIZE
+) -> list[dict[str, Any]]:
+    """The classes of pictures and of the pictures in folders: one {"image", "top": [{"class", "label", "score"}]} each.
 
-    items, writer = [], None
-    results = detector.stream(read_frames(path), batch_size=4, **options)
-    try:
-        for number, result in enumerate(results):
-            items.append({"image": str(path), "frame": number} | result.to_json())
-            if target:
-                writer = writer or VideoWriter(target, frames_per_second(path), result.image.shape)
-                writer.write(result.draw())
-            if say and number % 100 == 99:
-                say(f"{path}: {number + 1} frames")
-    finally:
-        if writer:
-            writer.close()
-    if not items:
-        raise UserError(f"{path}: holds no video frames")
-    if say:
-        say(f"{path}: {len(items)} frames, {sum(len(item['detections']) for item in items)} objects")
+    Args:
+        inputs: paths, or http(s) addresses; a folder stands for the pictures in it.
+        top: classes a picture.
+        batch_size: pictures that the network works on at a time.
+
+    Raises:
+        UserError: a path is missing or cannot be read.
+    """
+    sources = [source for given in inputs for source in expand(given, PICTURES)]
+    items = []
+    rankings = classifier.stream(sources, top=top, batch_size=max(1, min(batch_size, len(sources))))
+    for source, ranking in zip(sources, rankings, strict=True):
+        items.append({"image": str(source)} | ranking.to_json())
+        logger.info(f"{source}: {_top(ranking)}")
     return items
 
 
-def expand(path: Path, suffixes: set[str]) -> Iterator[Path]:
-    """The path itself, or the files of these kinds in it. Raises UserError where there is nothing."""
+def expand(given: Input, suffixes: Collection[str]) -> Iterator[Source]:
+    """An http(s) address or a file itself, or a folder's files of these kinds. Raises UserError where nothing is."""
+    if is_url(given):
+        yield given
+        return
+    path = Path(given)
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
         if not found:
-            raise UserError(f"{path}: no pictures in this folder ({', '.join(sorted(PICTURES))})")
+            raise UserError(f"{path}: no pictures in this folder ({', '.join(sorted(suffixes))})")
         yield from found
     elif not path.exists():
         raise UserError(f"{path}: no such file or folder")
@@ -98,29 +117,61 @@ def expand(path: Path, suffixes: set[str]) -> Iterator[Path]:
         yield path
 
 
-def _make_folder(output) -> Path | None:
-    if output is None:
-        return None
+def _video(
+    detector: Detector, path: Path, target: Path | None, batch_size: int, thresholds: dict[str, Any]
+) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        writer = None
+        results = detector.stream(read_frames(path), batch_size=batch_size, **thresholds)
+        for number, result in enumerate(results):
+            items.append({"image": str(path), "frame": number} | result.to_json())
+            if target is not None:
+                if writer is None:
+                    writer = VideoWriter(target, frames_per_second(path), result.image.shape)
+                    stack.callback(writer.close)
+                writer.write(result.draw())
+            if (number + 1) % LOG_EVERY == 0:
+                logger.info(f"{path}: {number + 1} frames")
+    if not items:
+        raise UserError(f"{path}: holds no video frames")
+    logger.info(f"{path}: {len(items)} frames, {sum(len(item['detections']) for item in items)} objects")
+    return items
+
+
+def _make_folder(folder: Path) -> Path:
     try:
-        Path(output).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{output}: cannot make this folder ({error.strerror}); choose another") from error
-    return Path(output)
+        raise UserError(f"{folder}: cannot make this folder ({error.strerror}); choose another") from error
+    return folder
 
 
-def _free_name(path: Path, taken: set[str]) -> str:
-    """A file name that no earlier picture of another folder has taken."""
-    suffix = ".mp4" if path.suffix.lower() in VIDEOS else ".jpg"
-    name, count = path.stem + suffix, 1
-    while name in taken:
-        count += 1
-        name = f"{path.stem}-{count}{suffix}"
-    taken.add(name)
-    return name
+def _targets(sources: Sequence[Source], folder: Path) -> list[Path]:
+    """A file in the folder for each source, named after it; none twice, and none that is itself a source."""
+    files = (Path(source) for source in sources if not is_url(source))
+    taken = {path.name for path in files if path.parent.resolve() == folder.resolve()}
+    targets = []
+    for source in sources:
+        stem = PurePosixPath(unquote(urlsplit(source).path)).stem or "picture" if is_url(source) else Path(source).stem
+        suffix = ".mp4" if _is_video(source) else ".jpg"
+        name, count = stem + suffix, 1
+        while name in taken:
+            count += 1
+            name = f"{stem}-{count}{suffix}"
+        taken.add(name)
+        targets.append(folder / name)
+    return targets
+
+
+def _is_video(source: Source) -> bool:
+    return not is_url(source) and Path(source).suffix.lower() in VIDEOS
 
 
 def _summary(result: Result) -> str:
-    if not len(result):
-        return "nothing found"
-    names, counts = np.unique(result.labels, return_counts=True)
-    return ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
+    counts = sorted(Counter(result.names).items())
+    return ", ".join(f"{count} {name}" for name, count in counts) or "nothing found"
+
+
+def _top(ranking: Ranking) -> str:
+    return ", ".join(f"{name} {score:.3f}" for _, name, score in ranking)

@@ -1,0 +1,1 @@
+"""Pictures and tables of the numbers that training, evaluation and ablations leave."""

@@ -2,17 +2,22 @@
 
 import json
 import statistics
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ml_collections import ConfigDict
 
 from yolo9000_jax.files import write_whole
+from yolo9000_jax.logs import duration
 from yolo9000_jax.report.comparisons import plot_path, plot_table
 from yolo9000_jax.report.table import Table
-from yolo9000_jax.training.logging import duration
 
 METRIC, RECALL = "voc07_ap50", "recall50"
 
 
-def summarise(module, rows: dict) -> list[dict]:
+def summarise(module: ModuleType, rows: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """One dict a row, for table.json.
 
     Args:
@@ -20,7 +25,9 @@ def summarise(module, rows: dict) -> list[dict]:
         rows: {row: {"cost": models.cost.Cost or None, "results": {seed: result}}}, as of ablation.Ablation.
     """
     paper, darknet = getattr(module, "PAPER", {}), getattr(module, "DARKNET_GFLOP", {})
-    summary, above, above_paper = [], {}, None
+    summary: list[dict[str, Any]] = []
+    above: dict[int, float] = {}
+    above_paper = None
     for row, found in rows.items():
         ours = {seed: result["metrics"][METRIC] for seed, result in found["results"].items()}
         both = sorted(set(ours) & set(above))
@@ -48,7 +55,12 @@ def summarise(module, rows: dict) -> list[dict]:
     return summary
 
 
-def make_table(module, configs: dict, summary: list[dict], stages: dict[str, float]) -> Table:
+def make_table(
+    module: ModuleType,
+    configs: Mapping[str, ConfigDict],
+    summary: list[dict[str, Any]],
+    stages: Mapping[str, float],
+) -> Table:
     """The summary for people; `configs` are those of the rows, `stages` the seconds of each pre-training."""
     full_size = all(config.model.width == 1 for config in configs.values())
     columns = {
@@ -69,7 +81,13 @@ def make_table(module, configs: dict, summary: list[dict], stages: dict[str, flo
     return Table(list(columns), lines, "The path from YOLO to YOLOv2", _note(module, configs, summary, stages))
 
 
-def write_tables(module, configs: dict, rows: dict, stages: dict[str, float], workdir: Path) -> str:
+def write_tables(
+    module: ModuleType,
+    configs: Mapping[str, ConfigDict],
+    rows: Mapping[str, dict[str, Any]],
+    stages: Mapping[str, float],
+    workdir: Path,
+) -> str:
     """Writes table.md, table.json, table.png and path.png; returns the table as text."""
     summary = summarise(module, rows)
     table = make_table(module, configs, summary, stages)
@@ -84,7 +102,13 @@ def write_tables(module, configs: dict, rows: dict, stages: dict[str, float], wo
     return table.text()
 
 
-def _note(module, configs: dict, summary: list[dict], stages: dict[str, float]) -> str:
+def _note(
+    module: ModuleType,
+    configs: Mapping[str, ConfigDict],
+    summary: list[dict[str, Any]],
+    stages: Mapping[str, float],
+) -> str:
+    """What stands below the table: where the numbers come from, and how long the pre-training took."""
     last = list(configs.values())[-1]
     seeds = max(len(line["seeds"]) for line in summary)
     where = f"{last.evaluation.source or last.data.source} {last.evaluation.split}"
@@ -99,11 +123,11 @@ def _note(module, configs: dict, summary: list[dict], stages: dict[str, float]) 
     return "\n".join(parts)
 
 
-def _numbers(metrics: dict) -> dict:
+def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
     return {key: value for key, value in metrics.items() if isinstance(value, (int, float))}
 
 
-def _with_spread(line: dict) -> str | None:
+def _with_spread(line: dict[str, Any]) -> str | None:
     value = _percent(line[METRIC])
     return value if line["spread"] is None else f"{value} ± {100 * line['spread']:.1f}"
 
@@ -112,6 +136,6 @@ def _percent(share: float | None, form: str = ".1f") -> str | None:
     return None if share is None else format(100 * share, form)
 
 
-def _mean(values) -> float | None:
-    values = [value for value in values if value is not None]
-    return statistics.fmean(values) if values else None
+def _mean(values: Iterable[float | None]) -> float | None:
+    present = [value for value in values if value is not None]
+    return statistics.fmean(present) if present else None

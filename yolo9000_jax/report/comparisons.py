@@ -1,8 +1,11 @@
 """The paper's comparisons as pictures: priors (Figure 2), accuracy against speed (Figure 4), and tables."""
 
+from collections.abc import Mapping, Sequence
 from itertools import cycle
+from os import PathLike
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -22,11 +25,17 @@ from yolo9000_jax.report.style import (
     save,
     short_number,
 )
+from yolo9000_jax.report.table import Table
 
 MARKERS = "sD^vP*X"
 
 
-def plot_anchors(iou_by_k, output, marks=None, anchors=None) -> None:
+def plot_anchors(
+    iou_by_k: Mapping[str, Mapping[int, float]],
+    output: str | PathLike,
+    marks: Mapping[str, Mapping[str, tuple[int, float]]] | None = None,
+    anchors: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Draws how well priors fit the boxes of one or more data sets (the paper's Figure 2).
 
     To the left the average IoU of the boxes with their closest prior against the number of priors; to the right, where
@@ -45,7 +54,8 @@ def plot_anchors(iou_by_k, output, marks=None, anchors=None) -> None:
     if not curves or not all(curves.values()):
         raise UserError("no number of priors to draw: give the average IoU of at least one k")
     figure, panels = new_figure(10.4 if anchors else 6.4, 4.9, 1, 2 if anchors else 1)
-    axes, markers = panels[0], {}
+    axes = panels[0]
+    markers: dict[str, str] = {}
     for (name, points), color in zip(curves.items(), cycle(COLORS), strict=False):
         k, iou = zip(*points, strict=True)
         axes.plot(k, iou, color=color, linewidth=2, marker="o", markersize=5, label=f"k-means, {plain(name)}")
@@ -65,7 +75,12 @@ def plot_anchors(iou_by_k, output, marks=None, anchors=None) -> None:
     save(figure, output)
 
 
-def plot_accuracy_speed(curves, cited, output, metric="voc07_ap50") -> None:
+def plot_accuracy_speed(
+    curves: Mapping[str, Sequence[tuple]],
+    cited: Mapping[str, Sequence[tuple]],
+    output: str | PathLike,
+    metric: str = "voc07_ap50",
+) -> None:
     """Draws accuracy against speed, one point an input size (the paper's Figure 4); without accuracies, speed by size.
 
     Args:
@@ -78,25 +93,25 @@ def plot_accuracy_speed(curves, cited, output, metric="voc07_ap50") -> None:
     """
     if not curves or not all(curves.values()):
         raise UserError("no speeds to draw: give at least one size")
-    judged = all(point[4] is not None for points in curves.values() for point in points)
+    with_accuracy = all(point[4] is not None for points in curves.values() for point in points)
     figure, (axes,) = new_figure(7.2, 5)
     for (name, points), color in zip(curves.items(), cycle(COLORS), strict=False):
         sizes, speeds, slowest, fastest, ap = (np.array(column, float) for column in zip(*points, strict=True))
         spread = np.abs(np.stack([slowest, fastest]) - speeds)
         style = {"color": color, "linewidth": 2, "marker": "o", "markersize": 6, "label": plain(name)}
         style |= {"elinewidth": 1, "capsize": 3}
-        if judged:
+        if with_accuracy:
             axes.errorbar(speeds, 100 * ap, xerr=spread, **style)
             _label_sizes(axes, sizes, speeds, 100 * ap, color)
         else:
             axes.errorbar(sizes, speeds, yerr=spread, **style)
             axes.set_xticks(sizes)
-    for name, points in cited.items() if judged else ():
+    for name, points in cited.items() if with_accuracy else ():
         sizes, speeds, ap = (np.array(column, float) for column in zip(*points, strict=True))
         style = {"color": GREY, "linewidth": 1.4, "linestyle": "--", "marker": "s", "markersize": 5}
         axes.plot(speeds, 100 * ap, label=plain(name), **style)
         _label_sizes(axes, sizes, speeds, 100 * ap, GREY)
-    if judged:
+    if with_accuracy:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(short_number))
@@ -110,7 +125,12 @@ def plot_accuracy_speed(curves, cited, output, metric="voc07_ap50") -> None:
     save(figure, output)
 
 
-def plot_path(rows, ours, cited, output) -> None:
+def plot_path(
+    rows: Sequence[str],
+    ours: Sequence[tuple[float | None, float | None]],
+    cited: Sequence[float | None],
+    output: str | PathLike,
+) -> None:
     """Draws the average precisions of an ablation, row by row, ours beside those that are cited.
 
     Args:
@@ -143,7 +163,7 @@ def plot_path(rows, ours, cited, output) -> None:
     save(figure, output)
 
 
-def plot_table(table, output) -> None:
+def plot_table(table: Table, output: str | PathLike) -> None:
     """Writes a report.table.Table as a picture.
 
     Raises:
@@ -169,7 +189,7 @@ def plot_table(table, output) -> None:
     save(figure, output, bbox_inches="tight", pad_inches=0.15)
 
 
-def _draw_shapes(axes, anchors) -> None:
+def _draw_shapes(axes: Axes, anchors: Mapping[str, np.ndarray]) -> None:
     """Priors as rectangles that share a corner, so that the opposite one stands at (width, height); a colour a set."""
     for shapes, color in zip(anchors.values(), cycle(COLORS), strict=False):
         for width, height in 100 * np.asarray(shapes):
@@ -181,6 +201,7 @@ def _draw_shapes(axes, anchors) -> None:
     name_axes(axes, f"The shapes of {count} priors", "width (% of the picture)", "height (% of the picture)")
 
 
-def _label_sizes(axes, sizes, x, y, color) -> None:
+def _label_sizes(axes: Axes, sizes: np.ndarray, x: np.ndarray, y: np.ndarray, color: str) -> None:
+    """Writes each point's input size beside it."""
     for size, at in zip(sizes, zip(x, y, strict=True), strict=True):
         axes.annotate(f"{size:.0f}", at, (6, 5), textcoords="offset points", fontsize=8, color=color)

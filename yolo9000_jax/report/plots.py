@@ -2,13 +2,16 @@
 
 import json
 import math
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.voc import interpolated_precision
+from yolo9000_jax.evaluation.voc import VocResult, interpolated_precision
 from yolo9000_jax.report.style import (
     COLORS,
     GREY,
@@ -24,12 +27,14 @@ from yolo9000_jax.report.style import (
 
 BEST_COLORS = ("#08306b", "#08519c", "#2171b5", "#4292c6", "#6baed6")
 WORST_COLORS = ("#fdae6b", "#fd8d3c", "#f16913", "#d94801", "#8c2d04")
-EVALUATIONS = ("voc_ap50", "voc07_ap50", "coco_ap", "coco_ap50", "recall50", "top1", "top5")
+EVALUATIONS = ("voc_ap50", "voc07_ap50", "recall50", "top1", "top5")
 LEGEND_CLASSES = 10
-MOST_GREY_CURVES = 200
+MAX_GREY_CURVES = 200
+
+Series = dict[str, tuple[np.ndarray, np.ndarray]]  # {name: (steps [n], values [n])}
 
 
-def plot_curves(metrics_jsonl_path, output) -> None:
+def plot_curves(metrics_jsonl_path: str | PathLike, output: str | PathLike) -> None:
     """Draws a run's training curves: loss and its parts, evaluations, learning rate, speed; each where there is any.
 
     A line that is not whole (its run was killed while writing) is left out, and the picture says so. Where a resumed
@@ -70,7 +75,7 @@ def plot_curves(metrics_jsonl_path, output) -> None:
     save(figure, output)
 
 
-def read_metrics(path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], int]:
+def read_metrics(path: str | PathLike) -> tuple[Series, int]:
     """The number series of a metrics file: {name: (steps [n], values [n])}, and how many lines were not whole.
 
     Raises:
@@ -80,7 +85,8 @@ def read_metrics(path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], int]:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: give the metrics.jsonl that a training run wrote") from error
-    values, broken = {}, 0
+    values: dict[str, dict[int, float]] = {}
+    broken = 0
     for line in filter(str.strip, lines):
         try:
             entry = json.loads(line)
@@ -91,11 +97,14 @@ def read_metrics(path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], int]:
         for name, value in entry.items():
             if name != "step" and isinstance(value, int | float):
                 values.setdefault(name, {})[step] = float(value)
-    series = {name: tuple(np.array(sorted(by_step.items())).T) for name, by_step in values.items()}
+    series = {}
+    for name, by_step in values.items():
+        steps, of_steps = np.array(sorted(by_step.items())).T
+        series[name] = (steps, of_steps)
     return series, broken
 
 
-def plot_precision_recall(result, class_names, output) -> None:
+def plot_precision_recall(result: VocResult, class_names: Sequence[str], output: str | PathLike) -> None:
     """Draws precision against recall of every class that has truths, with its average precision.
 
     Up to ten classes get a colour each; of more, the mean is bold, the five best and the five worst are named, and the
@@ -109,7 +118,7 @@ def plot_precision_recall(result, class_names, output) -> None:
         UserError: no class has truths; the picture cannot be written.
     """
     ranked = [(c.ap, name, c) for name, c in zip(class_names, result.per_class, strict=True) if c.ap is not None]
-    if not ranked:
+    if not ranked or result.voc_ap50 is None:
         raise UserError("no class has a truth in this data set, so there is no precision or recall to draw")
     ranked.sort(key=lambda entry: -entry[0])
     at = np.linspace(0, 1, 501)
@@ -124,7 +133,7 @@ def plot_precision_recall(result, class_names, output) -> None:
         title = f"AP (%) at {threshold}"
     else:
         middle = curves[5:-5]
-        some = middle[:: math.ceil(len(middle) / MOST_GREY_CURVES)]
+        some = middle[:: math.ceil(len(middle) / MAX_GREY_CURVES)]
         axes.plot(at, some.T, color="#bbbbbb", linewidth=0.8, alpha=0.7)
         for index, color in [*enumerate(BEST_COLORS), *zip(range(-5, 0), WORST_COLORS, strict=True)]:
             axes.plot(at, curves[index], color=color, linewidth=1.3, label=labels[index])
@@ -137,13 +146,15 @@ def plot_precision_recall(result, class_names, output) -> None:
     save(figure, output)
 
 
-def plot_confusion(matrix, rows, columns, output) -> None:
-    """Draws a confusion matrix: how many of each true class got which name, shaded by the share of its row.
+def plot_confusion(
+    matrix: Sequence[Sequence[int]], rows: Sequence[str], columns: Sequence[str], output: str | PathLike
+) -> None:
+    """Draws a confusion matrix: how many objects of each true class got which name, shaded by the share of its row.
 
     Args:
         matrix: counts [R, C].
         rows: names of the R true classes.
-        columns: names of the C answers; the first R are those of the rows, so that the diagonal is right.
+        columns: names of the C columns; the first R are those of the rows, so that the diagonal is right.
         output: the picture to write; its ending chooses the format.
     Raises:
         UserError: the matrix is empty; the picture cannot be written.
@@ -166,11 +177,11 @@ def plot_confusion(matrix, rows, columns, output) -> None:
     )
     axes.axvline(len(rows) - 0.5, color=GREY, linewidth=1)
     axes.grid(False)
-    name_axes(axes, "How truths are named", "answer", "truth (how many)")
+    name_axes(axes, "What the objects of each name are called", "name given", "true name (objects)")
     save(figure, output)
 
 
-def _plot_losses(axes, series):
+def _plot_losses(axes: Axes, series: Series) -> None:
     for index, (name, (steps, values)) in enumerate(series.items()):
         whole = name == "loss"
         color = INK if whole else COLORS[(index - 1) % len(COLORS)]
@@ -185,7 +196,7 @@ def _plot_losses(axes, series):
         axes.legend(ncols=2, **LEGEND)
 
 
-def _plot_evaluations(axes, series):
+def _plot_evaluations(axes: Axes, series: Series) -> None:
     for (name, (steps, values)), color in zip(series.items(), COLORS, strict=False):
         best = int(np.nanargmax(values)) if np.isfinite(values).any() else 0
         axes.plot(steps, 100 * values, color=color, linewidth=1.8, marker="o", markersize=3.5)
@@ -197,7 +208,7 @@ def _plot_evaluations(axes, series):
     axes.legend(loc="lower right", **LEGEND)
 
 
-def _plot_learning_rate(axes, series):
+def _plot_learning_rate(axes: Axes, series: Series) -> None:
     steps, values = series["learning_rate"]
     axes.plot(steps, values, color=COLORS[2], linewidth=1.8)
     if np.any(values > 0):
@@ -207,7 +218,7 @@ def _plot_learning_rate(axes, series):
     name_axes(axes, "Learning rate", "training step", "learning rate")
 
 
-def _plot_speed(axes, series):
+def _plot_speed(axes: Axes, series: Series) -> None:
     steps, values = series["images_per_s"]
     axes.plot(steps, values, color=COLORS[3], linewidth=0.8, alpha=0.3)
     axes.plot(steps, _smooth(values), color=COLORS[3], linewidth=1.8)
@@ -217,7 +228,7 @@ def _plot_speed(axes, series):
     name_axes(axes, f"Speed, median {speed} images/s", "training step", "images per second")
 
 
-def _smooth(values, share=0.02) -> np.ndarray:
+def _smooth(values: np.ndarray, share: float = 0.02) -> np.ndarray:
     """Mean of the finite neighbours, over `share` of the series to each side."""
     reach = int(share * len(values))
     kernel = np.ones(2 * reach + 1)

@@ -4,8 +4,12 @@ The figures are made without pyplot, so they leave a notebook's own figures alon
 """
 
 import os
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -14,11 +18,11 @@ from yolo9000_jax.errors import UserError
 INK, GREY, LIGHT = "#222222", "#8a8a8a", "#e3e3e3"
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#7f7f00", "#444444", "#b2182b")
-LEGEND = {"frameon": False, "fontsize": 9, "title_fontsize": 9}
+LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 9, "title_fontsize": 9}
 
 
-def new_figure(width_in, height_in, rows=1, columns=1):
-    """A figure and its flat array of axes in our plain style."""
+def new_figure(width_in: float, height_in: float, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
+    """A figure, its sides in inches, and its flat array of axes in our plain style."""
     figure = Figure((width_in, height_in), dpi=120, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -31,24 +35,24 @@ def new_figure(width_in, height_in, rows=1, columns=1):
     return figure, grid
 
 
-def name_axes(axes, title, x, y) -> None:
+def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
     """Gives axes their title and the names of their directions."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
 
 
-def legend_entry(share, name) -> str:
+def legend_entry(share: float, name: str) -> str:
     """Legend entry: a share in percent and a name."""
     return f"{100 * share:.1f}  {plain(name)}"
 
 
-def plain(text) -> str:
+def plain(text: object) -> str:
     """The text, in which a $ starts no formula."""
     return str(text).replace("$", r"\$")
 
 
-def short_number(value, _position=None) -> str:
+def short_number(value: float, _position: int | None = None) -> str:
     """1200000 as 1.2M, for the ticks of an axis."""
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
@@ -56,7 +60,7 @@ def short_number(value, _position=None) -> str:
     return f"{value:.3g}"
 
 
-def check_output(output) -> None:
+def check_output(output: str | PathLike | None) -> None:
     """Raises UserError for a picture that could not be written, before the work for it is done; None is no picture."""
     if output is None:
         return
@@ -69,7 +73,7 @@ def check_output(output) -> None:
         )
 
 
-def save(figure, output, **options) -> None:
+def save(figure: Figure, output: str | PathLike, **options: Any) -> None:
     """Writes a figure, making its folder; options as for savefig. Raises UserError where that cannot be done."""
     try:
         Path(output).parent.mkdir(parents=True, exist_ok=True)

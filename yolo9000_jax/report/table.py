@@ -30,7 +30,7 @@ class Table:
     title: str = ""
     note: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
             if len(row) != len(self.columns):
                 raise UserError(f"table, row {number}: {len(row)} cells for {len(self.columns)} columns")
@@ -39,8 +39,8 @@ class Table:
         """Aligned lines, for a terminal."""
         lines, flush_right, widths = self.lines(), self.flush_right(), self._widths()
         lines.insert(1, ["-" * width for width in widths])
-        lines = [_join(line, widths, flush_right) for line in lines]
-        return "\n".join([*([self.title] if self.title else []), *lines, *self.note_lines()])
+        aligned = [_join(line, widths, flush_right) for line in lines]
+        return "\n".join([*([self.title] if self.title else []), *aligned, *self.note_lines()])
 
     def markdown(self) -> str:
         """A Markdown table and its note; the title is left to the text around it."""
@@ -62,14 +62,15 @@ class Table:
 
     def flush_right(self) -> list[bool]:
         """Which columns are of numbers."""
-        cells = [[row[column] for row in self.rows if row[column] is not None] for column in range(len(self.columns))]
+        columns = [[row[place] for row in self.rows] for place in range(len(self.columns))]
+        cells = [[cell for cell in column if cell is not None] for column in columns]
         return [all(_NUMBER.fullmatch(cell) for cell in column) and bool(column) for column in cells]
 
     def _widths(self) -> list[int]:
         return [max(map(len, column)) for column in zip(*self.lines(), strict=True)]
 
 
-def _join(cells, widths, flush_right) -> str:
+def _join(cells: Sequence[str], widths: Sequence[int], flush_right: Sequence[bool]) -> str:
     places = zip(cells, widths, flush_right, strict=True)
     return GAP.join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in places).rstrip()
 

@@ -1,12 +1,19 @@
-"""What is trained: a task joins a model, its loss, its input and its evaluation."""
+"""What is trained: a task joins a network, its loss, its input and the data that it is evaluated on."""
+
+from typing import Any
 
 from yolo9000_jax.tasks.classification import Classification
 from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.tasks.joint import Joint
+from yolo9000_jax.tasks.task import Task
+from yolo9000_jax.workdir.facts import Facts
 
-TASKS = {"detection": Detection, "classification": Classification, "joint": Joint}
+TASKS: dict[str, type[Task]] = {"detection": Detection, "classification": Classification, "joint": Joint}
 
 
-def make_task(config, say=print):
-    """The task of a complete config. Opens and checks its data; raises UserError where something is wrong with them."""
-    return TASKS[config.task](config, say)
+def make_task(config: Any, facts: Facts | None = None) -> Task:
+    """The task of a complete config; with `facts`, that of a run which has settled them.
+
+    Opens and checks its data; raises UserError where something is wrong with them.
+    """
+    return TASKS[config.task](config, facts)

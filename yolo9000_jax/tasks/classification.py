@@ -1,61 +1,78 @@
 """Classification: a trunk with a classifier's head on pictures with one label each (paper, section 3)."""
 
-import json
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from yolo9000_jax.config import steps_of
+from yolo9000_jax.data.records import Record
+from yolo9000_jax.evaluation import Evaluation, evaluate
+from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.losses.classification import softmax_loss, tree_softmax_loss
-from yolo9000_jax.models.build import build_classifier, build_model
-from yolo9000_jax.predict.classifier import probabilities
-from yolo9000_jax.tasks.task import Task, blank_pictures, check_sizes, open_set
+from yolo9000_jax.models.build import build_model
+from yolo9000_jax.tasks.task import (
+    Shown,
+    Task,
+    blank_pictures,
+    check_classes,
+    check_sizes,
+    describe,
+    open_set,
+    shared_axis,
+)
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
-from yolo9000_jax.training.step import AXIS
+from yolo9000_jax.wordtree.softmax import class_probabilities
+from yolo9000_jax.workdir.facts import Facts
 
 
 class Classification(Task):
     """A classifier; with a tree, one softmax for each group of siblings on the label's path.
 
-    Making one opens and checks the data; `config` then holds the classes.
+    Args:
+        config: a complete one.
+        facts: of the run that this carries on; None: they are settled now.
     """
 
-    metric = "top1"
-
-    def __init__(self, config, say=print):
+    def __init__(self, config: Any, facts: Facts | None = None):
         check_sizes(config)
-        self._say = say
-        self.dataset = open_set("data.source", config.data.source, config.data.split, config.data.classes, say)
-        self.tree = open_tree(config.model.tree, self.dataset)
-        self.nodes = np.arange(len(self.dataset.classes)) if self.tree is None else nodes_of(self.dataset, self.tree)
+        self.config = config
+        self.dataset = open_set("data.source", config.data.source, config.data.split, config.data.classes)
+        self.tree = facts.network.tree if facts else open_tree(config.model.tree, self.dataset)
+        tree = self.tree
+        self.nodes = np.arange(len(self.dataset.classes)) if tree is None else nodes_of(self.dataset, tree)
+        if facts:
+            check_classes(facts, self.dataset, None if tree is None else self.nodes)
         source = config.evaluation.source or config.data.source
         classes = config.evaluation.classes or self.dataset.classes
-        self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes, say)
-        self.config = config.copy_and_resolve_references()
-        self.config.steps, self.config.epochs = steps_of(config, len(self.dataset)), 0.0
-        self.config.model.classes = self.dataset.classes
-        self.model = build_model(self.config, AXIS, self.tree)
+        self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes)
+        synsets = self.dataset.synsets if any(self.dataset.synsets) else None
+        settled: dict[str, Any] = {"classes": self.dataset.classes, "synsets": synsets}
+        if tree is not None:
+            settled = {"classes": tree.names, "synsets": tree.synsets, "tree": tree}
+        self.network = describe(config, **settled)
+        self.model = build_model(self.network, shared_axis(config))
 
-    def batches(self, start_step: int):
-        """Batches of every step from `start_step` on; see data.pipeline.classification_batches."""
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
+        """This process's batches of the steps; see data.pipeline.classification_batches."""
         from yolo9000_jax.data.pipeline import classification_batches
 
-        return classification_batches(self.dataset, self.config, start_step, jax.process_index(), jax.process_count())
+        place = (jax.process_index(), jax.process_count())
+        return classification_batches(self.dataset, self.config, start, stop, *place)
 
-    def records(self, step: int) -> list:
+    def records(self, step: int) -> list[Record]:
         """The records in the batch of a step."""
         from yolo9000_jax.data.pipeline import batch_records
 
         return [self.dataset[index] for index in batch_records(self.dataset, self.config, step)]
 
-    def blank_batch(self, size: int):
+    def blank_batch(self, size: int) -> dict[str, np.ndarray]:
         """A batch of this process's shape, all zeros: to compile with."""
         pictures = blank_pictures(self.config, size)
         return pictures | {"labels": np.zeros(len(pictures["images"]), np.int32)}
 
-    def loss(self, params, batch_stats, batch, step):
+    def loss(self, params: Any, batch_stats: Any, batch: Any, step: jax.Array) -> tuple[jax.Array, Any]:
         """The mean loss of a batch: (scalar, (metrics, batch_stats))."""
         logits, batch_stats = self.apply(params, batch_stats, batch, step)
         labels = jnp.asarray(self.nodes)[batch["labels"]]
@@ -63,25 +80,15 @@ class Classification(Task):
             loss = softmax_loss(logits, labels)
         else:
             loss = tree_softmax_loss(logits, labels, self.tree)
-        best = jnp.argmax(probabilities(logits, self.tree), axis=-1)
+        best = jnp.argmax(class_probabilities(logits, self.tree), axis=-1)
         return loss, ({"loss": loss, "accuracy": jnp.mean(best == labels)}, batch_stats)
 
-    def evaluate(self, variables, report: Path | None = None) -> dict:
-        """Metrics of these variables on the evaluation set."""
-        from yolo9000_jax.evaluation import classification, hierarchical
+    def evaluate(self, model: Any, examples: int = EXAMPLES) -> Evaluation:
+        """The evaluation of a Classifier on the evaluation set."""
+        return evaluate(model, self.evaluation_set, batch_size=self.config.evaluation.batch_size)
 
-        judge = classification.evaluate if self.tree is None else hierarchical.evaluate_tree
-        classifier = build_classifier(self.config, variables, self.model, self.tree)
-        metrics = judge(classifier, self.evaluation_set, batch_size=self.config.evaluation.batch_size, say=self._say)
-        if report:
-            report.mkdir(parents=True, exist_ok=True)
-            (report / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        return metrics
-
-    def draw_batch(self, batch) -> np.ndarray:
-        """A contact sheet of the batch as the network sees it, with its labels: uint8 [H, W, 3]."""
-        from yolo9000_jax.report.draw import contact_sheet
-
-        pictures = list(self.pixels(batch))
-        captions = [self.dataset.classes[label] for label in batch["labels"][: len(pictures)]]
-        return contact_sheet(pictures, columns=min(4, len(pictures)), captions=captions)
+    def shown(self, batch: dict[str, np.ndarray]) -> list[Shown]:
+        """The first pictures of a batch with their classes."""
+        none = np.zeros((0, 4), np.float32)
+        pictures = zip(self.pixels(batch), batch["labels"], strict=False)
+        return [Shown(image, none, none[:, 0], [], self.dataset.classes[label]) for image, label in pictures]

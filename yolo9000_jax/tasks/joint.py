@@ -1,38 +1,45 @@
 """Joint training on pictures with boxes and pictures with only a label: YOLO9000 (paper, section 4)."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.data.counts import empty_classes
+from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.logs import logger
 from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.tasks.task import open_set
 from yolo9000_jax.tasks.trees import nodes_of
+from yolo9000_jax.workdir.facts import Facts
 
 
 class Joint(Detection):
-    """YOLOv2 on a tree, whose batches also hold pictures of `config.classification`."""
+    """YOLOv2 on a tree, whose batches also hold pictures of `config.classification`. Arguments as of `Detection`."""
 
-    def __init__(self, config, say=print):
+    def __init__(self, config: Any, facts: Facts | None = None):
         if not config.model.tree:
             raise UserError("model.tree is empty: a joint experiment needs a WordTree of both data sets' classes")
-        super().__init__(config, say)
-        self._label_nodes = nodes_of(self.labelled_set, self.tree)
+        super().__init__(config, facts)
+        self._label_nodes = nodes_of(self.labelled_set, self.network.tree)
         self._check_images()
-        say(self._mixture())
+        logger.info(self._mixture())
 
-    def _more_sets(self, config) -> list:
-        options = config.classification
-        key, where = "classification.source", (options.source, options.split)
-        self.labelled_set = open_set(key, *where, options.classes, self._say)
+    def _more_sets(self) -> list[Dataset]:
+        options = self.config.classification
+        self.labelled_set = open_set("classification.source", options.source, options.split, options.classes)
         return [self.labelled_set]
+
+    def fingerprints(self) -> dict[str, str]:
+        """As of every task, and of the labelled pictures."""
+        return super().fingerprints() | {"classification": self.labelled_set.fingerprint()}
 
     def _check_images(self) -> None:
         """Raises UserError where a class of the labelled pictures has none."""
-        if self.labelled_set.rendered:
-            return
-        counts = np.bincount([int(r.labels[0]) for r in self.labelled_set], minlength=len(self.labelled_set.classes))
-        if empty := [repr(name) for name, n in zip(self.labelled_set.classes, counts, strict=True) if not n]:
+        if empty := [repr(name) for name in empty_classes(self.labelled_set)]:
             raise UserError(
                 f"{self.labelled_set.spec}: no picture of {', '.join(empty[:5])}{', …' if len(empty) > 5 else ''}; "
                 "add some, or leave the class out of classification.classes"
@@ -44,30 +51,30 @@ class Joint(Detection):
         share = detection_share(len(self.dataset), len(self.labelled_set), self.config.classification.ratio)
         return f"{float(share):.1%} of the pictures have boxes, the others only a label"
 
-    def batches(self, start_step: int):
-        """Batches of every step from `start_step` on; see data.mixture.joint_batches."""
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
+        """This process's batches of the steps; see data.mixture.joint_batches."""
         from yolo9000_jax.data.mixture import joint_batches
 
-        boxes, place = self.config.data.max_boxes, (jax.process_index(), jax.process_count())
-        return joint_batches(self.dataset, self.labelled_set, self.config, start_step, boxes, *place)
+        place = (jax.process_index(), jax.process_count())
+        return joint_batches(self.dataset, self.labelled_set, self.config, start, stop, self.max_boxes, *place)
 
-    def records(self, step: int) -> list:
+    def records(self, step: int) -> list[Record]:
         """The records in the batch of a step."""
         from yolo9000_jax.data.mixture import joint_records
 
         return [dataset[index] for dataset, index in joint_records(self.dataset, self.labelled_set, self.config, step)]
 
-    def blank_batch(self, size: int):
+    def blank_batch(self, size: int) -> dict[str, np.ndarray]:
         """A batch of this process's shape, all zeros: to compile with."""
         batch = super().blank_batch(size)
         return batch | {"image_labels": np.zeros(len(batch["images"]), np.int32)}
 
-    def image_labels(self, batch):
+    def image_labels(self, batch: Any) -> jax.Array:
         """The node of each picture that has a label and no boxes, -1 of the others."""
         labels = batch["image_labels"]
         return jnp.where(labels >= 0, jnp.asarray(self._label_nodes)[labels], -1)
 
-    def captions(self, batch, count: int) -> list[str] | None:
-        """What a batch says of its first pictures besides their boxes: the label of those that have none."""
-        labels = batch["image_labels"][:count]
-        return [f"a label only: {self.labelled_set.classes[label]}" if label >= 0 else "boxes" for label in labels]
+    def caption(self, batch: dict[str, np.ndarray], row: int) -> str:
+        """The label of a picture that has no boxes."""
+        label = batch["image_labels"][row]
+        return f"a label only: {self.labelled_set.classes[label]}" if label >= 0 else "boxes"

@@ -1,41 +1,108 @@
 """What all tasks share."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.evaluation import Evaluation
+from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.images import colour
+from yolo9000_jax.logs import logger
+from yolo9000_jax.models.network import ARCHITECTURE, Network
 from yolo9000_jax.models.yolo_v2 import STRIDE
-from yolo9000_jax.training.step import AXIS
+from yolo9000_jax.workdir.facts import Facts
 
+AXIS = "batch"  # the mapped axis of a training step
 SHOWN = 16  # pictures of the first batch
 
 
-class Task:
-    """Base of the tasks: `config` with everything settled, `model`, `tree` or None, and the data sets.
+class Shown(NamedTuple):
+    """A picture of a batch: uint8 [S, S, 3], its boxes [N, 4] as fractions of it with labels [N] and names [N], and
+    what else is said of it."""
 
-    A subclass has `metric`, the name of the number that decides which state is the best, and the methods `batches`,
-    `blank_batch`, `loss`, `evaluate`, `draw_batch` and `records` of `Detection`.
+    image: np.ndarray
+    boxes_cxcywh: np.ndarray
+    labels: np.ndarray
+    names: Sequence[str]
+    caption: str = ""
+
+
+class Task:
+    """What is trained: a network, its loss, its input, and the data it is evaluated on. Made of a complete config.
+
+    config: what was asked for; never changed.
+    network: what the network is, settled from the config and the data, or as it was settled when the run began.
+    model: its Flax module. max_boxes: boxes a picture in a batch. dataset, evaluation_set: opened and checked.
+
+    A subclass has the methods that raise NotImplementedError here.
     """
 
-    tree = None
+    config: Any
+    network: Network
+    model: nn.Module
+    dataset: Dataset
+    evaluation_set: Dataset
+    max_boxes: int = 0
 
-    def init(self, seed: int):
-        """Fresh variables."""
+    @property
+    def pictures(self) -> int:
+        """How many pictures make an epoch."""
+        return len(self.dataset)
+
+    def fingerprints(self) -> dict[str, str]:
+        """What tells the data sets of the task from others: {key of the config: fingerprint}, class names included."""
+        return {"data": self.dataset.fingerprint(), "evaluation": self.evaluation_set.fingerprint()}
+
+    def init(self, seed: int) -> dict[str, Any]:
+        """Fresh variables, as NumPy arrays."""
         side = self.config.image_size
-        return jax.jit(self.model.init)(jax.random.key(seed), jnp.zeros((1, side, side, 3)))
+        return jax.device_get(jax.jit(self.model.init)(jax.random.key(seed), jnp.zeros((1, side, side, 3))))
 
     def sizes(self) -> list[int]:
         """Input sizes of the run, the largest first."""
         return sorted(set(self.config.multi_scale or (self.config.image_size,)), reverse=True)
 
-    def inputs(self, batch):
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
+        """This process's batches of the steps from `start` to before `stop`."""
+        raise NotImplementedError
+
+    def records(self, step: int) -> list[Record]:
+        """The records in the batch of a step."""
+        raise NotImplementedError
+
+    def blank_batch(self, size: int) -> dict[str, np.ndarray]:
+        """A batch of this process's shape, all zeros: to compile with."""
+        raise NotImplementedError
+
+    def loss(self, params: Any, batch_stats: Any, batch: Any, step: jax.Array) -> tuple[jax.Array, Any]:
+        """The mean loss of a batch: (scalar, (metrics, batch_stats))."""
+        raise NotImplementedError
+
+    def evaluate(self, model: Any, examples: int = EXAMPLES) -> Evaluation:
+        """The evaluation of a Detector, or Classifier, on the evaluation set.
+
+        Args:
+            model: made of the task's network.
+            examples: how many pictures it keeps for a report.
+        """
+        raise NotImplementedError
+
+    def shown(self, batch: dict[str, np.ndarray]) -> list["Shown"]:
+        """The first pictures of a batch as the network sees them, with what it is told of each."""
+        raise NotImplementedError
+
+    def inputs(self, batch: Any) -> jax.Array:
         """The network's input [B, S, S, 3] in 0..1, colours changed."""
         return colour.distort(batch["images"].astype(jnp.float32) / 255, *jnp.moveaxis(batch["colour"], -1, 0))
 
-    def apply(self, params, batch_stats, batch, step):
+    def apply(self, params: Any, batch_stats: Any, batch: Any, step: jax.Array) -> tuple[jax.Array, Any]:
         """The network on a training batch: (its output, the new running statistics)."""
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.config.seed), step), jax.lax.axis_index(AXIS))
         output, mutated = self.model.apply(
@@ -56,32 +123,78 @@ class Task:
                 return str(error)
         return None
 
-    def pixels(self, batch) -> np.ndarray:
+    def pixels(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """The first pictures of a batch as the network sees them: uint8 [N, S, S, 3]."""
         shown = {key: batch[key][:SHOWN] for key in ("images", "colour")}
         return np.uint8(np.rint(255 * np.asarray(jax.jit(self.inputs)(shown))))
 
 
-def blank_pictures(config, size: int) -> dict:
+def describe(config: Any, **settled: Any) -> Network:
+    """The network that a config asks for; `settled` are the fields of Network that it leaves to the data."""
+    evaluation = config.evaluation
+    return Network(
+        task="classification" if config.task == "classification" else "detection",
+        image_size=evaluation.image_size or config.image_size,
+        resize="crop" if config.task == "classification" else evaluation.resize,
+        sampling=evaluation.sampling,
+        hierarchy_rule=evaluation.hierarchy_rule,
+        **{name: config.model[name] for name in ARCHITECTURE},
+        **settled,
+    )
+
+
+def shared_axis(config: Any) -> str | None:
+    """The axis over which batch statistics are shared, if the config says so."""
+    return AXIS if config.model.sync_batch_norm else None
+
+
+def blank_pictures(config: Any, size: int) -> dict[str, np.ndarray]:
     """The pictures of a batch of this process's shape, all zeros."""
     share = config.batch_size // jax.process_count()
     return {"images": np.zeros((share, size, size, 3), np.uint8), "colour": np.zeros((share, 3), np.float32)}
 
 
-def check_sizes(config, stride: int = STRIDE) -> None:
-    """Raises UserError unless every input size is a multiple of the network's stride."""
+def check_sizes(config: Any, stride: int = STRIDE) -> None:
+    """Raises UserError unless every input size is a multiple of the network's stride, and one that it can work at."""
     evaluation = (config.evaluation.image_size,) if config.evaluation.image_size else ()
-    for size in (config.image_size, *config.multi_scale, *evaluation):
+    sizes = {config.image_size, *config.multi_scale, *evaluation}
+    for size in sorted(sizes):
         if size < stride or size % stride:
             raise UserError(f"image_size {size}: an input size must be a multiple of {stride}")
+    if config.task != "classification" and config.model.architecture == "yolo_v1" and len(sizes) > 1:
+        listed = ", ".join(map(str, sorted(sizes)))
+        raise UserError(
+            f"YOLOv1 works at one input size, not at {listed}: leave multi_scale and evaluation.image_size empty"
+        )
 
 
-def open_set(key: str, source: str, split: str, classes, say):
-    """The data set that the config's `key` names; what is in it is told to `say`."""
+def open_set(key: str, source: str, split: str, classes: Sequence[str]) -> Dataset:
+    """The data set that the config's `key` names; what is in it is logged."""
     if not source:
         raise UserError(f"{key} is empty: say where the data are, e.g. --config.{key}=voc:DIR")
     dataset = open_source(source, split, classes or None)
-    say(f"{source} {split}: {len(dataset)} pictures, {len(dataset.classes)} classes")
+    logger.info(f"{source} {split}: {len(dataset)} pictures, {len(dataset.classes)} classes")
     for note in dataset.notes:
-        say(f"  {note}")
+        logger.info(f"  {note}")
     return dataset
+
+
+def check_classes(facts: Facts, dataset: Dataset, nodes: np.ndarray | None = None) -> None:
+    """Raises UserError where the data set's classes are not those that the network has learnt.
+
+    Args:
+        facts: of the run, which began with these classes.
+        dataset: as it is now.
+        nodes: with a tree, the node of each class, which then needs no comparison of names.
+    """
+    if nodes is not None:
+        return
+    learnt = facts.network.classes
+    if dataset.classes == learnt:
+        return
+    odd = next(((old, new) for old, new in zip(learnt, dataset.classes, strict=False) if old != new), None)
+    what = f"{odd[0]!r} was at the place of {odd[1]!r}" if odd else f"{len(learnt)} then, {len(dataset.classes)} now"
+    raise UserError(
+        f"{dataset.spec}: its classes are no longer those that the network has learnt ({what}): labels would mean "
+        "other classes; give the data the old names in the old order, or train in another workdir"
+    )

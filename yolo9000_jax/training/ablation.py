@@ -24,16 +24,17 @@ import jax
 from ml_collections import ConfigDict
 
 from yolo9000_jax import config as configs
-from yolo9000_jax.boxes.priors import hand_picked_anchors
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
-from yolo9000_jax.models.build import build_model
+from yolo9000_jax.logs import logger
 from yolo9000_jax.models.cost import Cost, cost
+from yolo9000_jax.predict.loading import make_predictor
 from yolo9000_jax.report.ablation import write_tables
+from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.tasks import make_task
-from yolo9000_jax.training.logging import say
 from yolo9000_jax.training.loop import train
-from yolo9000_jax.workdir.checkpoints import as_folder, load_variables
+from yolo9000_jax.workdir.checkpoints import as_folder
+from yolo9000_jax.workdir.facts import REPORT, load_best, read_config
 from yolo9000_jax.workdir.lock import Claimed, claim
 
 RETRY_S = 30.0  # between two looks at rows that other machines are at
@@ -136,22 +137,21 @@ class Ablation:
         with claim(cell.folder):
             if cell.result.is_file():
                 return
-            say(f"{cell.name}: in {cell.run}")
-            train(cell.trained, cell.run, self.stages)
+            logger.info(f"{cell.name}: in {cell.run}")
+            train(cell.trained, cell.run, stages=self.stages)
             result = judge(cell)
             write_whole(cell.result, json.dumps(result, indent=2) + "\n")
-            say(f"{cell.name}: voc07_ap50 {result['metrics']['voc07_ap50']:.4f}")
+            logger.info(f"{cell.name}: voc07_ap50 {result['metrics']['voc07_ap50']:.4f}")
 
     def write(self) -> str:
         """Writes the tables and plots of what is there; returns the text to print."""
         results = self.results()
-        rows = {row: {"cost": self._cost(row, results[row]), "results": results[row]} for row in self.configs}
+        rows = {row: {"cost": self._cost(results[row]), "results": results[row]} for row in self.configs}
         return write_tables(self.module, self.configs, rows, self._stages(), self.workdir)
 
-    def _cost(self, row: str, results: dict[int, dict]) -> Cost | None:
-        for result in results.values():
-            return Cost(result["parameters"], result["gflop"])
-        return row_cost(self.configs[row])
+    @staticmethod
+    def _cost(results: dict[int, dict]) -> Cost | None:
+        return next((Cost(result["parameters"], result["gflop"]) for result in results.values()), None)
 
     def _stages(self) -> dict[str, float]:
         """{name: seconds of training} of the pre-training that has begun."""
@@ -195,25 +195,27 @@ def ablation(
                 table.fill(cell)
             except Claimed:
                 busy += 1
-                say(f"{cell.name}: another run is at it")
+                logger.info(f"{cell.name}: another run is at it")
             else:
                 table.write()
         if busy == len(cells):
             time.sleep(RETRY_S)
-    say(table.write())
+    logger.info(table.write())
 
 
 def judge(cell: Cell) -> dict:
     """Evaluates a trained cell on its evaluation set, at its evaluation size; leaves a report beside the result."""
-    config = configs.read(cell.run / "config.json")
+    variables, step, facts = load_best(cell.run)
+    config = cell.trained.copy_and_resolve_references()
     config.evaluation = cell.config.evaluation
-    task = make_task(config, lambda line: None)
-    metrics = task.evaluate(load_variables(cell.run), cell.folder / "report")
-    numbers = row_cost(task.config)
+    task = make_task(config, facts)
+    evaluation = task.evaluate(make_predictor(task.network, variables, task.model))
+    write_report(cell.folder / REPORT, evaluation, step=step)
+    numbers = cost(task.model, task.network.image_size)
     return {
         "row": cell.row,
         "seed": cell.seed,
-        "metrics": metrics,
+        "metrics": evaluation.metrics,
         "parameters": numbers.parameters,
         "gflop": numbers.gflop,
         "training_s": training_seconds(cell.run),
@@ -221,25 +223,10 @@ def judge(cell: Cell) -> dict:
     }
 
 
-def row_cost(config) -> Cost | None:
-    """The cost of a row's network at its evaluation size; None while its classes are not known.
-
-    Priors that are still to be found have only to be counted.
-    """
-    config = config.copy_and_resolve_references()
-    config.model.classes = config.model.classes or config.data.classes
-    if not config.model.classes:
-        return None
-    if not config.model.anchors_cells:
-        count = len(hand_picked_anchors()) if config.model.priors == "hand_picked" else config.model.num_anchors
-        config.model.anchors_cells = ((1.0, 1.0),) * count
-    return cost(build_model(config), config.evaluation.image_size or config.image_size)
-
-
 def training_seconds(workdir: Path) -> float:
     """Seconds that a run's steps took, by its log; time that it stood still, or evaluated, is not in it."""
     try:
-        batch_size = configs.read(workdir / "config.json").batch_size
+        batch_size = read_config(workdir).batch_size
         lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     except (OSError, ValueError, UserError):
         return 0.0

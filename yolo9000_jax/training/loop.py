@@ -1,202 +1,324 @@
 """The one training loop."""
 
+import io
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
+import optax
 from PIL import Image
 
 from yolo9000_jax import config as configs
-from yolo9000_jax.errors import UserError
-from yolo9000_jax.tasks import make_task
-from yolo9000_jax.tasks.trees import save_tree
+from yolo9000_jax import logs
+from yolo9000_jax.errors import Stopped, UserError
+from yolo9000_jax.evaluation.detection import EXAMPLES
+from yolo9000_jax.files import write_whole
+from yolo9000_jax.logs import logger
+from yolo9000_jax.predict.loading import make_predictor
+from yolo9000_jax.report.batch import draw_batch
+from yolo9000_jax.report.evaluation import write_report
+from yolo9000_jax.report.plots import plot_curves
+from yolo9000_jax.tasks import Task, make_task
 from yolo9000_jax.training import parallel, preemption, schedule, state, step
-from yolo9000_jax.training.logging import Log, say
-from yolo9000_jax.workdir.checkpoints import Checkpoints, as_folder, latest_step, load_variables
+from yolo9000_jax.training.metrics import FILE, Metrics
+from yolo9000_jax.training.standing import Standing, look, settle
+from yolo9000_jax.training.start import start_variables
+from yolo9000_jax.workdir.checkpoints import Checkpoints, as_folder, read_scores
+from yolo9000_jax.workdir.facts import REPORT, is_finished
 from yolo9000_jax.workdir.lock import claim
 
-DARKNET = "darknet:"  # before the .weights file in init_from
+FIRST_BATCH = "first_batch.png"
+MEASURED_STEPS = 12
 
 
-def train(config, workdir: str | Path, stages: str | Path | None = None) -> state.TrainState:
+def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None, extend: str = "") -> state.TrainState:
     """Trains what the config describes, or carries on where a run in `workdir` stopped.
 
     An experiment that `config.pretraining` names is trained first, in `stages`/its name (default: in
     `workdir`/pretraining), unless it is there already; several runs may share `stages`.
 
-    Leaves in `workdir`: config.json, checkpoints/ (latest and best), metrics.jsonl, tensorboard/, first_batch.png, the
-    tree of the classes if they form one, and report/ with the evaluation of the last state and the curves.
+    Leaves in `workdir`: config.json (what was asked), network.json (what came of it, with the tree of the classes if
+    they form one), checkpoints/ (the last two and the best), scores.json, metrics.jsonl, tensorboard/, first_batch.png,
+    and report/ with the evaluation of the last state and the curves, its metrics.json last.
 
-    SIGTERM and Ctrl-C stop it between two steps, with a checkpoint. While it runs no other run can use `workdir`.
+    A state is saved before it is evaluated, and nothing saved is deleted before what replaces it is whole: a run that
+    is killed at any moment loses the steps since the last save. SIGTERM and Ctrl-C stop it between two steps, with a
+    checkpoint. While it runs no other run can use `workdir`.
 
-    Returns the last state. Raises UserError for wrong configs or data, for a workdir of another experiment or in use,
-    when it is stopped, and when the loss or the weights are no longer finite.
+    Args:
+        config: an experiment; what it leaves out is as in `config.detection`.
+        workdir: a folder.
+        stages: where pre-training is, or goes to.
+        extend: a name: a run that is finished, or was stopped, goes on with this config for its length, with its own
+            schedule. The same name carries on where that stopped.
+
+    Returns:
+        The last state, as NumPy arrays.
+
+    Raises:
+        Stopped: it was told to.
+        UserError: wrong configs or data, a workdir of another experiment or in use, or a loss that is no longer finite.
     """
-    workdir = as_folder(workdir)
+    logs.show()
+    folder = as_folder(workdir)
     with preemption.listen() as stop:
-        return _train(config, workdir, as_folder(stages) if stages else workdir / "pretraining", stop)
+        return _train(config, folder, as_folder(stages) if stages else folder / "pretraining", stop, extend)
 
 
-def _train(config, workdir: Path, stages: Path, stop, wait: bool = False) -> state.TrainState:
+def _train(
+    config: Any, workdir: Path, stages: Path, stop: preemption.Stop, extend: str = "", wait: bool = False
+) -> state.TrainState:
     config = configs.complete(config)
     configs.check(config)
     parallel.check_batch_size(config.batch_size)
-    with claim(workdir, wait) as still_ours:
-        config = _continue_config(config, workdir)
-        start = _start(config, workdir, stages, stop)
-        task = make_task(config, say)
-        config = task.config
-        optimizer, update = _machinery(task)
-        variables = task.init(config.seed)
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-        say(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
-        begun = latest_step(workdir) is not None
-        if start and not begun:
-            fresh = variables
-            variables = parallel.from_first(lambda: _start_from(fresh, _read_start(start, config), start), fresh)
-        current = state.create(variables, optimizer, average=config.optimizer.average_decay > 0)
-        checkpoints = Checkpoints(workdir, task.metric)
+    lock: AbstractContextManager = claim(workdir, wait) if parallel.is_first() else nullcontext(lambda: None)
+    with lock as still_ours:
+        standing = look(workdir, config, extend)
+        start = _start(config, stages, stop, standing)
+        task = make_task(config, standing.facts)
+        run = _Run(task, workdir, stop, still_ours)
         try:
-            if begun:
-                current = checkpoints.restore(current)
-                say(f"continuing {workdir} from step {int(current.step)}")
-            if parallel.is_first():
-                configs.save(config, workdir / "config.json")
-                if task.tree is not None:
-                    save_tree(task.tree, task.nodes, workdir)
-            return _run(task, current, update, checkpoints, workdir, stop, still_ours)
+            run.prepare(standing, start)
+            return run.go()
         finally:
-            checkpoints.close()
+            run.close()
 
 
-def _start(config, workdir: Path, stages: Path, stop) -> str:
+def _start(config: Any, stages: Path, stop: preemption.Stop, standing: Standing) -> str:
     """Where the run takes its first weights from ("": nowhere), trained now if they have to be."""
+    if config.pretraining and config.init_from:
+        raise UserError(
+            "init_from and pretraining both say where to start from: leave one empty (--config.pretraining=none)"
+        )
+    if standing.facts is not None:
+        return ""
     if not config.pretraining:
         return config.init_from
-    if config.init_from:
-        raise UserError("init_from and pretraining both say where to start from: leave one empty")
-    if latest_step(workdir) is not None:
-        return ""
-    stage, place = config.pretraining, stages / config.pretraining.name
-    _continue_config(configs.complete(stage), place)
-    trained = latest_step(place)
-    if trained is None or trained < configs.read(place / "config.json").steps:
-        say(f"pre-training first: {stage.name}, in {place}")
-        _train(stage, place, stages, stop, wait=True)  # as another run may need it too, and be at it
-        say(f"pre-training done: {stage.name}")
+    stage = configs.complete(config.pretraining)
+    place = stages / stage.name
+    if parallel.decided_by_first(lambda: is_finished(place)):
+        look(place, stage)
+        logger.info(f"pre-training {stage.name} is in {place} already")
     else:
-        say(f"pre-training {stage.name} is in {place} already")
+        logger.info(f"pre-training first: {stage.name}, in {place}")
+        _train(stage, place, stages, stop, wait=True)  # as another run may need it too, and be at it
+        logger.info(f"pre-training done: {stage.name}")
     return str(place)
 
 
-def seconds_per_step(config, steps: int = 12) -> float:
-    """Measured seconds of one training step of this config on this machine, its input included."""
-    task = make_task(configs.complete(config), lambda line: None)
-    optimizer, update = _machinery(task)
-    average = task.config.optimizer.average_decay > 0
-    current = parallel.replicate(state.create(task.init(task.config.seed), optimizer, average))
-    batches = task.batches(0)
-    for number in range(steps + 3):
-        if number == 3:
-            jax.block_until_ready(current)
-            started = time.perf_counter()
-        current, _ = update(current, parallel.shard(next(batches)))
-    jax.block_until_ready(current)
-    return (time.perf_counter() - started) / steps
+class _Run:
+    """One run of the loop: the task, the state on the devices, and what is written of them."""
+
+    def __init__(self, task: Task, workdir: Path, stop: preemption.Stop, still_ours: Any):
+        self.task, self.config, self.workdir = task, task.config, workdir
+        self.stop, self.still_ours = stop, still_ours
+        self.checkpoints = Checkpoints(workdir, configs.metric_of(task.config)) if parallel.is_first() else None
+        self.optimizer, self.update = make_update(task)
+        self.pending: list[Any] = []
+        self.compiled = False
+
+    def prepare(self, standing: Standing, start: str) -> None:
+        """Brings the state onto the devices, compiles, and settles how long the run is."""
+        current = self._state(start, standing)
+        self.number = int(current.step)
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(current.params))
+        logger.info(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
+        self.replicated = parallel.replicate(current)
+        self.phase = settle(self.task, standing, self.workdir, self.number, self._length(standing))
+        self.span = np.array([self.phase.start, self.phase.steps], np.int32)
+
+    def _state(self, start: str, standing: Standing) -> state.TrainState:
+        """The state to go on from, as NumPy arrays."""
+        variables = self.task.init(self.config.seed)
+        if start:
+            variables = start_variables(start, variables, self.task.network)
+        fresh = state.create(variables, self.optimizer, average=self.config.optimizer.average_decay > 0)
+        if standing.facts is None:
+            return fresh
+        current = parallel.from_first(lambda: self.checkpoints.restore(fresh), fresh)
+        logger.info(f"continuing {self.workdir} from step {int(current.step)}")
+        return current
+
+    def _length(self, standing: Standing) -> int:
+        """Steps of a phase that begins now."""
+        if standing.facts is not None and standing.phase is None:
+            return 0
+        if not self.config.minutes:
+            return configs.steps_of(self.config, self.task.pictures)
+        logger.info("measuring the speed of this machine")
+        seconds = self._seconds_per_step()
+        steps = parallel.decided_by_first(lambda: max(20, round(60 * self.config.minutes / seconds)))
+        logger.info(f"{steps} steps in {self.config.minutes:g} minutes, at {seconds:.3f} s each")
+        return steps
+
+    def _seconds_per_step(self) -> float:
+        """Seconds of one training step on this machine, input included, over all sizes alike."""
+        self._compile()
+        span = np.array([0, 1_000_000], np.int32)
+        copy = jax.tree.map(lambda x: x.copy(), self.replicated)
+        batches = self.task.batches(self.number, self.number + MEASURED_STEPS + 2)
+        areas, started = [], 0.0
+        for place, batch in enumerate(batches):
+            if place == 2:
+                jax.block_until_ready(copy)
+                started = time.perf_counter()
+            copy, _ = self.update(copy, parallel.shard(batch), span)
+            areas.append(batch["images"].shape[1] ** 2)
+        jax.block_until_ready(copy)
+        seconds = (time.perf_counter() - started) / MEASURED_STEPS
+        return seconds * float(np.mean(np.square(self.task.sizes())) / np.mean(areas[2:]))
+
+    def _compile(self) -> None:
+        """Compiles the step for every size, the largest first, so that too large a batch shows at once."""
+        span = np.array([0, 1], np.int32)
+        for size in self.task.sizes():
+            logger.info(f"compiling for {size}x{size}")
+            self.compiled = True
+            copy = jax.tree.map(lambda x: x.copy(), self.replicated)
+            jax.block_until_ready(self.update(copy, parallel.shard(self.task.blank_batch(size)), span))
+
+    def go(self) -> state.TrainState:
+        """All steps that are left, and what is to be done of the one that it starts from."""
+        start, end = self.number, self.phase.end
+        evaluated = not self._is_due(start) or parallel.decided_by_first(lambda: self._is_evaluated(start))
+        self.metrics = Metrics(self.workdir, end, self.config.batch_size, start, evaluated)
+        try:
+            if not evaluated:
+                logger.info(f"step {start} of {end} is trained: its evaluation is left to do")
+                self._evaluate()
+            elif start >= end:
+                logger.info(f"all {end} steps are done: nothing is left to do")
+            if start < end:
+                self._steps(start, end)
+        except KeyboardInterrupt:
+            with self.stop.held():
+                current = self._save()
+                if self.checkpoints is not None:
+                    self.checkpoints.wait()
+            raise Stopped(f"stopped at step {int(current.step)}; the same command carries on from there") from None
+        finally:
+            self.metrics.close()
+        return parallel.unreplicate(self.replicated)
+
+    def _steps(self, start: int, end: int) -> None:
+        if len(self.task.sizes()) > 1 and not self.compiled:
+            self._compile()
+        batches = self.task.batches(start, end)
+        for number in range(start + 1, end + 1):
+            batch = next_batch(batches, self.task, number - 1)
+            if number == start + 1:
+                self._draw_first_batch(batch, start)
+            with self.stop.held():
+                self.replicated, metrics = self.update(self.replicated, parallel.shard(batch), self.span)
+            self.pending.append(metrics)
+            if number == start + 1:
+                self.metrics.first(number, self._average(number)["loss"])
+            save = self._is_due(number) or number % self.config.checkpoint_every == 0
+            if save or number % self.config.log_every == 0:
+                self.metrics.train(number, self._average(number))
+                self.pending.clear()
+                self.still_ours()
+            self.stop.check(number)
+            if save:
+                with self.stop.held():
+                    self._save()
+                if self._is_due(number):
+                    self._evaluate()
+                self.metrics.restart_clock(number)
+
+    def _is_due(self, number: int) -> bool:
+        """Whether the state after that step is to be evaluated."""
+        every = self.config.evaluate_every
+        return number > 0 and (number == self.phase.end or bool(every) and number % every == 0)
+
+    def _is_evaluated(self, number: int) -> bool:
+        """Whether it has been, by what is marked last: its score or, at the end of the run, its report."""
+        return is_finished(self.workdir) if number == self.phase.end else number in read_scores(self.workdir)
+
+    def _evaluate(self) -> None:
+        """Evaluates the state, which is saved; at the end of the run leaves the report, its metrics.json last."""
+        if self.checkpoints is not None:
+            self.checkpoints.wait()
+        current = parallel.unreplicate(self.replicated)
+        number = int(current.step)
+        predictor = make_predictor(self.task.network, current.variables, self.task.model)
+        last = number == self.phase.end
+        evaluation = self.task.evaluate(predictor, EXAMPLES if last else 0)
+        scalars = {
+            key: float(value)
+            for key, value in evaluation.metrics.items()
+            if isinstance(value, int | float) and key != "images"
+        }
+        self.metrics.write(number, scalars)
+        logger.info(f"step {number}  " + "  ".join(f"{key} {value:.3f}" for key, value in scalars.items()))
+        if self.checkpoints is None:
+            return
+        self.checkpoints.record(number, scalars)
+        if last:
+            folder = self.workdir / REPORT
+            plot_curves(self.workdir / FILE, folder / "curves.png")
+            write_report(folder, evaluation, step=number)
+            logger.info(f"report in {folder}")
+
+    def _save(self) -> state.TrainState:
+        """Saves the state, unless an array of it is not finite: such a state is never saved."""
+        current = parallel.unreplicate(self.replicated)
+        arrays = jax.tree.leaves((current.params, current.batch_stats))
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise self._diverged("the weights are not finite", int(current.step))
+        if self.checkpoints is not None:
+            self.checkpoints.save(current)
+        return current
+
+    def _draw_first_batch(self, batch: Any, start: int) -> None:
+        """Leaves the picture of the run's first batch, also where a run was killed before it came to that."""
+        path = self.workdir / FIRST_BATCH
+        if not parallel.is_first() or path.is_file():
+            return
+        if start:
+            batch = next(self.task.batches(0, 1))
+        content = io.BytesIO()
+        Image.fromarray(draw_batch(self.task.shown(batch))).save(content, "PNG")
+        write_whole(path, content.getvalue())
+
+    def _average(self, number: int) -> dict[str, float]:
+        """Mean of the metrics of the last steps. Raises UserError naming the first step whose loss is not finite."""
+        rows = [
+            {key: float(np.asarray(value).reshape(-1)[0]) for key, value in row.items()}
+            for row in jax.device_get(self.pending)
+        ]
+        for step_number, row in enumerate(rows, number - len(rows) + 1):
+            if not math.isfinite(row["loss"]):
+                raise self._diverged(f"loss is {row['loss']}", step_number)
+        mean = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
+        return mean | {"learning_rate": rows[-1]["learning_rate"]}
+
+    def _diverged(self, what: str, number: int) -> UserError:
+        saved = self.checkpoints and self.checkpoints.latest_step
+        kept = f"the last good checkpoint is step {saved} in {self.workdir}" if saved else "no checkpoint yet"
+        advice = "lower optimizer.learning_rate or lengthen optimizer.burn_in, in another workdir"
+        return UserError(f"{what} at step {number}; {kept}; {advice}")
+
+    def close(self) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.close()
 
 
-def _machinery(task):
-    """The optimiser, and the update mapped over all devices."""
-    options, steps = task.config.optimizer, task.config.steps
-    optimizer, rate = schedule.optimizer(options, steps), schedule.learning_rate(options, steps)
+def make_update(task: Task) -> tuple[optax.GradientTransformation, Callable]:
+    """The optimiser, and update(state, batch, span) -> (state, metrics), mapped over all devices."""
+    options = task.config.optimizer
+    optimizer = schedule.optimizer(options)
+    rate = schedule.learning_rate(options, configs.learning_rate_of(task.config))
     return optimizer, parallel.map_step(step.make_step(task.loss, optimizer, rate, options.average_decay))
 
 
-def _run(task, current, update, checkpoints, workdir, stop, still_ours):
-    config, start = task.config, int(current.step)
-    log = Log(workdir, config.steps, config.batch_size, start)
-    replicated = parallel.replicate(current)
-    if start < config.steps and len(task.sizes()) > 1:
-        _compile(task, update, replicated)
-    batches, pending = task.batches(start), []
-    log.restart_clock(start)
-    try:
-        if start >= config.steps:
-            _finish(task, current, log, checkpoints, workdir)
-        for number in range(start + 1, config.steps + 1):
-            batch = _next(batches, task, number - 1)
-            if number == 1 and parallel.is_first():
-                Image.fromarray(task.draw_batch(batch)).save(workdir / "first_batch.png")
-            with stop.held():
-                replicated, metrics = update(replicated, parallel.shard(batch))
-            pending.append(metrics)
-            last = number == config.steps
-            evaluate = last or bool(config.evaluate_every) and number % config.evaluate_every == 0
-            save = evaluate or number % config.checkpoint_every == 0
-            if save or number % config.log_every == 0 or number == start + 1:
-                log.train(number, _average(pending, number, checkpoints.latest_step, workdir))
-                pending.clear()
-                still_ours()
-            stop.check(number)
-            if save:
-                current = _finite(parallel.unreplicate(replicated), checkpoints.latest_step, workdir)
-                report = _evaluate(task, current, log, checkpoints, workdir if last else None) if evaluate else None
-                with stop.held():
-                    checkpoints.save(current, report)
-                log.restart_clock(number)
-    except KeyboardInterrupt:
-        with stop.held():
-            current = _finite(parallel.unreplicate(replicated), checkpoints.latest_step, workdir)
-            checkpoints.save(current)
-            checkpoints.wait()
-        raise UserError(f"stopped at step {int(current.step)}; the same command carries on from there") from None
-    finally:
-        log.close()
-    return current
-
-
-def _finish(task, current, log, checkpoints, workdir: Path) -> None:
-    """What is left to do of a run whose steps are all done: the report, if it was stopped before that."""
-    if (workdir / "report" / "metrics.json").is_file():
-        say(f"all {task.config.steps} steps are done: nothing is left to do")
-    else:
-        say(f"all {task.config.steps} steps are done: the evaluation is left to do")
-        checkpoints.save(current, _evaluate(task, current, log, checkpoints, workdir))
-
-
-def _evaluate(task, current, log, checkpoints, workdir: Path | None) -> dict[str, float]:
-    """Evaluates, logs, and at the end of the run writes the report. Returns the metrics that are single numbers."""
-    number = int(current.step)
-    workdir = workdir if parallel.is_first() else None
-    try:
-        metrics = task.evaluate(current.variables, workdir / "report" if workdir else None)
-    except BaseException:
-        checkpoints.save(current)  # what was trained is not lost to a picture that cannot be evaluated
-        raise
-    scalars = {
-        key: float(value) for key, value in metrics.items() if isinstance(value, (int, float)) and key != "images"
-    }
-    log.write(number, scalars)
-    say(f"step {number}  " + "  ".join(f"{key} {value:.3f}" for key, value in scalars.items()))
-    if workdir:
-        from yolo9000_jax.report.plots import plot_curves
-
-        plot_curves(workdir / "metrics.jsonl", workdir / "report" / "curves.png")
-        say(f"report in {workdir / 'report'}")
-    return scalars
-
-
-def _compile(task, update, replicated) -> None:
-    """Compiles the step for every size, the largest first, so that too large a batch shows at once."""
-    for size in task.sizes():
-        say(f"compiling for {size}x{size}")
-        copy = jax.tree.map(lambda x: x.copy(), replicated)
-        jax.block_until_ready(update(copy, parallel.shard(task.blank_batch(size))))
-
-
-def _next(batches, task, number: int):
+def next_batch(batches: Iterator[Any], task: Task, number: int) -> Any:
+    """The batch of a step. Raises UserError naming the picture where one of it cannot be read."""
     try:
         return next(batches)
     except Exception as error:
@@ -204,78 +326,3 @@ def _next(batches, task, number: int):
         if complaint is None:
             raise
         raise UserError(f"step {number}: {complaint}") from error
-
-
-def _average(pending, number: int, saved_step: int | None, workdir: Path) -> dict[str, float]:
-    """Mean of the metrics of the last steps. Raises UserError naming the first step whose loss is not finite."""
-    rows = [
-        {key: float(np.asarray(value).reshape(-1)[0]) for key, value in row.items()} for row in jax.device_get(pending)
-    ]
-    for step_number, row in enumerate(rows, number - len(rows) + 1):
-        if not math.isfinite(row["loss"]):
-            raise _diverged(f"loss is {row['loss']}", step_number, saved_step, workdir)
-    mean = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
-    return mean | {"learning_rate": rows[-1]["learning_rate"]}
-
-
-def _finite(current, saved_step: int | None, workdir: Path):
-    """The state itself. Raises UserError if an array of it is not finite, so that such a state is never saved."""
-    arrays = jax.device_get(jax.tree.leaves((current.params, current.batch_stats)))
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise _diverged("the weights are not finite", int(current.step), saved_step, workdir)
-    return current
-
-
-def _diverged(what: str, number: int, saved_step: int | None, workdir: Path) -> UserError:
-    kept = "no checkpoint yet" if saved_step is None else f"the last good checkpoint is step {saved_step} in {workdir}"
-    advice = "lower optimizer.learning_rate or lengthen optimizer.burn_in, in another workdir"
-    return UserError(f"{what} at step {number}; {kept}; {advice}")
-
-
-def _continue_config(config, workdir: Path):
-    """The config to run: that of the workdir where a run began there, if it is the same experiment."""
-    path = workdir / "config.json"
-    if not path.is_file() or latest_step(workdir) is None:
-        return config  # nothing is trained there yet
-    before = configs.read(path)
-    # What a run settles by itself it keeps.
-    for group, key in (("model", "classes"), ("data", "max_boxes"), ("model", "anchors_cells")):
-        if not config[group][key]:
-            config[group][key] = before[group][key]
-    if config.epochs:
-        config.steps, config.epochs = before.steps, 0.0
-    if changed := configs.difference(before, config):
-        raise UserError(
-            f"{workdir} holds another experiment ({'; '.join(changed[:3])}): choose another workdir, or the same config"
-        )
-    return config
-
-
-def _read_start(start: str, config) -> dict:
-    """The variables that `init_from` names, or that pre-training left."""
-    if start.startswith(DARKNET):
-        from yolo9000_jax.darknet.convert import read_start
-
-        return read_start(start.removeprefix(DARKNET), config)
-    return load_variables(as_folder(start))
-
-
-def _start_from(variables, loaded, where: str):
-    """`variables` with every loaded array of the same name and shape. Raises UserError where nothing fits."""
-    flat = dict(jax.tree_util.tree_flatten_with_path(loaded)[0])
-    taken = 0
-
-    def choose(path, fresh):
-        nonlocal taken
-        other = flat.get(path)
-        if other is None or other.shape != fresh.shape:
-            return fresh
-        taken += 1
-        return other
-
-    chosen = jax.tree_util.tree_map_with_path(choose, variables)
-    total = len(jax.tree.leaves(variables))
-    if not taken:
-        raise UserError(f"{where}: none of its arrays fits this model; check model.width")
-    say(f"starting from {where}: {taken} of {total} arrays")
-    return chosen

@@ -1,30 +1,41 @@
 """Devices and hosts: the only module that knows how a step is spread over them."""
 
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
 import flax.jax_utils
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.training.step import AXIS
+from yolo9000_jax.logs import logger
+from yolo9000_jax.tasks.task import AXIS
 
 
-def map_step(step):
-    """step(state, batch) mapped over all devices of all hosts; the old state's memory is reused."""
-    return jax.pmap(step, axis_name=AXIS, donate_argnums=0)
+def map_step(step: Callable) -> Callable:
+    """step(state, batch, span) mapped over all devices of all hosts; the old state's memory is reused.
+
+    State and batch have a leading device axis; `span` is the same on all devices.
+    """
+    return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0)
 
 
-def replicate(state):
+def replicate(state: Any) -> Any:
     """A copy of the state on each local device."""
     # Named as the step's axis: then the first call's sharding is that of all later ones, and only it compiles.
     return flax.jax_utils.replicate(state, axis_name=AXIS)
 
 
-def unreplicate(state):
-    """The state of the first local device."""
-    return flax.jax_utils.unreplicate(state)
+def unreplicate(state: Any) -> Any:
+    """The state of the first local device, as NumPy arrays."""
+    return jax.device_get(flax.jax_utils.unreplicate(state))
 
 
-def shard(batch):
+def shard(batch: Any) -> Any:
     """Host arrays [b, ...] -> [local devices, b / devices, ...]."""
     devices = jax.local_device_count()
     return jax.tree.map(lambda array: array.reshape(devices, array.shape[0] // devices, *array.shape[1:]), batch)
@@ -41,6 +52,8 @@ def check_batch_size(batch_size: int) -> None:
 
 def join(where: str = "") -> None:
     """Makes this process one of the hosts of a pod or cluster, before anything else uses JAX.
+
+    The first host alone writes and says what goes on; the others only say what is wrong.
 
     Args:
         where: "HOST:PORT,N,I": where the first host listens, how many there are, which this one is, counted from 0.
@@ -63,6 +76,8 @@ def join(where: str = "") -> None:
         raise UserError(
             f"--distributed: {reason}; where the environment does not name the hosts give HOST:PORT,N,I"
         ) from error
+    if not is_first():
+        logger.setLevel(logging.ERROR)
 
 
 def is_first() -> bool:
@@ -70,8 +85,43 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def from_first(read, like):
+def from_first(read: Callable[[], Any], like: Any) -> Any:
     """What `read()` gives on the first host, on all hosts; `like` is any tree with arrays of the same shapes."""
     if jax.process_count() == 1:
         return read()
     return multihost_utils.broadcast_one_to_all(read() if is_first() else like)
+
+
+def decided_by_first(decide: Callable[[], Any]) -> Any:
+    """What `decide()` gives on the first host, on all hosts: a JSON value. A UserError there is raised on all.
+
+    What hosts do next must not hang on what each of them sees: a shared file system may show them different things.
+    """
+    if jax.process_count() == 1:
+        return decide()
+    answer: dict[str, Any] = {}
+    if is_first():
+        try:
+            answer = {"value": decide()}
+        except UserError as error:
+            answer = {"error": str(error)}
+    text = np.frombuffer(json.dumps(answer).encode(), np.uint8)
+    length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
+    padded = np.zeros(length, np.uint8)
+    if is_first():
+        padded[:] = text
+    answer = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)))
+    if "error" in answer:
+        raise UserError(answer["error"])
+    return answer["value"]
+
+
+def check_same(value: Any, what: str) -> None:
+    """Raises UserError on all hosts unless all have the same JSON value; `what` names it."""
+    if jax.process_count() == 1:
+        return
+    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:16]
+    all_digests = np.asarray(multihost_utils.process_allgather(np.frombuffer(digest, np.uint8)))
+    odd = [host for host, other in enumerate(all_digests) if (other != all_digests[0]).any()]
+    if odd:
+        raise UserError(f"{what} of host {odd[0]} is not that of host 0: give all hosts the same files and command")

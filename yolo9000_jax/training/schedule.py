@@ -1,29 +1,44 @@
 """Learning-rate schedules and the optimiser (paper, section 2 "Training for detection"; darknet.md 8)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.models.layers import is_kernel
 
 
-def learning_rate(options, steps: int):
-    """The rate as a function of the step, counted from 0; `options` is config.optimizer, `steps` the run's length.
+def learning_rate(options: Any, peak: float | None = None) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """The rate as a function of (step, span).
 
-    "steps" multiplies the rate by factors[i] from share boundaries[i] of the run on; "polynomial" is
+    step counts the updates done in the run; span [2] is where the present phase begins, and its length.
+
+    "steps" multiplies the rate by factors[i] from share boundaries[i] of the phase on; "polynomial" is
     (1 - step/steps)^power; "cosine" falls to 0 along half a cosine. During burn_in steps the rate rises as
     (step/burn_in)^burn_in_power instead (darknet.md 8, where an update's number starts at 1).
+
+    Args:
+        options: config.optimizer.
+        peak: the rate that the schedule multiplies; None: options.learning_rate.
+
+    Raises:
+        UserError: an unknown schedule, or as many factors as boundaries are wanted.
     """
     if options.schedule not in ("steps", "polynomial", "cosine", "constant"):
         raise UserError(f"optimizer.schedule is {options.schedule!r}; it can be steps, polynomial, cosine or constant")
     if len(options.boundaries) != len(options.factors):
         raise UserError("optimizer.boundaries and optimizer.factors must have the same length")
+    peak = options.learning_rate if peak is None else peak
 
-    def rate(step):
-        number = jnp.asarray(step, jnp.float32) + 1
+    def rate(step: jax.Array, span: jax.Array) -> jax.Array:
+        start, steps = jnp.asarray(span, jnp.float32)
+        number = jnp.asarray(step, jnp.float32) - start + 1
         share = number / steps
+        factor: Any = 1.0
         if options.schedule == "steps":
-            factor = 1.0
             for boundary, by in zip(options.boundaries, options.factors, strict=True):
                 # Not share >= boundary: a compiled division may round a hair below it.
                 factor = factor * jnp.where(number >= boundary * steps, by, 1.0)
@@ -31,26 +46,20 @@ def learning_rate(options, steps: int):
             factor = jnp.maximum(1 - share, 0) ** options.power
         elif options.schedule == "cosine":
             factor = 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(share, 1)))
-        else:
-            factor = 1.0
         burning = (number / max(options.burn_in, 1)) ** options.burn_in_power
-        return options.learning_rate * jnp.where(number < options.burn_in, burning, factor)
+        return peak * jnp.where(number < options.burn_in, burning, factor)
 
     return rate
 
 
-def optimizer(options, steps: int) -> optax.GradientTransformation:
+def optimizer(options: Any) -> optax.GradientTransformation:
     """SGD with momentum, and decay on convolution kernels only: not on biases or batch norm (darknet.md 8).
 
-    With options.clip_norm the gradient, all parameters taken together, is first shortened to that norm.
+    Its updates are to be multiplied by minus the learning rate, which stays outside of the momentum. With
+    options.clip_norm the gradient, all parameters taken together, is first shortened to that norm.
     """
     return optax.chain(
         optax.clip_by_global_norm(options.clip_norm) if options.clip_norm else optax.identity(),
         optax.add_decayed_weights(options.weight_decay, mask=is_kernel),
-        optax.sgd(learning_rate(options, steps), momentum=options.momentum),
+        optax.trace(options.momentum),
     )
-
-
-def is_kernel(params):
-    """Tree of flags: which parameters are kernels."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)

@@ -4,33 +4,41 @@ from typing import Any
 
 import flax.struct
 import jax
-import jax.numpy as jnp
+import numpy as np
+import optax
 
 
 @flax.struct.dataclass
 class TrainState:
     """Everything a run needs to continue: nothing else is saved, since the input is a function of the step."""
 
-    step: jax.Array  # updates done
+    step: jax.Array | np.ndarray  # updates done
     params: Any
     batch_stats: Any
     optimizer_state: Any
     average: Any  # moving average of params, or None
 
     @property
-    def variables(self):
+    def variables(self) -> dict[str, Any]:
         """Variables to evaluate with: the averaged parameters where there is an average."""
         params = self.params if self.average is None else self.average
         return {"params": params, "batch_stats": self.batch_stats}
 
+    def __repr__(self) -> str:
+        count = sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
+        return f"<TrainState after {int(np.ravel(self.step)[0])} steps: {count / 1e6:.2f} M parameters>"
 
-def create(variables, optimizer, average: bool) -> TrainState:
-    """The state before the first update, from freshly initialised or loaded variables."""
-    params = variables["params"]
+
+def create(variables: Any, optimizer: optax.GradientTransformation, average: bool) -> TrainState:
+    """The state before the first update, from freshly initialised or loaded variables, as NumPy arrays.
+
+    On the devices lies only what `parallel.replicate` puts there.
+    """
+    params = jax.tree.map(np.asarray, variables["params"])
     return TrainState(
-        step=jnp.zeros((), jnp.int32),
+        step=np.zeros((), np.int32),
         params=params,
-        batch_stats=variables.get("batch_stats", {}),
-        optimizer_state=optimizer.init(params),
-        average=jax.tree.map(jnp.copy, params) if average else None,
+        batch_stats=jax.tree.map(np.asarray, variables.get("batch_stats", {})),
+        optimizer_state=jax.device_get(jax.jit(optimizer.init)(params)),
+        average=jax.tree.map(np.copy, params) if average else None,
     )

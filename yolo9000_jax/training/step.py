@@ -1,36 +1,41 @@
 """One update, written for one device of many."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
 
+from yolo9000_jax.tasks.task import AXIS
 from yolo9000_jax.training.state import TrainState
 
-AXIS = "batch"
 
-
-def make_step(loss, optimizer: optax.GradientTransformation, rate, average_decay: float = 0.0):
-    """Builds step(state, batch) -> (state, metrics), to be mapped over the axis `AXIS`.
+def make_step(
+    loss: Callable, optimizer: optax.GradientTransformation, rate: Callable, average_decay: float = 0.0
+) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, dict[str, jax.Array]]]:
+    """Builds step(state, batch, span) -> (state, metrics), to be mapped over the axis `AXIS`.
 
     loss(params, batch_stats, batch, step) -> (scalar, (metrics, batch_stats)) is the mean over this device's images;
-    `rate(step)` is only reported. Gradients, metrics and running statistics are averaged over the devices, so that the
-    state stays the same on all of them.
+    `optimizer` and `rate` are as of training.schedule, whose `span` is handed through. Gradients, metrics and running
+    statistics are averaged over the devices, so that the state stays the same on all of them.
     """
 
-    def step(state: TrainState, batch):
+    def step(state: TrainState, batch: Any, span: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
         (_, (metrics, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
             state.params, state.batch_stats, batch, state.step
         )
         gradients, metrics, batch_stats = lax.pmean((gradients, metrics, batch_stats), AXIS)
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        directions, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
+        by = rate(state.step, span)
+        params = optax.apply_updates(state.params, jax.tree.map(lambda direction: -by * direction, directions))
         average = state.average
         if average is not None:
             # The average follows quickly at first, so that the random start is soon forgotten.
             keep = jnp.minimum(average_decay, (1 + state.step) / (10 + state.step))
             average = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, average, params)
-        metrics = metrics | {"learning_rate": rate(state.step)}
+        metrics = metrics | {"learning_rate": by}
         return TrainState(state.step + 1, params, batch_stats, optimizer_state, average), metrics
 
     return step

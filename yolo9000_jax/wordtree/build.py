@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import SYNSET
+from yolo9000_jax.wordtree.lines import FilePath
 from yolo9000_jax.wordtree.lists import LabelList, label_list
 from yolo9000_jax.wordtree.meanings import find_meanings
 from yolo9000_jax.wordtree.paths import Above, Parents, breadth_first, climb, collapsed, grow, reached_roots
@@ -40,7 +41,7 @@ class Built:
     several_paths: int
     notes: tuple[str, ...]
 
-    def save(self, path, maps: bool = False) -> list[Path]:
+    def save(self, path: FilePath, maps: bool = False) -> list[Path]:
         """Writes Darknet's files: FILE.tree, FILE.names beside it and, if asked for, FILE.LIST.map for each list.
 
         Returns:
@@ -134,7 +135,7 @@ def _check_roots(roots: Sequence[str], wordnet: WordNet) -> None:
             )
 
 
-def _under(senses: Sequence[str], roots, spare, wordnet: WordNet) -> list[str]:
+def _under(senses: Sequence[str], roots: Sequence[str], spare: Sequence[str], wordnet: WordNet) -> list[str]:
     """The senses under the roots; those under the spare ones where there are none."""
     for ends in (roots, spare):
         above = climb(senses, ends, wordnet.hypernyms)
@@ -143,7 +144,9 @@ def _under(senses: Sequence[str], roots, spare, wordnet: WordNet) -> list[str]:
     return []
 
 
-def _climb(labels: Sequence[str], roots, spare, wordnet: WordNet) -> tuple[Above, list[str]]:
+def _climb(
+    labels: Sequence[str], roots: Sequence[str], spare: Sequence[str], wordnet: WordNet
+) -> tuple[Above, list[str]]:
     """The paths to the roots, and the labels for which only a spare root was found."""
     above = climb(labels, roots, wordnet.hypernyms)
     others = [label for label in labels if label not in above]
@@ -191,20 +194,20 @@ def _names(order: Sequence[str], parents: Parents, given: dict[str, str], wordne
     return tuple(name if uses[name] == 1 else f"{plain[node]} ({node})" for node, name in names.items())
 
 
-def _size_note(tree: WordTree, labels, several: int, left_out: int):
+def _size_note(tree: WordTree, labels: Sequence[str], several: int, left_out: int) -> Iterator[str]:
     roots = _listed([name for name, parent in zip(tree.names, tree.parents, strict=True) if parent < 0])
     less = f" after leaving out {left_out} with a single child" if left_out else ""
-    yield f"{len(tree)} nodes{less}, {int(tree.leaves.sum())} leaves, {tree.depths.max() + 1} levels, under {roots}"
+    yield f"{len(tree)} nodes{less}, {int(tree.leaves.sum())} leaves, {tree.levels} levels, under {roots}"
     yield f"{_labels(len(labels))}; {several} with several paths to a root took the one that adds the fewest nodes"
 
 
-def _shared_note(found: Sequence[Sequence[str]]):
+def _shared_note(found: Sequence[Sequence[str]]) -> Iterator[str]:
     uses = Counter(synset for synsets in found for synset in synsets)
     if shared := sum(count > 1 for count in uses.values()):
         yield f"in several lists, which share the node: {_labels(shared)}"
 
 
-def _meaning_notes(lists: Sequence[LabelList], found, wordnet: WordNet):
+def _meaning_notes(lists: Sequence[LabelList], found: Sequence[Sequence[str]], wordnet: WordNet) -> Iterator[str]:
     """What each label that came without a synset was taken for."""
     for labels, synsets in zip(lists, found, strict=True):
         for label, synset in zip(labels.labels, synsets, strict=True):
@@ -212,13 +215,13 @@ def _meaning_notes(lists: Sequence[LabelList], found, wordnet: WordNet):
                 yield f"{label.name} is {synset}: {wordnet.gloss(synset)[:80]}"
 
 
-def _abstract_note(abstract: Sequence[str], tree: WordTree):
+def _abstract_note(abstract: Sequence[str], tree: WordTree) -> Iterator[str]:
     if abstract:
         names = _listed([tree.names[tree.find(synset)] for synset in abstract])
         yield f"no physical entity in WordNet, so put under abstraction: {names}"
 
 
-def _ancestor_notes(labels: Sequence[str], tree: WordTree):
+def _ancestor_notes(labels: Sequence[str], tree: WordTree) -> Iterator[str]:
     below: dict[int, list[str]] = {}
     for node in sorted(map(tree.find, labels)):
         for ancestor in tree.ancestors(node):

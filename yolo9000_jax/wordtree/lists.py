@@ -1,4 +1,4 @@
-"""Lists of labels: files, or the classes of data sets."""
+"""Lists of labels: out of files, data sets or Python."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from typing import NamedTuple
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import SYNSET, parse_label
 
-_SOURCE = re.compile(r"emoji|[a-z]+:.*")
 _NAME_AND_SYNSET = re.compile(r"\s*(.*[^\s=])\s*[\s=]\s*(n\d{8})\s*")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _HEADERS = {"synset", "wnid"}
@@ -30,40 +29,39 @@ class LabelList:
     source: str
     labels: tuple[Label, ...]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
 
-def read_label_list(spec: str) -> LabelList:
-    """The labels of a file, or the classes of a data set.
+def read_label_list(path: str | Path) -> LabelList:
+    """The labels of a file.
 
     Args:
-        spec: a text file of one label a line: "dog", "n02084071", or both, parted by a tab, a blank or "="; where there
-            are more columns, the first synset and the first other column that is no number. Blank lines, a line of
-            column titles, and what follows a "#" are left out. Or a SOURCE, such as `folders:DIR` or `emoji:coarse`.
+        path: a text file of one label a line: "dog", "n02084071", or both, separated by a tab, a blank or "="; where
+            there are more columns, the first synset and the first other column that is no number. Blank lines, a line
+            of column titles, and what follows a "#" are left out.
 
     Raises:
         UserError: the file cannot be read, has no label, or a line is no label.
     """
-    if not Path(spec).exists() and _SOURCE.fullmatch(spec):
-        return LabelList(spec, tuple(Label(name, synset, spec) for name, synset in _classes(spec)))
+    source = str(path)
     try:
-        lines = Path(spec).read_text("utf-8-sig").splitlines()
+        lines = Path(path).read_text("utf-8-sig").splitlines()
     except OSError as error:
-        raise UserError(f"{spec}: can't read this label list ({error.strerror}); check the path") from None
+        raise UserError(f"{source}: can't read this label list ({error.strerror}); check the path") from None
     except UnicodeDecodeError:
-        raise UserError(f"{spec}: not UTF-8 text; give a file with one label a line") from None
+        raise UserError(f"{source}: not UTF-8 text; give a file with one label a line") from None
     labels = []
     for number, line in enumerate(lines, 1):
         line = _COMMENT.sub("", line)
         titles = number == 1 and not _HEADERS.isdisjoint(line.lower().split("\t"))
         if line.strip() and not titles:
-            labels.append(label_of(line, f"{spec}, line {number}"))
-    return _not_empty(LabelList(spec, tuple(labels)))
+            labels.append(label_of(line, f"{source}, line {number}"))
+    return _not_empty(LabelList(source, tuple(labels)))
 
 
 def label_list(labels: Sequence[str | Label], source: str = "labels") -> LabelList:
-    """A list of labels that are at hand, each written as in a file.
+    """A list of the labels given, each written as in a file.
 
     Raises:
         UserError: there is none, or one is no label.
@@ -74,6 +72,25 @@ def label_list(labels: Sequence[str | Label], source: str = "labels") -> LabelLi
         for label, place in zip(labels, places, strict=True)
     ]
     return _not_empty(LabelList(source, tuple(found)))
+
+
+def class_list(classes: Sequence[str], synsets: Sequence[str | None], source: str) -> LabelList:
+    """The classes of a data set as a list of labels.
+
+    Args:
+        classes: their names; one that is a synset's id is no name.
+        synsets: the WordNet synset of each, or None.
+        source: what messages call the data set.
+
+    Raises:
+        UserError: there is none.
+    """
+    pairs = zip(classes, synsets, strict=True)
+    labels = (
+        Label(None, synset or name, source) if SYNSET.fullmatch(name) else Label(name, synset, source)
+        for name, synset in pairs
+    )
+    return _not_empty(LabelList(source, tuple(labels)))
 
 
 def label_of(line: str, place: str) -> Label:
@@ -87,17 +104,6 @@ def label_of(line: str, place: str) -> Label:
     if SYNSET.fullmatch(name):
         name, synset = None, synset or name
     return Label(name, synset, place)
-
-
-def _classes(spec: str) -> list[tuple[str | None, str | None]]:
-    if spec.startswith("folders:"):  # the folders' names will do: no need to look at a million pictures
-        from yolo9000_jax.data.folders import class_names
-
-        return [(None, name) if SYNSET.fullmatch(name) else (name, None) for name in class_names(spec[8:])]
-    from yolo9000_jax.data.sources import open_source
-
-    dataset = open_source(spec, "train" if spec.startswith("emoji") else "all")
-    return list(zip(dataset.classes, dataset.synsets, strict=True))
 
 
 def _not_empty(labels: LabelList) -> LabelList:

@@ -46,22 +46,28 @@ def find_meanings(
         UserError: two labels of one list are the same concept.
     """
     unclear: list[_Unclear] = []
-    found = [[_meaning(label, wordnet, usable, unclear) for label in labels.labels] for labels in lists]
+    meanings = [[_meaning(label, wordnet, usable, unclear) for label in labels.labels] for labels in lists]
     if unclear:
         raise UnclearLabels(_message(unclear, wordnet), _candidates(unclear, wordnet))
+    found = [[synset for synset in synsets if synset is not None] for synsets in meanings]  # all, where none is unclear
     for labels, synsets in zip(lists, found, strict=True):
         _check_different(labels, synsets)
     return found
 
 
-def _meaning(label: Label, wordnet: WordNet, usable, unclear: list[_Unclear]) -> str | None:
+def _meaning(
+    label: Label,
+    wordnet: WordNet,
+    usable: Callable[[Sequence[str]], Sequence[str]],
+    unclear: list[_Unclear],
+) -> str | None:
     """The label's synset; or None, and one more that is unclear."""
     if label.synset is not None:
         if label.synset in wordnet:
             return label.synset
         unclear.append(_Unclear(label, (), f"{label.synset} is no noun of WordNet 3.0"))
         return None
-    every = wordnet.senses(label.name)
+    every = wordnet.senses(label.name or "")
     senses = usable(every)
     if len(senses) == 1:
         return senses[0]
@@ -109,4 +115,4 @@ def _candidates(unclear: Sequence[_Unclear], wordnet: WordNet) -> str:
 
 
 def _text(label: Label) -> str:
-    return (label.name or label.synset)[:60]
+    return (label.name or label.synset or "")[:60]

@@ -63,7 +63,9 @@ def _ancestors(wanted: dict[str, dict[str, WordTree]]) -> dict[str, frozenset[st
     return found
 
 
-def _nearest(node: str, above: dict[str, WordTree], ancestors, names: dict[str, str]) -> str | None:
+def _nearest(
+    node: str, above: dict[str, WordTree], ancestors: dict[str, frozenset[str]], names: dict[str, str]
+) -> str | None:
     lowest = [parent for parent in above if not any(parent in ancestors[other] for other in above)]
     if len(lowest) > 1:
         first, second = (f"{names.get(parent, parent)} {parent} in {above[parent].source}" for parent in lowest[:2])

@@ -26,7 +26,7 @@ def climb(labels: Iterable[str], roots: Sequence[str], hypernyms: Callable[[str]
     above: dict[str, tuple[str, ...] | None] = {root: () for root in roots}
     climbing = set()
 
-    def visit(concept):
+    def visit(concept: str) -> bool:
         if concept in climbing:
             raise UserError(f"WordNet: {concept} is above itself; the files are damaged, get them anew")
         if concept not in above:
@@ -44,7 +44,7 @@ def reached_roots(above: Above) -> dict[str, frozenset[str]]:
     """The roots at the upper end of each concept's paths."""
     found: dict[str, frozenset[str]] = {}
 
-    def visit(concept):
+    def visit(concept: str) -> frozenset[str]:
         if concept not in found:
             found[concept] = frozenset().union(*map(visit, above[concept])) if above[concept] else frozenset({concept})
         return found[concept]
@@ -95,7 +95,7 @@ def grow(labels: Sequence[str], above: Above) -> tuple[Parents, int]:
 def _count_paths(above: Above) -> dict[str, int]:
     counts: dict[str, int] = {}
 
-    def visit(concept):
+    def visit(concept: str) -> int:
         if concept not in counts:
             counts[concept] = sum(map(visit, above[concept])) or 1
         return counts[concept]
@@ -107,7 +107,7 @@ def _count_paths(above: Above) -> dict[str, int]:
 
 def _shortest(label: str, above: Above, parents: Parents) -> tuple[str, ...]:
     """From the nearest node of the tree down to the label, both included; the label alone if it is in the tree."""
-    front = {label: (label,)}
+    front: dict[str, tuple[str, ...]] = {label: (label,)}
     while not (met := front.keys() & parents.keys()):
         further: dict[str, tuple[str, ...]] = {}
         for concept, path in front.items():
@@ -119,7 +119,8 @@ def _shortest(label: str, above: Above, parents: Parents) -> tuple[str, ...]:
 
 
 def _depth(node: str, parents: Parents) -> int:
-    return 0 if parents[node] is None else _depth(parents[node], parents) + 1
+    above = parents[node]
+    return 0 if above is None else _depth(above, parents) + 1
 
 
 def _add(path: Sequence[str], parents: Parents) -> list[str]:
@@ -147,10 +148,11 @@ def collapsed(parents: Parents, labels: Iterable[str]) -> Parents:
     children = Counter(parents.values())
     kept = set(labels) | {node for node in parents if children[node] != 1}
 
-    def kept_above(node):
-        while (node := parents[node]) is not None and node not in kept:
-            pass
-        return node
+    def kept_above(node: str) -> str | None:
+        above = parents[node]
+        while above is not None and above not in kept:
+            above = parents[above]
+        return above
 
     return {node: kept_above(node) for node in parents if node in kept}
 

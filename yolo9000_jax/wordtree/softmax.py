@@ -1,20 +1,22 @@
 """Probabilities on a WordTree: one softmax per group of siblings (paper, section 4; darknet.md 6, 7.3 and 11).
 
-All functions take any leading axes and a `WordTree` that is constant under `jax.jit`.
+All functions take any leading axes and a `WordTree` that is constant under `jax.jit`. They raise UserError where the
+last axis is not that of the tree's nodes.
 """
 
 import functools
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.wordtree.tree import WordTree
+from yolo9000_jax.shapes import Array, check_labels, check_shapes
+from yolo9000_jax.wordtree.tree import Node, WordTree
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def group_log_softmax(logits, tree: WordTree):
+def group_log_softmax(logits: Array, tree: WordTree) -> jax.Array:
     """Log of each node's probability given its parent: log-softmax within each group of siblings.
 
     Args:
@@ -24,28 +26,35 @@ def group_log_softmax(logits, tree: WordTree):
     Returns:
         [..., n], same dtype; exactly 0 for an only child.
     """
+    check_entries("group_log_softmax", "logits", logits, "... n", tree)
+    return _group_log_softmax(logits, tree)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _group_log_softmax(logits: jax.Array, tree: WordTree) -> jax.Array:
     return logits - _reduce_groups(logits, tree, jax.nn.logsumexp)[..., tree.groups]
 
 
-def _group_log_softmax_forward(logits, tree):
-    log_probabilities = group_log_softmax(logits, tree)
+def _group_log_softmax_forward(logits: jax.Array, tree: WordTree) -> tuple[jax.Array, jax.Array]:
+    log_probabilities = _group_log_softmax(logits, tree)
     return log_probabilities, log_probabilities
 
 
-def _group_log_softmax_backward(tree, log_probabilities, cotangent):
+def _group_log_softmax_backward(tree: WordTree, log_probabilities: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
     # Written out because the transpose of a gather is a scatter-add, slow on CPU and TPU alike.
     sums = _reduce_groups(cotangent, tree, jnp.sum)[..., tree.groups]
     return (cotangent - jnp.exp(log_probabilities) * sums,)
 
 
-group_log_softmax.defvjp(_group_log_softmax_forward, _group_log_softmax_backward)
+_group_log_softmax.defvjp(_group_log_softmax_forward, _group_log_softmax_backward)
 
 
-def absolute_log_probabilities(conditional_log_probabilities, tree: WordTree):
+def absolute_log_probabilities(conditional_log_probabilities: Array, tree: WordTree) -> jax.Array:
     """Log of each node's probability: the sum of the conditional ones from the root down, [..., n] -> [..., n].
 
     Pointer doubling: after k steps each node has the sum over 2**k nodes of its path, so a few gathers do.
     """
+    check_entries("absolute_log_probabilities", "log probabilities", conditional_log_probabilities, "... n", tree)
     n = len(tree)
     above = np.append(np.where(tree.parents < 0, n, tree.parents), n)  # node n: a virtual root of probability 1
     widths = [(0, 0)] * (conditional_log_probabilities.ndim - 1) + [(0, 1)]
@@ -55,7 +64,18 @@ def absolute_log_probabilities(conditional_log_probabilities, tree: WordTree):
     return total[..., :n]
 
 
-def path_cross_entropies(logits, labels, tree: WordTree):
+def class_probabilities(logits: Array, tree: WordTree | None = None) -> jax.Array:
+    """Probabilities of classes that exclude each other, from logits [..., C]; same shape.
+
+    Without a tree their softmax; with one, the absolute probabilities of its leaves, and 0 for the nodes above.
+    """
+    if tree is None:
+        return jax.nn.softmax(logits)
+    absolute = jnp.exp(absolute_log_probabilities(group_log_softmax(logits, tree), tree))
+    return jnp.where(jnp.asarray(tree.leaves), absolute, 0)
+
+
+def path_cross_entropies(logits: Array, labels: Array | Sequence[Node] | Node, tree: WordTree) -> jax.Array:
     """Cross-entropy of each group on the labels' paths.
 
     Only the groups on the path are read, at most 769 of the 9418 logits in YOLO9000's tree, so that their gradient is
@@ -63,11 +83,14 @@ def path_cross_entropies(logits, labels, tree: WordTree):
 
     Args:
         logits: [..., n].
-        labels: [...] int, nodes (leaves or inner ones alike); axes of length 1 serve all logits along them.
+        labels: [...] int, nodes (leaves or inner ones alike); axes of length 1 serve all logits along them. A node, or
+            a list of them, may be given by synset or name. While JAX traces, numbers are not checked.
 
     Returns:
         [..., levels]: minus the log of the conditional probability of the path's node on each level, 0 below the label.
     """
+    check_entries("path_loss", "logits", logits, "... n", tree)
+    labels = as_nodes(labels, tree)
     starts, level, within = _path_layout(tree)
     path = jnp.asarray(tree.paths)[labels]  # [..., levels]
     on_path = path >= 0
@@ -84,7 +107,7 @@ def path_cross_entropies(logits, labels, tree: WordTree):
     return jnp.where(on_path, jnp.stack(normalisers, axis=-1) - chosen, 0)
 
 
-def path_loss(logits, labels, tree: WordTree):
+def path_loss(logits: Array, labels: Array | Sequence[Node] | Node, tree: WordTree) -> jax.Array:
     """The tree softmax loss: the sum of the cross-entropies on the labels' paths, [..., n] and [...] -> [...].
 
     It is also minus the log of the label's absolute probability.
@@ -92,7 +115,9 @@ def path_loss(logits, labels, tree: WordTree):
     return jnp.sum(path_cross_entropies(logits, labels, tree), axis=-1)
 
 
-def predict_top_down(probabilities, tree: WordTree, threshold, rule="conditional"):
+def predict_top_down(
+    probabilities: Array, tree: WordTree, threshold: float | jax.Array, rule: str = "conditional"
+) -> tuple[jax.Array, jax.Array]:
     """Walk down from the root level to the most probable child while the walk's confidence stays above `threshold`.
 
     Args:
@@ -112,10 +137,11 @@ def predict_top_down(probabilities, tree: WordTree, threshold, rule="conditional
     """
     if rule not in ("conditional", "darknet"):
         raise UserError(f"rule is {rule!r}; choose 'conditional' or 'darknet'")
+    check_entries("predict_top_down", "probabilities", probabilities, "... n", tree)
     offsets, sizes = jnp.asarray(tree.group_offsets), jnp.asarray(tree.group_sizes)
     within = np.arange(tree.group_sizes.max(), dtype=np.int32)
 
-    def best_member(group):
+    def best_member(group: jax.Array) -> tuple[jax.Array, jax.Array]:
         index = jnp.minimum(offsets[group][..., None] + within, len(tree) - 1)
         members = jnp.take_along_axis(probabilities, index, axis=-1)
         members = jnp.where(within < sizes[group][..., None], members, -1)
@@ -136,7 +162,28 @@ def predict_top_down(probabilities, tree: WordTree, threshold, rule="conditional
     return node, absolute
 
 
-def _reduce_groups(values, tree, reduce):
+def as_nodes(nodes: Array | Sequence[Node] | Node, tree: WordTree) -> Array:
+    """Nodes as an array of whole numbers: synsets and names are looked up, numbers checked unless JAX is tracing them.
+
+    Raises:
+        UserError: the tree has no such node.
+    """
+    if isinstance(nodes, str | int):
+        return np.asarray(tree.find(nodes), np.int32)
+    if isinstance(nodes, Sequence):
+        nodes = tree.find_all(nodes) if any(isinstance(node, str) for node in nodes) else np.asarray(nodes)
+    check_labels(tree.source, "nodes", nodes, len(tree))
+    return nodes
+
+
+def check_entries(function: str, name: str, array: Array, shape: str, tree: WordTree) -> None:
+    """Raises UserError unless the array has this shape, in which n is the number of the tree's nodes."""
+    n = check_shapes(function, **{name: (array, shape)})["n"]
+    if n != len(tree):
+        raise UserError(f"{function}: {name} are of {n} nodes, but the tree has {len(tree)}; give those of its network")
+
+
+def _reduce_groups(values: jax.Array, tree: WordTree, reduce: Callable[..., jax.Array]) -> jax.Array:
     """[..., n] -> [..., g]: `reduce` of each group's members, groups of like size together in one padded gather."""
     buckets, order = _buckets(tree)
     results = [reduce(values[..., index], axis=-1, where=valid) for index, valid in buckets]
@@ -144,7 +191,7 @@ def _reduce_groups(values, tree, reduce):
 
 
 @functools.lru_cache(maxsize=8)
-def _buckets(tree):
+def _buckets(tree: WordTree) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Padded members of the groups, [(index [k,w], valid [k,w])] by size, and each group's place in that order."""
     widths = [1, 2, 3]
     while widths[-1] < tree.group_sizes.max():
@@ -160,7 +207,7 @@ def _buckets(tree):
 
 
 @functools.lru_cache(maxsize=8)
-def _path_layout(tree):
+def _path_layout(tree: WordTree) -> tuple[list[int], np.ndarray, np.ndarray]:
     """A row with room for any group of each level: bounds [levels + 1], each place's level and place in its group."""
     levels = tree.depths[tree.group_offsets]
     widths = [int(tree.group_sizes[levels == level].max()) for level in range(levels.max() + 1)]

@@ -1,28 +1,33 @@
 """The WordTree: a hierarchy of classes, siblings in groups (paper, section 4), and its files in Darknet's format."""
 
 import functools
+import hashlib
+import operator
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.wordtree.lines import FilePath, check_text, read_lines, short, write_lines
 
 MAX_NODES = 200_000
 MAX_DEPTH = 64
-MAX_TEXT_LENGTH = 200
-MAX_FILE_BYTES = 1 << 26
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
 
+Node = int | str  # its number, its synset, or its name
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class WordTree:
     """An immutable forest of `n` classes; parents come before their children and siblings are contiguous.
 
     A group is a run of siblings; the nodes without a parent form one group too. Groups are numbered in the order of
-    their nodes, as Darknet numbers them. All arrays are read-only. Trees compare by identity, so a jitted function
-    can take one as a static argument.
+    their nodes, as Darknet numbers them. All arrays are read-only. Trees of the same content are equal, whatever their
+    source, so a jitted function can take one as a static argument. Where a method takes a node, its number, its synset
+    or its name will do.
 
     Attributes:
         synsets: the node's identifiers, unique, such as WordNet offsets ("n02084071").
@@ -42,13 +47,13 @@ class WordTree:
     parents: np.ndarray
     names: tuple[str, ...] = ()
     source: str = "tree"
-    groups: np.ndarray = field(init=False, repr=False)
-    group_offsets: np.ndarray = field(init=False, repr=False)
-    group_sizes: np.ndarray = field(init=False, repr=False)
-    child_groups: np.ndarray = field(init=False, repr=False)
-    depths: np.ndarray = field(init=False, repr=False)
+    groups: np.ndarray = field(init=False)
+    group_offsets: np.ndarray = field(init=False)
+    group_sizes: np.ndarray = field(init=False)
+    child_groups: np.ndarray = field(init=False)
+    depths: np.ndarray = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         synsets, names = tuple(self.synsets), tuple(self.names) or tuple(self.synsets)
         parents = np.array(self.parents, np.int32)
         _check_synsets(synsets, self.source)
@@ -63,9 +68,14 @@ class WordTree:
         child_groups = np.full(len(parents), -1)
         owners = parents[offsets]
         child_groups[owners[owners >= 0]] = np.flatnonzero(owners >= 0)
-        for name, value in {"synsets": synsets, "names": names}.items():
-            object.__setattr__(self, name, value)
-        arrays = {"parents": parents, "groups": groups, "group_offsets": offsets, "depths": depths}
+        object.__setattr__(self, "synsets", synsets)
+        object.__setattr__(self, "names", names)
+        arrays: dict[str, np.ndarray] = {
+            "parents": parents,
+            "groups": groups,
+            "group_offsets": offsets,
+            "depths": depths,
+        }
         arrays |= {"group_sizes": np.bincount(groups), "child_groups": child_groups}
         for name, value in arrays.items():
             object.__setattr__(self, name, _read_only(value))
@@ -73,23 +83,43 @@ class WordTree:
     def __len__(self) -> int:
         return len(self.synsets)
 
+    def __repr__(self) -> str:
+        return f"<WordTree {self.source}: {len(self)} nodes, {int(self.leaves.sum())} leaves, {self.levels} levels>"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, WordTree) and self._digest == other._digest)
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    @functools.cached_property
+    def _digest(self) -> bytes:
+        """Stands for the content: equal trees have the same, others have others."""
+        text = "\n".join((*self.synsets, *self.names))  # in which there are no line ends
+        return hashlib.blake2b(self.parents.tobytes() + text.encode(), digest_size=16).digest()
+
+    @property
+    def levels(self) -> int:
+        """How many nodes the longest path has."""
+        return int(self.depths.max()) + 1
+
     @classmethod
-    def load(cls, tree_path, names_path=None) -> "WordTree":
+    def load(cls, tree_path: FilePath, names_path: FilePath | None = None) -> "WordTree":
         """The tree of Darknet's files: `tree_path` has "synset parent" a line, `names_path` one name a line.
 
         Raises:
             UserError: a file cannot be read, or its content is no tree; the message names the line.
         """
         synsets, parents = [], []
-        for number, line in enumerate(_read_lines(tree_path), 1):
+        for number, line in enumerate(read_lines(tree_path), 1):
             fields = line.split()
             if len(fields) != 2 or not _INTEGER.fullmatch(fields[1]):
                 raise UserError(
-                    f"{tree_path}, line {number}: {_short(line)} is not 'name parent'; a parent is -1 or a line from 0"
+                    f"{tree_path}, line {number}: {short(line)} is not 'name parent'; a parent is -1 or a line from 0"
                 )
             synsets.append(fields[0])
             parents.append(int(fields[1]))
-        names = read_names(names_path) if names_path is not None else ()
+        names: tuple[str, ...] = read_names(names_path) if names_path is not None else ()
         if names and len(names) != len(synsets):
             raise UserError(
                 f"{names_path}: {len(names)} names, but {tree_path} has {len(synsets)} nodes; give one name a line"
@@ -97,7 +127,7 @@ class WordTree:
         return cls(tuple(synsets), np.array(parents, np.int32), names, str(tree_path))
 
     @classmethod
-    def load_with_names(cls, tree_path) -> "WordTree":
+    def load_with_names(cls, tree_path: FilePath) -> "WordTree":
         """The tree of `tree_path`, FILE.tree, and of FILE.names where that is beside it; errors as `load`'s."""
         names_path = Path(tree_path).with_suffix(".names")
         return cls.load(tree_path, names_path if names_path.is_file() else None)
@@ -112,22 +142,22 @@ class WordTree:
         folder = Path(__file__).parent
         known = sorted(path.stem for path in folder.glob("*.tree"))
         if name not in known:
-            raise UserError(f"no tree {_short(name)} comes with the package, only {', '.join(known)}")
+            raise UserError(f"no tree {short(name)} comes with the package, only {', '.join(known)}")
         return cls.load_with_names(folder / f"{name}.tree")
 
-    def save(self, tree_path, names_path=None) -> None:
+    def save(self, tree_path: FilePath, names_path: FilePath | None = None) -> None:
         """Write Darknet's files; `load` gives the same tree.
 
         Raises:
             UserError: a file cannot be written.
         """
-        _write_lines(
+        write_lines(
             tree_path, (f"{synset} {parent}" for synset, parent in zip(self.synsets, self.parents, strict=True))
         )
         if names_path is not None:
-            _write_lines(names_path, self.names)
+            write_lines(names_path, self.names)
 
-    def save_with_names(self, tree_path) -> list[Path]:
+    def save_with_names(self, tree_path: FilePath) -> list[Path]:
         """Write FILE.tree, which is `tree_path`, and FILE.names beside it; returns both paths.
 
         Raises:
@@ -147,54 +177,63 @@ class WordTree:
     @functools.cached_property
     def paths(self) -> np.ndarray:
         """[n, levels] int32: each node's path from its root, then -1."""
-        paths = np.full((len(self), self.depths.max() + 1), -1)
+        paths = np.full((len(self), self.levels), -1)
         paths[np.arange(len(self)), self.depths] = np.arange(len(self))
         for level in range(1, paths.shape[1]):
             nodes = np.flatnonzero(self.depths == level)
             paths[nodes, :level] = paths[self.parents[nodes], :level]
         return _read_only(paths)
 
-    def path(self, node: int) -> tuple[int, ...]:
+    def path(self, node: Node) -> tuple[int, ...]:
         """The nodes from the root down to `node`, itself included."""
-        return tuple(self.paths[self._checked(node), : self.depths[node] + 1].tolist())
+        found = self.find(node)
+        return tuple(self.paths[found, : self.depths[found] + 1].tolist())
 
-    def ancestors(self, node: int) -> tuple[int, ...]:
+    def ancestors(self, node: Node) -> tuple[int, ...]:
         """The nodes above `node`, its parent first."""
         return self.path(node)[-2::-1]
 
-    def children(self, node: int) -> range:
+    def children(self, node: Node) -> range:
         """The nodes right below `node`."""
-        group = self.child_groups[self._checked(node)]
+        group = self.child_groups[self.find(node)]
         return range(0) if group < 0 else self._members(group)
 
-    def lowest_common_ancestor(self, a: int, b: int) -> int | None:
+    def lowest_common_ancestor(self, a: Node, b: Node) -> int | None:
         """The deepest node on both paths (perhaps `a` or `b` itself); None where the two have different roots."""
         shared = [x for x, y in zip(self.path(a), self.path(b), strict=False) if x == y]
         return shared[-1] if shared else None
 
-    def find(self, text: str) -> int:
-        """The node with this synset or, failing that, with this name.
+    def find(self, node: Node) -> int:
+        """The number of a node that is given by its number, its synset, its name or, failing these, "17" for 17.
 
         Raises:
             UserError: there is none, or several nodes have this name.
         """
-        if text in self._nodes_of_synsets:
-            return self._nodes_of_synsets[text]
-        nodes = [node for node, name in enumerate(self.names) if name == text]
-        if not nodes:
-            raise UserError(f"{self.source}: no node is called {_short(text)}; give a synset or a name of the tree")
+        if not isinstance(node, str):
+            return self._checked(node)
+        if node in self._nodes_of_synsets:
+            return self._nodes_of_synsets[node]
+        nodes = self._nodes_of_names.get(node, ())
         if len(nodes) > 1:
-            synsets = ", ".join(self.synsets[node] for node in nodes[:10])
-            raise UserError(f"{self.source}: {len(nodes)} nodes are called {_short(text)}; give a synset: {synsets}")
-        return nodes[0]
+            synsets = ", ".join(self.synsets[other] for other in nodes[:10])
+            raise UserError(f"{self.source}: {len(nodes)} nodes are called {short(node)}; give a synset: {synsets}")
+        if nodes:
+            return nodes[0]
+        if _INTEGER.fullmatch(node):
+            return self._checked(int(node))
+        raise UserError(f"{self.source}: no node is called {short(node)}; give a synset or a name of the tree")
 
-    def show(self, node: int | None = None, depth: int | None = None) -> str:
+    def find_all(self, nodes: Iterable[Node]) -> np.ndarray:
+        """The numbers of nodes that are given as for `find`: int32, one each."""
+        return np.array([self.find(node) for node in nodes], np.int32)
+
+    def show(self, node: Node | None = None, depth: int | None = None) -> str:
         """A readable outline: `node` and what is below it (the whole tree if None), at most `depth` levels below.
 
         One line a node, indented: its name, its synset if that differs, and its number.
         """
-        top = 0 if node is None else int(self.depths[self._checked(node)])
-        stack = list(self._members(0))[::-1] if node is None else [node]
+        stack = list(self._members(0))[::-1] if node is None else [self.find(node)]
+        top = int(self.depths[stack[0]])
         lines = []
         while stack:
             current = stack.pop()
@@ -209,17 +248,28 @@ class WordTree:
     def _nodes_of_synsets(self) -> dict[str, int]:
         return {synset: node for node, synset in enumerate(self.synsets)}
 
+    @functools.cached_property
+    def _nodes_of_names(self) -> dict[str, list[int]]:
+        nodes: dict[str, list[int]] = {}
+        for node, name in enumerate(self.names):
+            nodes.setdefault(name, []).append(node)
+        return nodes
+
     def _members(self, group: int) -> range:
         start = int(self.group_offsets[group])
         return range(start, start + int(self.group_sizes[group]))
 
     def _checked(self, node: int) -> int:
-        if not 0 <= node < len(self):
-            raise UserError(f"{self.source}: there is no node {node}; nodes are numbered 0 to {len(self) - 1}")
-        return node
+        try:
+            number = operator.index(node)
+        except TypeError:
+            raise UserError(f"{self.source}: {node!r:.60} is no node; give a number, a synset or a name") from None
+        if not 0 <= number < len(self):
+            raise UserError(f"{self.source}: there is no node {number}; nodes are numbered 0 to {len(self) - 1}")
+        return number
 
 
-def load_map(path, tree: WordTree, count: int | None = None) -> np.ndarray:
+def load_map(path: FilePath, tree: WordTree, count: int | None = None) -> np.ndarray:
     """Darknet's map of a flat label list into a tree: one node number a line -> [labels] int32.
 
     Args:
@@ -231,62 +281,56 @@ def load_map(path, tree: WordTree, count: int | None = None) -> np.ndarray:
         UserError: the file cannot be read, is empty, a line is no node of the tree, or there are not `count` lines.
     """
     nodes = []
-    for number, line in enumerate(_read_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         text = line.strip()
         if not _INTEGER.fullmatch(text) or not 0 <= int(text) < len(tree):
-            raise UserError(
-                f"{path}, line {number}: {_short(text)} is no node; give a number from 0 to {len(tree) - 1}"
-            )
+            raise UserError(f"{path}, line {number}: {short(text)} is no node; give a number from 0 to {len(tree) - 1}")
         nodes.append(int(text))
     if count is not None and len(nodes) != count:
         raise UserError(f"{path}: {len(nodes)} lines for {count} labels; give the node of each label, one a line")
     return np.array(nodes, np.int32)
 
 
-def save_map(path, nodes) -> None:
+def save_map(path: FilePath, nodes: Sequence[int] | np.ndarray) -> None:
     """Write the map that `load_map` reads.
 
     Raises:
         UserError: the file cannot be written.
     """
-    _write_lines(path, map(str, np.asarray(nodes).tolist()))
+    write_lines(path, map(str, np.asarray(nodes).tolist()))
 
 
-def read_names(path) -> tuple[str, ...]:
+def read_names(path: FilePath) -> tuple[str, ...]:
     """The lines of a names file, without surrounding blanks.
 
     Raises:
         UserError: the file cannot be read, is empty, or has a line that is blank, too long or not printable.
     """
-    names = tuple(line.strip() for line in _read_lines(path))
+    names = tuple(line.strip() for line in read_lines(path))
     for number, name in enumerate(names, 1):
-        _check_text(name, f"{path}, line {number}")
+        check_text(name, f"{path}, line {number}")
     return names
 
 
-def _check_synsets(synsets, source):
+def _check_synsets(synsets: tuple[str, ...], source: str) -> None:
     if not synsets:
         raise UserError(f"{source}: the tree is empty; give at least one line 'name -1'")
     if len(synsets) > MAX_NODES:
         raise UserError(f"{source}: {len(synsets)} nodes; a tree has at most {MAX_NODES}")
-    first = {}
+    first: dict[str, int] = {}
     for number, synset in enumerate(synsets, 1):
-        _check_text(synset, f"{source}, line {number}")
+        check_text(synset, f"{source}, line {number}")
         if first.setdefault(synset, number) != number:
-            raise UserError(f"{source}, line {number}: {_short(synset)} is on line {first[synset]} already; rename one")
+            raise UserError(f"{source}, line {number}: {short(synset)} is on line {first[synset]} already; rename one")
 
 
-def _check_text(text, place):
-    if not text or len(text) > MAX_TEXT_LENGTH or not text.isprintable():
-        raise UserError(f"{place}: {_short(text)} is no name; give 1 to {MAX_TEXT_LENGTH} printable characters")
-
-
-def _check_parents(synsets, parents, source) -> np.ndarray:
+def _check_parents(synsets: tuple[str, ...], parents: np.ndarray, source: str) -> np.ndarray:
     """Depths of the nodes; raises a UserError where parents do not come first or siblings are apart."""
     depths = np.zeros(len(parents), np.int32)
-    closed, previous = set(), None
+    closed: set[int] = set()
+    previous = None
     for node, parent in enumerate(parents.tolist()):
-        place = f"{source}, line {node + 1}: node {_short(synsets[node])}"
+        place = f"{source}, line {node + 1}: node {short(synsets[node])}"
         if not -1 <= parent < node:
             raise UserError(f"{place} has parent {parent}; a parent is -1 or the number of an earlier line, from 0")
         if parent != previous:
@@ -300,38 +344,7 @@ def _check_parents(synsets, parents, source) -> np.ndarray:
     return depths
 
 
-def _read_lines(path) -> list[str]:
-    """Lines of a text file, blank ones at the end left out."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise UserError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; this is no tree, names or map file")
-        text = content.decode("utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}; check the path") from None
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from None
-    lines = text.rstrip().split("\n")
-    if lines == [""]:
-        raise UserError(f"{path}: the file is empty")
-    return lines
-
-
-def _write_lines(path, lines) -> None:
-    try:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line}\n" for line in lines)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
-def _read_only(array) -> np.ndarray:
+def _read_only(array: np.ndarray) -> np.ndarray:
     array = np.asarray(array)
     array = array.astype(bool if array.dtype == bool else np.int32)
     array.setflags(write=False)

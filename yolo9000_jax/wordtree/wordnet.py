@@ -5,6 +5,7 @@ A synset is written as ImageNet writes it: "n" and the eight digits of its offse
 
 import functools
 import warnings
+from typing import Any
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import SYNSET
@@ -21,7 +22,7 @@ class WordNet:
         reader: nltk's WordNetCorpusReader.
     """
 
-    def __init__(self, reader):
+    def __init__(self, reader: Any):
         self._reader = reader
 
     def __contains__(self, synset: str) -> bool:
@@ -46,13 +47,13 @@ class WordNet:
         return tuple(map(_synset_id, self._reader.synsets(word, "n"))) if word else ()
 
     @functools.cache  # noqa: B019 (there is one WordNet, and it stays)
-    def _find(self, synset: str):
+    def _find(self, synset: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # nltk warns of an unknown offset
             return self._reader.synset_from_pos_and_offset("n", int(synset[1:]))
 
 
-def _synset_id(synset) -> str:
+def _synset_id(synset: Any) -> str:
     return f"n{synset.offset():08d}"
 
 
@@ -79,7 +80,7 @@ def open_wordnet() -> WordNet:
 
 
 @functools.lru_cache(maxsize=1)
-def _read(root) -> WordNet:
+def _read(root: Any) -> WordNet:
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
     place = getattr(root, "path", root)

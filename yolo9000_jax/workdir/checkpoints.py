@@ -1,103 +1,148 @@
-"""Checkpoints: the latest and the best, through Orbax."""
+"""The checkpoints of a workdir, through Orbax: the last two and the best, and the scores that say which that is."""
 
-import logging
+import json
+import math
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
+from flax import serialization
+from flax.traverse_util import empty_node, flatten_dict, unflatten_dict
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.training import parallel
+from yolo9000_jax.files import write_whole
+from yolo9000_jax.logs import logger
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of every checkpoint that has no metrics
-SCORE = "score"  # what a checkpoint's metrics call the value that decides which is the best
+FOLDER, SCORES = "checkpoints", "scores.json"
+LAST = 2  # that stay whatever their score
 
 
 class Checkpoints:
-    """The checkpoints of a workdir. Keeps the latest and the one with the best `metric`.
+    """The checkpoints of a workdir, one a step. One process uses it at a time: of several hosts the first.
 
-    Of several hosts, which all have the same state, the first alone saves and reads; on the others `save` does nothing,
-    `restore` gives what the first has read, and there are no steps.
+    What is saved is deleted only after something newer is whole: a save is written beside the others and takes its
+    place by a rename, and a step that is saved already stays as it is.
+
+    Args:
+        workdir: its folder `checkpoints` is made if need be.
+        metric: the name of the number that decides which checkpoint is the best.
     """
 
     def __init__(self, workdir: Path, metric: str = ""):
-        def value(metrics):
-            return metrics[SCORE] if metrics else -1.0
-
-        best = checkpoint_managers.BestN(get_metric_fn=value, n=1, keep_checkpoints_without_metrics=False)
-        keep = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(n=1), best])
-        self._directory = Path(workdir).resolve() / "checkpoints"
+        self.directory = Path(workdir).resolve() / FOLDER
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._metric = metric
-        self._manager = None
-        if parallel.is_first():
-            self._directory.mkdir(parents=True, exist_ok=True)
-            alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
-            options = ocp.CheckpointManagerOptions(
-                preservation_policy=keep,
-                best_fn=value,
-                best_mode="max",
-                create=False,
-                enable_async_checkpointing=True,
-                multiprocessing_options=alone,
-            )
-            self._manager = ocp.CheckpointManager(self._directory, options=options)
+        alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
+        options = ocp.CheckpointManagerOptions(
+            create=False, enable_async_checkpointing=True, multiprocessing_options=alone
+        )
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
 
-    def save(self, state, metrics: dict[str, float] | None = None) -> None:
-        """Writes the state under its step, in the background; `metrics` decide which checkpoint is the best."""
-        if self._manager is None:
-            return
-        step = int(state.step)
-        if step in self._manager.all_steps():
-            if metrics is None:
-                return
-            self._manager.wait_until_finished()
-            self._manager.delete(step)
-        if metrics is not None:
-            metrics = metrics | {SCORE: metrics.get(self._metric, -1.0)}
-        self._manager.save(step, args=ocp.args.StandardSave(jax.device_get(state)), metrics=metrics)
+    def save(self, state: Any) -> None:
+        """Writes the state under its step, in the background; nothing is done where that step is saved already."""
+        self.wait()
+        self._delete_old()
+        if int(state.step) not in self._manager.all_steps():
+            self._manager.save(int(state.step), args=ocp.args.StandardSave(_to_dict(state)))
+
+    def record(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Keeps what a saved step was evaluated to, beside it; the step is whole on disk before that."""
+        self.wait()
+        write_scores(self.directory.parent, read_scores(self.directory.parent) | {step: dict(metrics)})
+
+    def restore(self, like: Any) -> Any:
+        """The latest saved state that can be read, in the structure of `like`, as NumPy arrays.
+
+        A checkpoint that cannot be read is named, put aside under another name, and the one before it is taken.
+
+        Raises:
+            UserError: there is none, none can be read, or the latest is of another network.
+        """
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                saved = self.raw(step)
+            except _UNREADABLE as error:
+                aside = self.directory.parent / f"{FOLDER}.broken" / str(step)
+                logger.warning(f"{self.directory / str(step)} is broken ({_reason(error)}): it is moved to {aside}")
+                _move(self.directory / str(step), aside)
+                self._manager.reload()
+                continue
+            return _from_dict(saved, like, self.directory / str(step))
+        raise UserError(f"{self.directory}: there is no checkpoint here yet that can be read; train first")
+
+    def raw(self, step: int) -> dict[str, Any]:
+        """The saved state of `step` as nested dicts of NumPy arrays; raises what Orbax raises where it is broken."""
+        return self._manager.restore(step, args=ocp.args.StandardRestore())
+
+    def steps(self) -> list[int]:
+        """The steps that are saved, in ascending order."""
+        return sorted(self._manager.all_steps())
 
     @property
     def latest_step(self) -> int | None:
-        return self._manager and self._manager.latest_step()
+        return max(self._manager.all_steps(), default=None)
 
     @property
     def best_step(self) -> int | None:
-        """The step with the best metric; the latest where none was ever evaluated."""
-        return self._manager and (self._manager.best_step() or self._manager.latest_step())
-
-    def restore(self, state, step: int | None = None):
-        """The saved state of `step` (latest by default), in the shape of `state`, as NumPy arrays."""
-        return parallel.from_first(lambda: self._restore(state, step), state)
-
-    def _restore(self, state, step: int | None):
-        step = self.latest_step if step is None else step
-        if step is None:
-            raise UserError(f"{self._directory}: there is no checkpoint here yet; train first")
-        try:
-            restored = self._manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(_like, state)))
-            jax.tree.map(_check_shape, state, restored)
-            return restored
-        except (ValueError, KeyError, FileNotFoundError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{self._directory}/{step}: cannot be restored for this config ({reason})") from error
-
-    def raw(self, step: int) -> dict:
-        """The saved state of `step` as nested dicts."""
-        return self._manager.restore(step, args=ocp.args.StandardRestore())
+        """The saved step of the highest score, the first of equals; the latest where none was evaluated."""
+        return best_of(self.steps(), read_scores(self.directory.parent), self._metric)
 
     def wait(self) -> None:
         """Returns when everything is on disk."""
-        if self._manager is not None:
-            self._manager.wait_until_finished()
+        self._manager.wait_until_finished()
 
     def close(self) -> None:
         self.wait()
-        if self._manager is not None:
-            self._manager.close()
+        self._delete_old()
+        self._manager.close()
+
+    def _delete_old(self) -> None:
+        """Deletes all but the last two and the best; called when nothing is being written."""
+        steps = self.steps()
+        for step in set(steps[:-LAST]) - {self.best_step}:
+            self._manager.delete(step)
+
+
+# What Orbax and TensorStore raise for files that are cut off, changed or missing.
+_UNREADABLE = (ValueError, KeyError, TypeError, OSError)
+
+
+def best_of(steps: list[int], scores: Mapping[int, Mapping[str, float]], metric: str = "") -> int | None:
+    """The step of the highest `metric` among `steps`; the latest where none has a score; None without steps.
+
+    Args:
+        steps: in ascending order.
+        scores: {step: {metric: value}}.
+        metric: empty: the one that was written down first.
+    """
+    scored = [(step, _score(scores[step], metric)) for step in steps if step in scores]
+    best, value = max(scored, key=lambda pair: pair[1], default=(None, -math.inf))
+    return best if value > -math.inf else max(steps, default=None)
+
+
+def _score(metrics: Mapping[str, float], metric: str) -> float:
+    name = metric or next(iter(metrics), "")
+    return metrics.get(name, -math.inf)
+
+
+def read_scores(workdir: Path) -> dict[int, dict[str, float]]:
+    """{step: its metrics} of the steps of a workdir that were evaluated."""
+    try:
+        return {int(step): metrics for step, metrics in json.loads((workdir / SCORES).read_text()).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{workdir / SCORES}: cannot be read ({_reason(error)}); remove it to go on") from error
+
+
+def write_scores(workdir: Path, scores: Mapping[int, Mapping[str, float]]) -> None:
+    """Writes what `read_scores` reads."""
+    write_whole(workdir / SCORES, json.dumps({str(step): scores[step] for step in sorted(scores)}, indent=1) + "\n")
 
 
 def as_folder(workdir: str | Path) -> Path:
@@ -112,32 +157,85 @@ def as_folder(workdir: str | Path) -> Path:
 
 def latest_step(workdir: Path) -> int | None:
     """The step of a workdir's latest checkpoint; None where there is none."""
-    folders = (workdir / "checkpoints").glob("[0-9]*")
+    folders = (workdir / FOLDER).glob("[0-9]*")
     return max((int(folder.name) for folder in folders if folder.name.isdigit()), default=None)
 
 
-def load_variables(workdir: Path) -> dict:
-    """The variables of a workdir's best checkpoint (averaged where the run kept an average), on the first device."""
-    missing = UserError(f"{workdir}: there is no checkpoint here yet; train first")
-    if not (workdir / "checkpoints").is_dir():
-        raise missing
-    checkpoints = Checkpoints(workdir)
+def load_variables(workdir: Path, metric: str = "") -> tuple[dict[str, Any], int]:
+    """The variables of a workdir's best checkpoint (averaged where the run kept an average), and its step.
+
+    Where the best cannot be read, that is said and the latest other one that can be read is taken.
+
+    Args:
+        workdir: a run's folder.
+        metric: the number that decides which is the best; empty: the first of those that were written down.
+
+    Returns:
+        {"params", "batch_stats"} as NumPy arrays, and the step.
+
+    Raises:
+        UserError: there is no checkpoint, or none can be read.
+    """
+    if latest_step(workdir) is None:
+        raise UserError(f"{workdir}: there is no checkpoint here yet; train first")
+    checkpoints = Checkpoints(workdir, metric)
     try:
-        step = checkpoints.best_step
-        if step is None:
-            raise missing
-        saved = checkpoints.raw(step)
+        steps = checkpoints.steps()
+        best = checkpoints.best_step
+        for step in sorted(steps, key=lambda step: (step == best, step), reverse=True):
+            try:
+                saved = checkpoints.raw(step)
+            except _UNREADABLE as error:
+                logger.warning(f"{checkpoints.directory / str(step)} is broken ({_reason(error)}): taking another")
+                continue
+            variables = {"params": saved.get("average") or saved["params"], "batch_stats": saved.get("batch_stats")}
+            return {key: value or {} for key, value in variables.items()}, step
     finally:
-        checkpoints.close()
-    variables = {"params": saved["average"] or saved["params"], "batch_stats": saved["batch_stats"]}
-    return jax.tree.map(jnp.asarray, variables)
+        checkpoints._manager.close()  # reading deletes nothing
+    raise UserError(f"{workdir}: none of its checkpoints can be read; restore the folder from a copy, or train anew")
 
 
-def _like(array) -> np.ndarray:
-    """Says "a NumPy array of this shape" to Orbax, without the memory of one."""
-    return np.broadcast_to(np.zeros((), array.dtype), array.shape)
+def save_variables(variables: Mapping[str, Any], workdir: Path) -> None:
+    """Makes the one checkpoint, of step 0, of a workdir whose network was not trained there."""
+    checkpoints = Checkpoints(workdir)
+    content = {"step": np.zeros((), np.int32)} | dict(variables)
+    checkpoints._manager.save(0, args=ocp.args.StandardSave(_to_dict(content)))
+    checkpoints.close()
 
 
-def _check_shape(wanted, restored) -> None:
-    if wanted.shape != np.shape(restored):
-        raise ValueError(f"an array of it is {np.shape(restored)}, that of this config {wanted.shape}")
+def _to_dict(state: Any) -> dict[str, Any]:
+    """The state as nested dicts of NumPy arrays; parts without arrays are left out."""
+    flat = flatten_dict(serialization.to_state_dict(jax.device_get(state)))
+    return unflatten_dict({path: np.asarray(value) for path, value in flat.items() if value is not None})
+
+
+def _from_dict(saved: dict[str, Any], like: Any, where: Path) -> Any:
+    """What `_to_dict` was given, in the structure of `like`. Raises UserError where the arrays are others."""
+    flat = flatten_dict(saved)
+    wanted = flatten_dict(serialization.to_state_dict(like), keep_empty_nodes=True)
+    arrays = {path for path, value in wanted.items() if value is not None and value is not empty_node}
+    for path in sorted(arrays ^ set(flat)):
+        raise UserError(
+            f"{where}: is of another network or optimiser: {'/'.join(path)} is "
+            f"{'missing in it' if path in arrays else 'only in it'}; choose another workdir, or the same config"
+        )
+    for path in sorted(arrays):
+        if np.shape(flat[path]) != np.shape(wanted[path]):
+            raise UserError(
+                f"{where}: is of another network: {'/'.join(path)} is {np.shape(flat[path])} in it and "
+                f"{np.shape(wanted[path])} by this config; choose another workdir, or the same config"
+            )
+    return serialization.from_state_dict(like, unflatten_dict(wanted | {path: flat[path] for path in arrays}))
+
+
+def _move(path: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    number = 1
+    while target.exists():
+        number += 1
+        target = target.with_name(f"{path.name}-{number}")
+    os.rename(path, target)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

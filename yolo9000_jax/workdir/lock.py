@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.training import parallel
-from yolo9000_jax.training.logging import duration, say
+from yolo9000_jax.logs import logger
 
 NAME = "running.json"
 BEAT_S = 30.0  # between two signs of life
@@ -33,7 +32,7 @@ def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
 
     Of two runs one gets it: the file is made atomically (O_CREAT | O_EXCL), also on file systems that machines share. A
     claim whose process is no longer there is taken over: at once if it was on this machine, on another after three
-    minutes without a sign of life. Of the processes of one run on many hosts the first claims for all.
+    minutes without a sign of life. Of the processes of one run on many hosts the first calls this, for all.
 
     Args:
         workdir: a folder.
@@ -47,14 +46,15 @@ def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
         UserError: it cannot be written.
     """
     new = _make(workdir)
-    if not parallel.is_first():
-        yield lambda: None
-        return
     mine = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine(), "id": uuid.uuid4().hex}
     mine["since"] = time.strftime("%Y-%m-%d %H:%M:%S %z")
     path, ended = workdir / NAME, threading.Event()
-    _take(path, mine, wait)
-    _held.add(mine["id"])
+    _held.add(mine["id"])  # before another thread can see the file
+    try:
+        _take(path, mine, wait)
+    except BaseException:
+        _held.discard(mine["id"])
+        raise
     beats = threading.Thread(target=_beat, args=(path, ended), name=f"claim {workdir}", daemon=True)
     beats.start()
 
@@ -105,10 +105,10 @@ def _take(path: Path, mine: dict, wait: bool) -> None:
         if not wait and silence < DOUBTFUL_S:
             raise Claimed(
                 f"{path.parent}: {_describe(owner)} trains here: wait for it, stop it, or choose another workdir; "
-                f"once it has given no sign of life for {duration(DEAD_S)} the same command takes over"
+                f"once it has given no sign of life for {DEAD_S / 60:g} minutes the same command takes over"
             )
         if not told:
-            say(f"{path.parent}: {_describe(owner)} trains here; waiting for it to end")
+            logger.info(f"{path.parent}: {_describe(owner)} trains here; waiting for it to end")
             told = True
         time.sleep(POLL_S)
 

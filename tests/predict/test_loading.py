@@ -1,43 +1,24 @@
 """Darknet's files as a Detector or a Classifier: Darknet's own detections, and one line for each mistake."""
 
-import json
+from contextlib import contextmanager
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import yolo9000_jax as y9
-from tests.darknet.test_network import cfg_path, nets, weights_path
-from tests.helpers import golden_dir, golden_root
+from tests.helpers import golden_dir, golden_json, golden_net, golden_nets
 from yolo9000_jax.boxes.decode import unletterbox
 from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy, iou_cxcywh
 from yolo9000_jax.boxes.tree import detect_tree
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.resizing import letterboxed_size
-from yolo9000_jax.predict.darknet import load_darknet
+from yolo9000_jax.predict.loading import load_darknet
 from yolo9000_jax.wordtree.tree import WordTree
 
 SCORE_TOLERANCE = 1e-4  # of a score, or of 1 where that is more: YOLOv1's may be 10
 BOX_TOLERANCE = 1e-4  # of the network's input
-
-
-def _json(name: str) -> dict:
-    path = golden_root() / name
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def _cases(*heads: str) -> list:
-    """Networks that end in one of these layers; those of full size are slow."""
-    return [
-        pytest.param(name, marks=() if (golden_root() / "cfg" / net["cfg"]).is_file() else pytest.mark.slow)
-        for name, net in nets().items()
-        if net["layers"][net["output_layer"]][0] in heads
-    ]
-
-
-def _files(name: str, folder: Path) -> tuple[Path, Path]:
-    net = nets()[name]
-    return cfg_path(net), weights_path(name, net, folder)
 
 
 def _letterboxed(rows, net) -> np.ndarray:
@@ -69,7 +50,7 @@ def _suppress(rows, iou_threshold: float):
 
 def _match(found, expected, threshold: float, side: int) -> int:
     """How many rows have no partner; raises where more than those near the threshold have none."""
-    rows = list(zip(found.classes, found.scores, found.boxes_xyxy, strict=True))
+    rows = list(zip(found.labels, found.scores, found.boxes_xyxy, strict=True))
     missing = 0
     for label, score, box in expected:
         near = SCORE_TOLERANCE * max(1, score)
@@ -90,12 +71,12 @@ def _match(found, expected, threshold: float, side: int) -> int:
     return missing
 
 
-@pytest.mark.parametrize("name", _cases("region", "detection"))
+@pytest.mark.parametrize("name", golden_nets("region", "detection"))
 def test_detections_are_darknets(name, tmp_path):
     """The input is a picture of the network's own size, which no resize changes."""
-    net = nets()[name]
+    net = golden_json("nets.json")[name]
     options = net["dets"]
-    detector = load_darknet(*_files(name, tmp_path))
+    detector = load_darknet(*golden_net(name, tmp_path))
     old = net["layers"][net["output_layer"]][0] == "detection"
     assert detector.size_wh == tuple(net["size_wh"]) and detector.resize == ("stretch" if old else "letterbox")
     with np.load(golden_dir() / net["input"]) as stored:
@@ -117,16 +98,16 @@ def test_detections_are_darknets(name, tmp_path):
         assert len(expected) == len(rows) and (len(rows) or not options["raw"])
         assert _match(found, expected, options["thresh"], max(net["size_wh"])) < 3
     if detector.tree is None:
-        assert found.paths is None and all(label.startswith("class ") for label in found.labels)
+        assert found.paths is None and all(name.startswith("class ") for name in found.names)
     else:
-        assert found.labels[0] == detector.tree.synsets[found.classes[0]] == found.paths[0][-1]
-        assert len(found.paths[0]) == detector.tree.depths[found.classes[0]] + 1
+        assert found.names[0] == detector.tree.synsets[found.labels[0]] == found.paths[0][-1]
+        assert len(found.paths[0]) == detector.tree.depths[found.labels[0]] + 1
         assert found.to_json()["detections"][0]["path"] == list(found.paths[0])
 
 
 def _tree_cases() -> list:
     """(case, number of its inference) of the golden region layers with trees."""
-    cases = _json("loss/loss.json").items()
+    cases = golden_json("loss/loss.json").items()
     return [
         (name, n)
         for name, case in cases
@@ -137,7 +118,7 @@ def _tree_cases() -> list:
 
 @pytest.mark.parametrize("name, number", _tree_cases())
 def test_tree_detections_are_darknets(name, number):
-    case = _json("loss/loss.json")[name]
+    case = golden_json("loss/loss.json")[name]
     options, region = case["dets"][number], case["region"]
     tree = WordTree.load(golden_dir() / region["tree"])
     nodes = np.array(options["map"]) if "map" in options else None
@@ -162,12 +143,12 @@ def test_tree_detections_are_darknets(name, number):
     np.testing.assert_allclose([row[1] for row in got], [row[1] for row in wanted], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", _cases("softmax"))
+@pytest.mark.parametrize("name", golden_nets("softmax"))
 def test_a_classifier_gives_darknets_probabilities(name, tmp_path):
-    net = nets()[name]
+    net = golden_json("nets.json")[name]
     with np.load(golden_dir() / f"net_{name}.npz") as stored:
         expected = stored["final"]
-    files = _files(name, tmp_path)
+    files = golden_net(name, tmp_path)
     if "tree" in files[0].read_text():
         pytest.skip("conditional probabilities")
     classifier = load_darknet(*files)
@@ -175,7 +156,7 @@ def test_a_classifier_gives_darknets_probabilities(name, tmp_path):
     with np.load(golden_dir() / net["input"]) as stored:
         ranking = classifier(stored["u8"].transpose(1, 2, 0))
     order = np.argsort(-expected)[:5]
-    np.testing.assert_array_equal(ranking.classes, order)
+    np.testing.assert_array_equal(ranking.labels, order)
     np.testing.assert_allclose(ranking.scores, expected[order], atol=1e-5)
     assert ranking.to_json()["top"][0]["label"] == f"class {order[0]}"
 
@@ -213,7 +194,7 @@ def test_a_tree_beside_the_cfg_or_one_above(tmp_path, place):
     classifier = load_darknet(*write_net(tmp_path / "net", TREE_HEAD, 3, [5, 0, np.log(3)]))
     ranking = classifier(PICTURE, top=3)
     np.testing.assert_allclose(ranking.scores, [0.75, 0.25, 0], atol=1e-5)
-    assert ranking.labels == ("right", "left", "top"), "inner nodes count nothing"
+    assert ranking.names == ("right", "left", "top"), "inner nodes count nothing"
 
 
 def test_a_tree_in_the_working_directory(tmp_path, monkeypatch):
@@ -266,3 +247,53 @@ def test_files_that_do_not_belong_together(tmp_path):
 
 def test_networks_that_are_neither(tmp_path):
     assert "ends in [maxpool]" in refused(*write_net(tmp_path, "[maxpool]\n", 3))
+
+
+# The same network again.
+
+
+@contextmanager
+def compilations():
+    """The names of the programs that are compiled meanwhile."""
+    names = []
+
+    def listen(event, seconds, fun_name="", **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(fun_name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield names
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+TREE_REGION = "[region]\nclasses=3\nnum=1\nanchors=1,1\nsoftmax=1\ntree=a.tree\n"
+
+
+@pytest.mark.parametrize("head, filters", [(REGION.format("softmax=1"), 7), (TREE_REGION, 8), (TREE_HEAD, 3)])
+def test_a_network_that_is_loaded_again_compiles_nothing(tmp_path, head, filters):
+    for folder in (tmp_path, tmp_path / "data"):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.tree").write_text(TREE)
+    cfg, weights = write_net(tmp_path, head, filters)
+    cfg.write_text(cfg.read_text().replace("[convolutional]\n", "[convolutional]\nbatch_normalize=1\n"))
+    numbers = np.concatenate([np.zeros(filters), np.ones(2 * filters), np.ones(4 * filters)])
+    weights.write_bytes(np.array([0, 1, 0, 0], "<i4").tobytes() + numbers.astype("<f4").tobytes())
+    with compilations() as names:
+        first = load_darknet(cfg, weights)
+        first(PICTURE)
+    assert sum("_apply" in name for name in names) == 1
+    with compilations() as names:
+        again = load_darknet(cfg, weights)
+        again(PICTURE)
+    assert names == []
+    assert again.model == first.model and hash(again.model) == hash(first.model) and again.model is not first.model
+    assert len(repr(first)) < 100 and len(repr(first.model)) < 100
+
+
+def test_a_workdir_that_is_loaded_again_compiles_nothing(trained):
+    y9.load(trained)(PICTURE)
+    with compilations() as names:
+        y9.load(trained)(PICTURE)
+    assert names == []

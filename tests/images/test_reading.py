@@ -1,0 +1,115 @@
+"""Reading of pictures: all kinds, good and broken; the same pixels from Pillow and from TensorFlow's op."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.images.pictures import encoded_pictures
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.images.reading import EXTENSIONS, FORMATS, decode, inspect, inspect_bytes, read, to_rgb
+
+
+def test_read_gives_rgb_bytes(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read(tmp_path / "a.png"), pixels)
+    np.testing.assert_array_equal(read(str(tmp_path / "a.png")), pixels)
+
+    transparent = np.concatenate([pixels, np.zeros((5, 7, 1), np.uint8)], -1)
+    Image.fromarray(transparent).save(tmp_path / "b.png")
+    np.testing.assert_array_equal(read(tmp_path / "b.png"), pixels)
+
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "c.png")
+    np.testing.assert_array_equal(read(tmp_path / "c.png"), np.repeat(pixels[..., :1], 3, -1))
+
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 256 + 99).save(tmp_path / "d.png")
+    np.testing.assert_array_equal(read(tmp_path / "d.png"), np.repeat(pixels[..., :1], 3, -1))
+
+    for mode, name in (("P", "e.gif"), ("1", "f.png"), ("CMYK", "g.jpg")):
+        Image.fromarray(pixels).convert(mode).save(tmp_path / name)
+        result = read(tmp_path / name)
+        assert result.shape == (5, 7, 3) and result.dtype == np.uint8
+
+
+def test_read_ignores_the_orientation_tag(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read(tmp_path / "turned.jpg").shape == (4, 8, 3)
+
+
+def one_line_about(path):
+    with pytest.raises(UserError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert str(path) in message and "\n" not in message
+    with pytest.raises(UserError):
+        inspect(path)
+    return message
+
+
+def test_files_that_are_no_pictures(tmp_path):
+    assert "no such" in one_line_about(tmp_path / "missing.jpg")
+    assert "no such" in one_line_about(tmp_path)
+    assert "no such" in one_line_about(tmp_path / "a\0b.jpg")
+    for name, content, what in (("empty.jpg", b"", "is empty"), ("text.png", b"<html>404</html>", "is not a picture")):
+        (tmp_path / name).write_bytes(content)
+        assert what in one_line_about(tmp_path / name)
+        with pytest.raises(UserError, match=f"the fifth {what}"):
+            decode(content, "the fifth")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [10_000, 60_000])
+def test_a_small_file_with_a_huge_picture(tmp_path, side):
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    file = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(file)
+    assert "Pillow's limit" in one_line_about(tmp_path / "bomb.png")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), format=st.sampled_from(["png", "jpeg", "gif", "bmp", "webp", "tiff"]))
+def test_damaged_files_are_read_or_reported(tmp_path, data, format):
+    path = tmp_path / f"picture.{format}"
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(0, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    try:
+        result = read(path)
+    except UserError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+    else:
+        assert result.ndim == 3 and result.shape[2] == 3 and result.dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", encoded_pictures())
+def test_header_and_pixels(tmp_path, name):
+    data = encoded_pictures()[name]
+    (tmp_path / name).write_bytes(data)
+    pixels = decode(data, name)
+    assert pixels.dtype == np.uint8 and pixels.shape[2] == 3
+    np.testing.assert_array_equal(read(tmp_path / name), pixels)
+    np.testing.assert_array_equal(to_rgb(Image.open(io.BytesIO(data))), pixels)
+    header = inspect(tmp_path / name)
+    assert (header.height, header.width) == pixels.shape[:2] and header == inspect_bytes(data, name)
+    assert header.turned == ("turned" in name)
+
+
+def test_every_extension_has_its_format():
+    Image.init()
+    known = Image.registered_extensions()
+    assert {known[extension] for extension in EXTENSIONS} == set(FORMATS)

@@ -1,0 +1,60 @@
+"""docs/: what the code says of it is there, and what it says of the code is too."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT
+
+DARKNET = (ROOT / "docs/darknet.md").read_text()
+NUMBER = r"\d+(?:\.\d+)?"
+# "darknet.md 7.3", "darknet.md 5 and 7", "darknet.md 3 to 5 and 12", also where a comment's line ends in between.
+REFERENCE = re.compile(rf"darknet\.md[\s#]+({NUMBER}(?:(?:, | and | to ){NUMBER})*)")
+ITEM = re.compile(r"darknet\.md[\s#]+14,? item (\d+)")
+
+
+def sources() -> list[Path]:
+    """All text that may refer to the documents."""
+    folders = ("yolo9000_jax", "experiments", "tests", "docs")
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md", ".c"))
+    return [*found, ROOT / "README.md"]
+
+
+def references(pattern: re.Pattern) -> list[tuple[str, str]]:
+    """(file, number) of each match."""
+    return [
+        (str(path.relative_to(ROOT)), number)
+        for path in sources()
+        for match in pattern.findall(path.read_text())
+        for number in re.findall(NUMBER, match)
+    ]
+
+
+def test_every_section_that_is_named_exists():
+    headings = set(re.findall(rf"^##+ ({NUMBER})\.? ", DARKNET, re.MULTILINE))
+    named = references(REFERENCE)
+    assert len(named) > 100
+    assert [(path, number) for path, number in named if number not in headings] == []
+
+
+def test_every_item_of_section_14_that_is_named_exists():
+    items = set(re.findall(r"^\| (\d+) \|", DARKNET.split("\n## 14.")[1], re.MULTILINE))
+    named = references(ITEM)
+    assert named and [(path, number) for path, number in named if number not in items] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)
+def test_every_file_that_is_named_exists(path):
+    text = path.read_text()
+    named = re.findall(r"`((?:tests|experiments|yolo9000_jax)/[\w/.]+)`", text)
+    named += [str((path.parent / link).resolve()) for link in re.findall(r"\]\((?!http|#)([^)#]+)", text)]
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)
+def test_every_link_within_a_document_leads_to_a_heading(path):
+    text = path.read_text()
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert [link for link in re.findall(r"\]\(#([^)]+)\)", text) if link not in anchors] == []

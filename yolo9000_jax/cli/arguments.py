@@ -1,0 +1,172 @@
+"""What the verbs share: arguments that several take, what is made of them, and writing JSON."""
+
+import argparse
+import difflib
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.logs import logger
+
+if TYPE_CHECKING:
+    from yolo9000_jax.predict.classifier import Classifier
+    from yolo9000_jax.predict.detector import Detector
+
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # what the arguments of a verb are added to
+
+Number = TypeVar("Number", int, float)
+
+SOURCES = "voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml, folders:DIR, tfds:NAME, or emoji"
+SIZE_STEP, LARGEST_SIZE = 32, 4096  # pixels of the network's input
+
+
+def add_verb(
+    verbs: Verbs, name: str, run: Callable[[argparse.Namespace], None], summary: str, more: str = ""
+) -> argparse.ArgumentParser:
+    """A verb's parser.
+
+    Args:
+        verbs: where it is added.
+        name: what the user types.
+        run: does the work, given the parsed arguments; raises UserError for a mistake in them.
+        summary: one line, for the list of verbs.
+        more: sentences that only the verb's own help has.
+    """
+    description = f"{summary[0].upper()}{summary[1:]}. {more}".rstrip()
+    parser = verbs.add_parser(name, help=summary, description=description, allow_abbrev=False)
+    parser.set_defaults(run=run, parser=parser)
+    return parser
+
+
+def add_config(parser: argparse.ArgumentParser, what: str) -> None:
+    """--config, and with it --config.a.b=value, which `read_overrides` reads."""
+    parser.add_argument(
+        "--config", required=True, metavar="NAME|FILE.py", help=f"{what}; --config.KEY=VALUE changes a key of it"
+    )
+
+
+def add_network(parser: argparse.ArgumentParser, resizes: Sequence[str]) -> None:
+    """The arguments that say which network, and how it gets its pictures; `load_network` reads them."""
+    network = parser.add_argument_group("which network", "--workdir, or --cfg and --weights and perhaps --names")
+    network.add_argument("--workdir", metavar="DIR", help="what `yolo9000 train` or `yolo9000 convert` left")
+    network.add_argument("--cfg", metavar="FILE", help="Darknet's description of a network")
+    network.add_argument("--weights", metavar="FILE", help="Darknet's weights of it")
+    network.add_argument("--names", metavar="FILE", help="the names of its classes, one a line")
+    network.add_argument(
+        "--resize", choices=resizes, help="how a picture is brought to the network's size (default: its own way)"
+    )
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """--size of the network's input; `load_network` reads it."""
+    what = f"side of the network's input, a multiple of {SIZE_STEP} (default: the network's own)"
+    parser.add_argument("--size", type=int, metavar="N", help=what)
+
+
+def add_hierarchical_threshold(parser: argparse.ArgumentParser, what: str) -> None:
+    """--hierarchical-threshold; `hierarchical_threshold` reads it."""
+    parser.add_argument("--hierarchical-threshold", type=share, metavar="P", help=f"{what}, from 0 to 1 (default: .5)")
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+    """--json; `check_json` and `write_json` read it."""
+    parser.add_argument("--json", metavar="FILE", help=f"write {what} here")
+
+
+def share(text: str) -> float:
+    """The type of an argument that is a number from 0 to 1."""
+    return _number(text, float, lambda number: 0 <= number <= 1, "a number from 0 to 1")
+
+
+def above_zero(text: str) -> float:
+    """The type of an argument that is a finite number above 0."""
+    return _number(text, float, lambda number: 0 < number < math.inf, "a number above 0")
+
+
+def count(text: str) -> int:
+    """The type of an argument that is a whole number, 1 or more."""
+    return _number(text, int, lambda number: number >= 1, "a whole number, 1 or more")
+
+
+def _number(text: str, kind: Callable[[str], Number], fits: Callable[[Number], bool], what: str) -> Number:
+    try:
+        number = kind(text)
+    except ValueError:
+        number = None
+    if number is None or not fits(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return number
+
+
+def read_overrides(options: argparse.Namespace) -> dict[str, str]:
+    """{"a.b": "value"} of the arguments --config.a.b=value. Raises UserError where an argument is none of these."""
+    overrides: dict[str, str] = {}
+    for place, argument in enumerate(options.rest):
+        key, equals, value = argument.partition("=")
+        if not key.startswith("--config."):
+            raise UserError(f"{unknown(argument, options.parser)}; config keys are changed with --config.KEY=VALUE")
+        if not equals:
+            after = options.rest[place + 1 : place + 2]
+            value = after[0] if after and not after[0].startswith("--") else "VALUE"
+            raise UserError(f"{key}: a key and its value are one argument, without spaces: {key}={value}")
+        if key.removeprefix("--config.") in overrides:
+            raise UserError(f"{key} is given twice; leave one out")
+        overrides[key.removeprefix("--config.")] = value
+    return overrides
+
+
+def unknown(argument: str, parser: argparse.ArgumentParser) -> str:
+    """Says that a verb has no such argument, and which one may have been meant."""
+    known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    near = difflib.get_close_matches(argument.partition("=")[0], known, 1, 0.82)
+    return f"{argument}: unknown argument" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def load_network(options: argparse.Namespace) -> "Detector | Classifier":
+    """The detector or classifier that `add_network` and `add_size` ask for, with its size and resize."""
+    if options.workdir and not (options.cfg or options.weights or options.names):
+        from yolo9000_jax.predict.loading import load
+
+        model = load(options.workdir)
+    elif options.cfg and options.weights and not options.workdir:
+        from yolo9000_jax.predict.loading import load_darknet
+
+        model = load_darknet(options.cfg, options.weights, options.names)
+    else:
+        raise UserError("say which network: --workdir D, or --cfg F --weights F and perhaps --names F")
+    for note in model.notes:
+        logger.info(note)
+    if (size := getattr(options, "size", None)) is not None:
+        if size % SIZE_STEP or not SIZE_STEP <= size <= LARGEST_SIZE:
+            raise UserError(f"--size {size}: it must be a multiple of {SIZE_STEP}, {LARGEST_SIZE} at most")
+        model.size_wh = (size, size)
+    model.resize = options.resize or model.resize
+    return model
+
+
+def hierarchical_threshold(options: argparse.Namespace, model: "Detector | Classifier") -> dict[str, float]:
+    """{"hierarchical_threshold": how sure a name in a tree must be}, or {} where it was not given."""
+    if options.hierarchical_threshold is None:
+        return {}
+    if model.tree is None:
+        raise UserError("--hierarchical-threshold: this network's classes form no tree; leave it out")
+    return {"hierarchical_threshold": options.hierarchical_threshold}
+
+
+def check_json(options: argparse.Namespace) -> None:
+    """Raises UserError where --json names a file that cannot be made, before the work for it is done."""
+    path = getattr(options, "json", None)
+    if path and (Path(path).is_dir() or not Path(path).parent.is_dir()):
+        raise UserError(f"{path}: cannot be written (its folder must exist); choose another place")
+
+
+def write_json(path: str | None, value: Any) -> None:
+    """Writes the value, if there is a path."""
+    if path:
+        try:
+            Path(path).write_text(json.dumps(value, indent=2) + "\n")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from error

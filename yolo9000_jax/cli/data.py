@@ -1,0 +1,111 @@
+"""`yolo9000 anchors` and `check`: what a data set is like."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from yolo9000_jax.cli.arguments import SOURCES, Verbs, add_json, add_verb, count, write_json
+from yolo9000_jax.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def add(verbs: Verbs) -> None:
+    """Adds the verbs of this module."""
+    _add_anchors(verbs)
+    _add_check(verbs)
+
+
+def _add_anchors(verbs: Verbs) -> None:
+    verb = add_verb(verbs, "anchors", anchors, "choose priors by k-means on a data set's boxes")
+    verb.add_argument(
+        "--dataset",
+        required=True,
+        action="append",
+        metavar="SOURCE",
+        help=f"{SOURCES}; with --compare several, one --dataset each",
+    )
+    verb.add_argument(
+        "--split", action="append", metavar="NAME", help="default: train; once for all data sets, or once for each"
+    )
+    verb.add_argument("-k", type=int, default=5, metavar="K", help="how many (default: 5)")
+    verb.add_argument("--size", type=count, default=416, metavar="N", help="side of the network's input (default: 416)")
+    add_json(verb, "the priors")
+    verb.add_argument("--plot", metavar="FILE", help="picture of average IoU against k (the paper's figure 2)")
+    verb.add_argument("--compare", action="store_true", help="with other ways to choose them (the paper's table 1)")
+
+
+def anchors(options: argparse.Namespace) -> None:
+    """Prints the priors that fit a data set's boxes best."""
+    from yolo9000_jax.boxes.priors import kmeans_priors, to_cells
+    from yolo9000_jax.evaluation.priors import iou_curve
+    from yolo9000_jax.report.comparisons import plot_anchors
+    from yolo9000_jax.report.table import short_names
+
+    boxes = _boxes(options)
+    if options.compare:
+        return _compare_anchors(options, boxes)
+    (boxes_wh,) = boxes.values()
+    priors = kmeans_priors(boxes_wh, options.k)
+    cells = to_cells(priors.anchors, options.size)
+    anchors = [[round(float(w), 4), round(float(h), 4)] for w, h in cells]
+    print(f"{options.k} priors for {len(boxes_wh)} boxes, average IoU {priors.average_iou:.4f}")
+    print(f"anchors_cells at {options.size}: " + ", ".join(f"({w}, {h})" for w, h in anchors))
+    write_json(
+        options.json,
+        {"anchors_cells": anchors, "image_size": options.size, "average_iou": round(priors.average_iou, 6)},
+    )
+    if options.plot:
+        (name,) = short_names(boxes)
+        plot_anchors({name: iou_curve(boxes_wh)}, options.plot, anchors={name: priors.anchors})
+        print(f"plot in {options.plot}")
+
+
+def _compare_anchors(options: argparse.Namespace, boxes: "dict[str, np.ndarray]") -> None:
+    from yolo9000_jax.evaluation import priors
+    from yolo9000_jax.report.comparisons import plot_anchors
+    from yolo9000_jax.report.priors import priors_table
+    from yolo9000_jax.report.table import short_names
+
+    fits = {name: priors.compare_priors(boxes_wh, options.k) for name, boxes_wh in boxes.items()}
+    write_json(options.json, priors.to_json(fits, options.size))
+    fits = dict(zip(short_names(fits), fits.values(), strict=True))
+    print(priors_table(fits).text())
+    if options.plot:
+        curves = {name: fit.iou_by_k for name, fit in fits.items()}
+        marks = {name: fit.marks() for name, fit in fits.items()}
+        plot_anchors(curves, options.plot, marks, {name: fit.anchors for name, fit in fits.items()})
+        print(f"plot in {options.plot}")
+
+
+def _boxes(options: argparse.Namespace) -> "dict[str, np.ndarray]":
+    """The shapes of the boxes of each data set: {"SOURCE split": [N, 2]}. A plot that cannot be written is refused."""
+    from yolo9000_jax.data.counts import shapes
+    from yolo9000_jax.data.sources import open_source
+    from yolo9000_jax.report.style import check_output
+
+    sources, splits = options.dataset, options.split or ["train"]
+    if len(sources) > 1 and not options.compare:
+        raise UserError(f"{len(sources)} data sets are for --compare; to cluster them together, join them with +")
+    if len(splits) not in (1, len(sources)):
+        raise UserError(f"{len(splits)} splits for {len(sources)} data sets: give --split once, or once for each")
+    check_output(options.plot)
+    pairs = zip(sources, splits * (len(sources) if len(splits) == 1 else 1), strict=True)
+    return {f"{source} {split}": shapes(open_source(source, split)) for source, split in pairs}
+
+
+def _add_check(verbs: Verbs) -> None:
+    verb = add_verb(verbs, "check", check, "read a whole data set and say what is in it and what is wrong")
+    verb.add_argument("--dataset", required=True, metavar="SOURCE", help=SOURCES)
+    verb.add_argument("--split", default="all", metavar="NAME", help="default: all")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Prints what is in a data set; a picture that cannot be read is a mistake."""
+    from yolo9000_jax.data.check import check
+    from yolo9000_jax.data.sources import open_source
+
+    report = check(open_source(options.dataset, options.split))
+    print(report)
+    if report.broken:
+        raise UserError(f"{options.dataset}: {len(report.broken)} pictures cannot be read; they are named above")

@@ -1,0 +1,158 @@
+"""`yolo9000 evaluate` and `benchmark`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yolo9000_jax.cli.arguments import (
+    SOURCES,
+    Verbs,
+    add_hierarchical_threshold,
+    add_json,
+    add_network,
+    add_size,
+    add_verb,
+    hierarchical_threshold,
+    load_network,
+    write_json,
+)
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.logs import logger
+
+if TYPE_CHECKING:
+    from yolo9000_jax.predict.classifier import Classifier
+    from yolo9000_jax.predict.detector import Detector
+
+SPLIT = "default: the one it was evaluated on in training; with --cfg all"
+
+
+def add(verbs: Verbs) -> None:
+    """Adds the verbs of this module."""
+    _add_evaluate(verbs)
+    _add_benchmark(verbs)
+
+
+def _add_evaluate(verbs: Verbs) -> None:
+    verb = add_verb(verbs, "evaluate", evaluate, "measure a trained detector or classifier on a data set")
+    add_network(verb, ("letterbox", "stretch", "crop"))
+    verb.add_argument("--dataset", metavar="SOURCE", help=f"{SOURCES} (default: as in training)")
+    verb.add_argument("--split", metavar="NAME", help=SPLIT)
+    add_size(verb)
+    add_hierarchical_threshold(verb, "with a tree, how sure the report's names must be")
+    add_json(verb, "the metrics")
+    verb.add_argument("--report", metavar="DIR", help="folder for the precision/recall plot and the pictures")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Prints the metrics of a network on a data set."""
+    from yolo9000_jax.evaluation import evaluate as evaluate_model
+    from yolo9000_jax.predict.classifier import Classifier
+    from yolo9000_jax.report.evaluation import write_report
+    from yolo9000_jax.workdir.facts import load_facts
+
+    model, settings = load_network(options), _settings(options)
+    dataset = _evaluation_set(options, model, settings)
+    if isinstance(model, Classifier):
+        result = evaluate_model(model, dataset)
+        _print_classification(result.metrics)
+    else:
+        result = evaluate_model(
+            model,
+            dataset,
+            batch_size=settings.evaluation.batch_size,
+            score_threshold=settings.evaluation.score_threshold,
+            nms_threshold=settings.evaluation.nms_threshold,
+            **hierarchical_threshold(options, model),
+            seen=load_facts(Path(options.workdir)).network.seen if options.workdir else None,
+        )
+        _print_detection(result.metrics)
+    write_json(options.json, result.metrics)
+    if options.report:
+        write_report(Path(options.report), result)
+
+
+def _settings(options: argparse.Namespace) -> Any:
+    """The config of the workdir's run; the defaults where there is none, as of a converted network."""
+    from yolo9000_jax import config
+
+    path = Path(options.workdir or "") / "config.json"
+    return config.read(path) if options.workdir and path.is_file() else config.detection()
+
+
+def _evaluation_set(options: argparse.Namespace, model: "Detector | Classifier", settings: Any) -> Any:
+    """The data set of --dataset and --split, or the one that the workdir's run was evaluated on."""
+    from yolo9000_jax.data.sources import open_source
+
+    source = options.dataset or settings.evaluation.source or settings.data.source
+    if not source:
+        raise UserError("say what to evaluate it on: --dataset SOURCE, such as voc:DIR")
+    split = options.split or (settings.evaluation.split if settings.data.source else "all")
+    classes = None if options.dataset else settings.evaluation.classes or None
+    if settings.data.source and model.tree is None:
+        classes = model.classes  # it was trained here: a class that it lacks is a mistake in the labels
+    dataset = open_source(source, split, classes)
+    for note in dataset.notes:
+        logger.info(note)
+    return dataset
+
+
+def _print_classification(metrics: dict[str, Any]) -> None:
+    print("".join(f"{key} {metrics[key]:.4f}\n" for key in ("top1", "top5")) + f"images {metrics['images']}")
+    for threshold, answer in metrics.get("stopping", {}).items():
+        right, depth = ("-" if answer[key] is None else format(answer[key], ".4f") for key in ("correct", "depth"))
+        print(f"  going down while at least {threshold} sure: {right} right, {depth} of the way to the label")
+
+
+def _print_detection(metrics: dict[str, Any]) -> None:
+    for key in ("voc_ap50", "voc07_ap50", "recall50", "voc_ap50_seen", "voc_ap50_unseen"):
+        if key in metrics:
+            print(f"{key} {metrics[key]:.4f}" if metrics[key] is not None else f"{key} -")
+    for name, numbers in metrics["per_class"].items():
+        value = numbers["voc_ap50"]
+        print(f"  {name:<20} {'-' if value is None else format(value, '.4f')}  ({numbers['truths']} objects)")
+
+
+def _add_benchmark(verbs: Verbs) -> None:
+    verb = add_verb(verbs, "benchmark", benchmark, "frames a second, and mAP, at several sizes (the paper's table 3)")
+    add_network(verb, ("letterbox", "stretch"))
+    verb.add_argument(
+        "--sizes", default="288,352,416,480,544", metavar="N,N,…", help="multiples of 32 (default: %(default)s)"
+    )
+    verb.add_argument("--dataset", metavar="SOURCE", help=f"to measure mAP on: {SOURCES} (default: speed only)")
+    verb.add_argument("--split", metavar="NAME", help=SPLIT)
+    verb.add_argument("--batch-size", type=int, default=1, metavar="N", help="pictures at once (default: 1)")
+    add_json(verb, "the numbers")
+    verb.add_argument(
+        "--plot", metavar="FILE", help="picture of mAP against speed (the paper's figure 4); of speed without data"
+    )
+
+
+def benchmark(options: argparse.Namespace) -> None:
+    """Prints how fast a detector is at several sizes, and how right."""
+    from yolo9000_jax.evaluation import speed
+    from yolo9000_jax.predict.detector import Detector
+    from yolo9000_jax.report.comparisons import plot_accuracy_speed
+    from yolo9000_jax.report.speed import speed_curves, speed_table
+    from yolo9000_jax.report.style import check_output
+
+    sizes = speed.read_sizes(options.sizes)
+    check_output(options.plot)
+    detector, dataset = load_network(options), None
+    if not isinstance(detector, Detector):
+        raise UserError("this network is a classifier, it finds no boxes: benchmark is for detectors")
+    settings = _settings(options)
+    if options.dataset:
+        dataset = _evaluation_set(options, detector, settings)
+    result = speed.benchmark(
+        detector,
+        sizes,
+        dataset,
+        batch_size=options.batch_size,
+        score_threshold=settings.evaluation.score_threshold,
+        nms_threshold=settings.evaluation.nms_threshold,
+    )
+    print(speed_table(result).text())
+    write_json(options.json, result)
+    if options.plot:
+        plot_accuracy_speed(*speed_curves(result), options.plot)
+        print(f"plot in {options.plot}")

@@ -1,0 +1,64 @@
+"""The classes of a Darknet network: how many, their names, and the tree that its cfg names."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from yolo9000_jax.darknet.cfg import Cfg
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.labels import Labels, read_labels
+from yolo9000_jax.wordtree.tree import WordTree
+
+Names = str | PathLike[str] | Sequence[str] | None
+
+
+def count_classes(plan: Cfg) -> int:
+    """How many classes a detection network or classifier tells apart."""
+    return plan.head.classes if plan.head.type in ("region", "detection") else plan.head.out_shape[2]
+
+
+def read_classes(plan: Cfg, names: Names) -> tuple[Labels, WordTree | None]:
+    """The classes of a network and, where its cfg names one, their tree.
+
+    A tree's file is looked for as the cfg names it from the working directory, as Darknet does, then from the cfg's
+    folder and from the folder above it, and last beside the cfg.
+
+    Args:
+        plan: the network.
+        names: a file of class names (labels.read_labels), or the names; None: "class 0", "class 1", … or, with a tree,
+            the synsets.
+
+    Raises:
+        UserError: a file is missing or damaged, or has another number of classes.
+    """
+    tree = _load_tree(plan)
+    labels = _labels(names, plan, tree)
+    return labels, tree and WordTree(tree.synsets, tree.parents, labels.names, tree.source)
+
+
+def _labels(names: Names, plan: Cfg, tree: WordTree | None) -> Labels:
+    count = count_classes(plan)
+    if isinstance(names, (str, PathLike)):
+        return read_labels(names, count)
+    if names is None:
+        names = tree.synsets if tree is not None else [f"class {number}" for number in range(count)]
+    if len(names) != count:
+        raise UserError(f"{len(names)} names, but {plan.name} has {count} classes; give one name a class")
+    return Labels(tuple(names), (None,) * count)
+
+
+def _load_tree(plan: Cfg) -> WordTree | None:
+    """The WordTree that the cfg's last layer names, if it names one."""
+    written = getattr(plan.head, "tree", "")
+    if not written:
+        return None
+    folder = Path(plan.name).parent
+    places = [Path(written), folder / written, folder.parent / written, folder / Path(written).name]
+    path = next((place for place in places if place.is_file()), None)
+    where = f"{plan.name}, line {plan.head.line}: [{plan.head.type}]"
+    if path is None:
+        raise UserError(f"{where} there is no tree {written} in the working directory, in {folder} or in the one above")
+    tree = WordTree.load(path)
+    if len(tree) != count_classes(plan):
+        raise UserError(f"{where} has {count_classes(plan)} classes, but its tree {path} has {len(tree)} nodes")
+    return tree

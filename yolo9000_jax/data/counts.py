@@ -1,0 +1,66 @@
+"""What training needs to know of a data set before it starts, from all labels and without decoding a picture.
+
+A rendered set has no end worth reaching: there the first pictures stand for all.
+"""
+
+import numpy as np
+
+from yolo9000_jax.data.records import Dataset, GroundTruth
+from yolo9000_jax.logs import logger
+
+RENDERED_PICTURES = 1000  # of a rendered set, that stand for all
+RENDERED_BOXES = 20_000
+
+
+def fullest(dataset: Dataset) -> int:
+    """The number of labels of the picture that has most; at least 1."""
+    return int(_sample(dataset).labels_of.max(initial=1))
+
+
+def left_out(dataset: Dataset, max_boxes: int, include_difficult: bool = True) -> tuple[int, int]:
+    """What training leaves out where a picture has more than `max_boxes` boxes: (boxes, pictures they are in).
+
+    Says so as a warning where there are any. An augmented picture that shows a part of the boxes may lose fewer.
+
+    Args:
+        dataset: for detection.
+        max_boxes: boxes a picture in a batch.
+        include_difficult: whether training uses difficult boxes; they are not counted where it does not.
+    """
+    truth = _sample(dataset)
+    used = truth.labels_of
+    if not include_difficult:
+        pictures = np.repeat(np.arange(len(truth)), truth.labels_of)
+        used = np.bincount(pictures[~truth.difficult], minlength=len(truth))
+    over = np.maximum(used - max_boxes, 0)
+    boxes, pictures_cut = int(over.sum()), int((over > 0).sum())
+    if boxes:
+        looked_at = f"the first {len(truth)}" if len(truth) < len(dataset) else f"{len(truth)}"
+        logger.warning(
+            f"{dataset.spec} {dataset.split}: data.max_boxes={max_boxes} leaves {boxes} boxes out of training, in "
+            f"{pictures_cut} of {looked_at} pictures; the fullest has {used.max()}, and 0 keeps them all"
+        )
+    return boxes, pictures_cut
+
+
+def empty_classes(dataset: Dataset) -> list[str]:
+    """The classes that no picture has; none of a rendered set. A lazy set is read until all classes are found."""
+    if dataset.rendered:
+        return []
+    missing = set(range(len(dataset.classes)))
+    for record in dataset.records():
+        missing.difference_update(record.labels.tolist())
+        if not missing:
+            break
+    return [dataset.classes[label] for label in sorted(missing)]
+
+
+def shapes(dataset: Dataset) -> np.ndarray:
+    """Widths and heights of the boxes as fractions of their pictures: float32 [N, 2]. Of a rendered set some 20000."""
+    truth = GroundTruth.of(dataset, RENDERED_BOXES) if dataset.rendered else dataset.ground_truth()
+    sides = truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]
+    return sides / np.repeat(truth.sizes_wh, truth.boxes_of, axis=0).astype(np.float32)
+
+
+def _sample(dataset: Dataset) -> GroundTruth:
+    return dataset[:RENDERED_PICTURES].ground_truth() if dataset.rendered else dataset.ground_truth()

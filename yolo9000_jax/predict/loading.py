@@ -1,0 +1,106 @@
+"""From files to a Detector or a Classifier: `load` of a workdir, `load_darknet` of Darknet's files."""
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import jax.numpy as jnp
+
+from yolo9000_jax.boxes.heads import RegionHead, YoloV1Head
+from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
+from yolo9000_jax.darknet.classes import Names, read_classes
+from yolo9000_jax.darknet.layers import Detection, Region
+from yolo9000_jax.darknet.network import load_network
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.logs import logger
+from yolo9000_jax.models.build import build_head, build_model
+from yolo9000_jax.models.network import Network
+from yolo9000_jax.predict.classifier import Classifier
+from yolo9000_jax.predict.detector import Detector
+from yolo9000_jax.wordtree.tree import WordTree
+from yolo9000_jax.workdir.checkpoints import as_folder
+from yolo9000_jax.workdir.facts import load_best
+
+
+def make_predictor(network: Network, variables: Mapping[str, Any], model: Any = None) -> Detector | Classifier:
+    """The Detector or Classifier of a network with these variables, at the size and with the resize that it names.
+
+    Args:
+        network: what it is.
+        variables: {"params", "batch_stats"}.
+        model: its module, where there is one already.
+    """
+    model = model or build_model(network)
+    size_wh = (network.image_size, network.image_size)
+    options: dict[str, Any] = {"sampling": network.sampling, "synsets": network.synsets}
+    if network.task == "classification":
+        return Classifier(model, variables, network.classes, size_wh, network.resize, tree=network.tree, **options)
+    return Detector(model, variables, network.classes, build_head(network), size_wh, network.resize, **options)
+
+
+def load(workdir: str | PathLike[str]) -> Detector | Classifier:
+    """The Detector, or the Classifier, that `train` or `yolo9000 convert` left in a workdir: its best checkpoint.
+
+    Which checkpoint that is, is logged.
+
+    Raises:
+        UserError: there is none.
+    """
+    folder = as_folder(workdir)
+    variables, step, facts = load_best(folder)
+    if facts.run is not None:
+        logger.info(f"{folder}: the checkpoint of step {step}")
+    return make_predictor(facts.network, variables)
+
+
+def load_darknet(
+    cfg: str | PathLike[str],
+    weights: str | PathLike[str],
+    names: Names = None,
+    *,
+    batch_norm: str = "cpu",
+    dtype: Any = jnp.float32,
+) -> Detector | Classifier:
+    """A trained Darknet network: YOLO, YOLOv2 and YOLO9000 give a Detector, Darknet-19 and its kin a Classifier.
+
+    A detector letterboxes its pictures (YOLO of version 1 stretches them, as Darknet does) and a classifier crops them,
+    to the size that the cfg names; anchors, class activation and tree also are the cfg's (darknet.classes says where
+    the tree's file is looked for).
+
+    Args:
+        cfg: the .cfg file.
+        weights: its .weights file.
+        names: a file of class names (labels.read_labels), or the names; None: "class 0", "class 1", … or, with a tree,
+            the synsets.
+        batch_norm, dtype: as in darknet.network.build_network.
+
+    Raises:
+        UserError: a file is missing or damaged, or they do not belong together.
+    """
+    plan = parse_cfg(cfg)
+    kind = plan.head.type
+    if kind not in ("region", "detection", "softmax", "avgpool"):
+        wanted = "to detect it must end in [region] or [detection], to classify in [softmax]"
+        raise UserError(f"{plan.name}: ends in [{kind}]: {wanted}")
+    model, variables = load_network(plan, weights, dtype, batch_norm)
+    labels, tree = read_classes(plan, names)
+    classes, synsets = labels.names, labels.synsets if tree is None else tree.synsets
+    notes = plan.warnings + ((labels.note,) if labels.note else ())
+    size_wh = (plan.net.width, plan.net.height)
+    options: dict[str, Any] = {"synsets": synsets, "notes": notes}
+    if kind in ("softmax", "avgpool"):
+        return Classifier(model, variables, classes, size_wh, tree=tree, **options)
+    resize = "letterbox" if kind == "region" else "stretch"
+    return Detector(model, variables, classes, _head(plan, tree), size_wh, resize, **options)
+
+
+def _head(plan: Cfg, tree: WordTree | None) -> RegionHead | YoloV1Head:
+    """How the output of a detection network is read."""
+    head = plan.head
+    if isinstance(head, Detection):
+        return YoloV1Head(head.side, head.num, head.classes, head.sqrt, head.softmax)
+    assert isinstance(head, Region)
+    if tree is not None and head.background:
+        raise UserError(f"{plan.name}, line {head.line}: [region] background=1 with a tree is not supported")
+    anchors = tuple(zip(head.anchors[::2], head.anchors[1::2], strict=True))
+    return RegionHead(anchors, "softmax" if head.softmax else "logistic", head.background, tree)

@@ -1,0 +1,127 @@
+"""What a detector and a classifier have in common: a trained network, and how pictures are brought to it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.images.resizing import Resize
+from yolo9000_jax.predict.pictures import Picture, to_pixels
+from yolo9000_jax.predict.streaming import run_in_batches
+from yolo9000_jax.wordtree.tree import WordTree
+
+
+class Predictor:
+    """A trained network with everything needed to apply it to pictures; a subclass reads what it says.
+
+    Args:
+        model: Flax module; `apply(variables, images [B, H, W, 3])` gives the output that the subclass reads.
+        variables: its variables.
+        classes: names of the C classes.
+        size_wh: width and height of the network's input in pixels.
+        resize: how a picture is brought to that size, one of the class's `resizes`.
+        sampling: where the pixels are sampled: "darknet", or "half_pixel" (see images.resizing).
+        tree: WordTree of the classes, if they form one.
+        synsets: WordNet synset of each class or None; None: all unknown.
+        notes: remarks for the user on what was found while loading.
+
+    `size_wh`, `resize` and `sampling` may be changed afterwards.
+    """
+
+    resizes: ClassVar[tuple[str, ...]] = ("letterbox", "stretch")
+
+    def __init__(
+        self,
+        model: nn.Module,
+        variables: Mapping[str, Any],
+        classes: Sequence[str],
+        size_wh: Sequence[int],
+        resize: str,
+        sampling: str = "darknet",
+        *,
+        tree: WordTree | None = None,
+        synsets: Sequence[str | None] | None = None,
+        notes: Sequence[str] = (),
+    ):
+        self.model, self.variables = model, variables
+        self.classes = tuple(classes)
+        width, height = map(int, size_wh)
+        self.size_wh: tuple[int, int] = (width, height)
+        self._resize = Resize(self._checked(resize), sampling)
+        self.tree, self.synsets, self.notes = tree, synsets, tuple(notes)
+
+    @property
+    def resize(self) -> str:
+        """How a picture is brought to the network's size."""
+        return self._resize.way
+
+    @resize.setter
+    def resize(self, way: str) -> None:
+        self._resize = Resize(self._checked(way), self.sampling)
+
+    @property
+    def sampling(self) -> str:
+        """Where the pixels of the network's input are sampled in the picture."""
+        return self._resize.sampling
+
+    @sampling.setter
+    def sampling(self, sampling: str) -> None:
+        self._resize = Resize(self.resize, sampling)
+
+    def _checked(self, way: str) -> str:
+        if way not in self.resizes:
+            raise UserError(f"resize {way!r}: choose {', '.join(self.resizes[:-1])} or {self.resizes[-1]}")
+        return way
+
+    def __repr__(self) -> str:
+        name, model = type(self).__name__, type(self.model).__name__
+        tree = "" if self.tree is None else " in a tree"
+        width, height = self.size_wh
+        return f"<{name} {model}, {len(self.classes)} classes{tree}, {width}x{height}, {self.resize}>"
+
+    def to_inputs(self, pictures: Sequence[Picture]) -> np.ndarray:
+        """The network's inputs of pictures: float32 [B, height, width, 3] in 0..1. Raises UserError as a call does."""
+        width, height = self.size_wh
+        inputs = np.zeros((len(pictures), height, width, 3), np.float32)
+        read = self._reader()
+        for picture, target in zip(pictures, inputs, strict=True):
+            read(picture, target)
+        return inputs
+
+    def _run(
+        self, pictures: Iterable[Picture], program: Callable[[np.ndarray], Any], batch_size: int
+    ) -> Iterator[tuple[np.ndarray, Any]]:
+        """The pixels of each picture, in order, and its row of what the program makes of a batch of inputs."""
+        width, height = self.size_wh
+        return run_in_batches(pictures, self._reader(), program, input_shape=(height, width, 3), batch_size=batch_size)
+
+    def _reader(self) -> Callable[[Picture, np.ndarray], np.ndarray]:
+        """Reads a picture, writes its network input into an array, returns its pixels; by what is set up now."""
+        resize, size_wh = self._resize, self.size_wh
+
+        def read(picture: Picture, target: np.ndarray) -> np.ndarray:
+            pixels = to_pixels(picture)
+            target[:] = resize.apply(pixels, *size_wh)
+            return pixels
+
+        return read
+
+    def _program(self, function: Callable[..., Any], *arguments: Any) -> Callable[[Any], Any]:
+        """The compiled program inputs -> function(output of the network, *arguments).
+
+        Args:
+            function: works on JAX arrays. What is compiled serves all functions and models that are equal.
+            arguments: arrays, or None.
+        """
+        return lambda inputs: _apply(self.model, self.variables, inputs, function, *arguments)
+
+
+@partial(jax.jit, static_argnames=("model", "function"))
+def _apply(
+    model: nn.Module, variables: Mapping[str, Any], inputs: jax.Array, function: Callable[..., Any], *arguments: Any
+) -> Any:
+    return function(model.apply(variables, inputs), *arguments)

@@ -1,0 +1,21 @@
+"""A training batch as the network sees it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy
+from yolo9000_jax.report.draw import class_color, contact_sheet, draw_boxes
+from yolo9000_jax.tasks.task import Shown
+
+COLUMNS = 4
+
+
+def draw_batch(pictures: Sequence[Shown]) -> np.ndarray:
+    """A contact sheet of the pictures, with their boxes and captions: uint8 [H, W, 3]."""
+    drawn = []
+    for picture in pictures:
+        boxes_xyxy = cxcywh_to_xyxy(picture.boxes_cxcywh) * picture.image.shape[0]
+        drawn.append(draw_boxes(picture.image, boxes_xyxy, picture.names, list(map(class_color, picture.labels))))
+    captions = [picture.caption for picture in pictures]
+    return contact_sheet(drawn, columns=min(COLUMNS, len(drawn)), captions=captions if any(captions) else None)

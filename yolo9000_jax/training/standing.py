@@ -1,0 +1,141 @@
+"""Where the run of a workdir stands, and whether a config may go on with it. Decided by the first host for all."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yolo9000_jax import config as configs
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.logs import logger
+from yolo9000_jax.models.network import differences
+from yolo9000_jax.tasks import Task
+from yolo9000_jax.training import parallel
+from yolo9000_jax.workdir.checkpoints import latest_step
+from yolo9000_jax.workdir.facts import CONFIG, FACTS, Facts, Phase, Run, from_value, load_facts, save_facts, to_value
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a run finds in its workdir.
+
+    facts: of the run that began there; None: it begins now. step: of the latest checkpoint. phase: the name of the
+    phase that is to begin at that step; None: the one that is there goes on.
+    """
+
+    facts: Facts | None
+    step: int
+    phase: str | None
+
+
+def look(workdir: Path, config: Any, extend: str = "") -> Standing:
+    """What is to be done in a workdir.
+
+    Args:
+        workdir: a folder, which need not exist.
+        config: a complete config, of which everything but `configs.FREE_ON_RESUME` must be what the run began with.
+        extend: the name of a phase to begin with this config, or to go on with; "": that which is there goes on.
+
+    Raises:
+        UserError: the workdir holds another experiment, or one of an earlier version, or nothing to extend.
+    """
+    found = parallel.decided_by_first(lambda: _look(workdir))
+    if found is None:
+        if extend:
+            raise UserError(f"--extend {extend}: {workdir} holds no run with a checkpoint; train without it first")
+        return Standing(None, 0, None)
+    facts, step = from_value(found["facts"]), found["step"]
+    if facts.run is None or not facts.run.phases:
+        raise UserError(
+            f"{workdir}: holds a network that no run of this version trained, so none can go on; start from its "
+            f"weights in another workdir: --config.init_from={workdir}"
+        )
+    names = [phase.name for phase in facts.run.phases]
+    if extend and extend not in names:
+        return Standing(facts, step, extend)
+    if extend and extend != names[-1]:
+        raise UserError(
+            f"--extend {extend}: {workdir} was extended so before, and as {names[-1]} since; give a new name"
+        )
+    _compare(workdir, facts.run.phase, config, extend)
+    return Standing(facts, step, None)
+
+
+def _look(workdir: Path) -> dict[str, Any] | None:
+    """The step of the latest checkpoint and the facts; None where nothing is trained yet."""
+    step = latest_step(workdir)
+    if step is None or not ((workdir / FACTS).is_file() or (workdir / CONFIG).is_file()):
+        return None
+    return {"step": step, "facts": to_value(load_facts(workdir))}
+
+
+def _compare(workdir: Path, phase: Phase, config: Any, extend: str) -> None:
+    """Raises UserError unless the config is that of the phase, moved data apart."""
+    before = configs.from_saved(phase.config, str(workdir / FACTS))
+    changed = configs.difference(before, config, configs.SOURCES)
+    if not changed:
+        return
+    what = "; ".join(changed[:3])
+    if phase.name and not extend:
+        advice = f"it was extended as {phase.name}: give --extend {phase.name} and that config to go on"
+    else:
+        advice = (
+            "to go on with these changes give --extend and a name for them, to start anew from its weights "
+            f"--config.init_from={workdir} in another workdir; else give the same config"
+        )
+    raise UserError(f"{workdir} holds a run with another config ({what}): {advice}")
+
+
+def settle(task: Task, standing: Standing, workdir: Path, start: int, steps: int) -> Phase:
+    """The phase that the run is in from now on; the facts of a new run, or of one that begins a phase, are written.
+
+    Args:
+        task: made with the facts of `standing`.
+        standing: of this workdir.
+        workdir: gets network.json, the tree of the classes if they form one, and config.json.
+        start: steps done. steps: the length of a phase that begins; not used otherwise.
+
+    Raises:
+        UserError: the data, or the network, are no longer those that the run began with, or hosts disagree on them.
+    """
+    prints = task.fingerprints()
+    parallel.check_same([prints, task.network.to_json()], "what is to be trained, or the data,")
+    facts = standing.facts
+    if facts is None:
+        phase = Phase("", 0, steps, configs.as_saved(task.config))
+        facts = Facts(task.network, Run(task.max_boxes, configs.metric_of(task.config), prints, (phase,)))
+    elif changed := differences(facts.network, task.network):
+        raise UserError(f"{workdir} holds another network ({'; '.join(changed[:3])}); choose another workdir")
+    elif standing.phase is None:
+        _check_data(task, facts, prints, workdir)
+    else:
+        phase = Phase(standing.phase, start, steps, configs.as_saved(task.config))
+        logger.info(f"{workdir}: extended as {phase.name}, by {steps} steps from step {start} on")
+        facts = Facts(
+            task.network, Run(task.max_boxes, configs.metric_of(task.config), prints, (*_run_of(facts).phases, phase))
+        )
+    if parallel.is_first():
+        if standing.facts is None or standing.phase is not None:
+            save_facts(facts, workdir)
+        configs.save(task.config, workdir / CONFIG)
+    phase = _run_of(facts).phase
+    if start < phase.start:
+        raise UserError(
+            f"{workdir}: the checkpoint that {phase.name} began from cannot be read, and the one before it is of step "
+            f"{start}: give --extend and another name to go on from there"
+        )
+    return phase
+
+
+def _check_data(task: Task, facts: Facts, prints: dict[str, str], workdir: Path) -> None:
+    """Raises UserError where a data set is not the one that the run began with, wherever it lies now."""
+    for key, known in _run_of(facts).data.items():
+        if prints.get(key) != known:
+            raise UserError(
+                f"{key}.source: the pictures, labels or classes are no longer those that the run in {workdir} began "
+                "with; put them back, or give --extend and a name to go on with the data as they are"
+            )
+
+
+def _run_of(facts: Facts) -> Run:
+    assert facts.run is not None
+    return facts.run
