@@ -163,7 +163,7 @@ def write_boxes(dataset: Dataset, folder: Path, split: str, of: Callable[[Record
     written = [lists / f"{split}.txt"]
     written[0].write_text("".join(f"{_stem(record)}\n" for record in records), encoding="utf-8")
     for record in records:
-        image = Path(shutil.copyfile(record.image, images / Path(record.image).name))
+        image = Path(shutil.copyfile(str(record.image), images / Path(str(record.image)).name))
         label = annotations / f"{image.stem}.xml"
         label.write_text(_xml(record, image.name, of(record)), encoding="utf-8")
         written += [image, label]
