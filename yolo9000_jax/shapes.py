@@ -61,10 +61,13 @@ def check_labels(function: str, name: str, labels: Array, count: int, mask: Any 
 
 
 def _shape(function: str, name: str, array: Any) -> tuple[int, ...]:
-    try:
+    """The shape of an array, or of rows of numbers, which may be ones that JAX is tracing."""
+    if not isinstance(array, (list, tuple)):
         return tuple(np.shape(array))
-    except ValueError:
-        raise UserError(f"{function}: the rows of {name} differ in length; give an array") from None
+    rows = {_shape(function, name, row) for row in array}
+    if len(rows) > 1:
+        raise UserError(f"{function}: the rows of {name} differ in length; give an array")
+    return (len(array), *next(iter(rows), ()))
 
 
 def _fits(length: int, axis: str, lengths: dict[str, int]) -> bool:

@@ -9,11 +9,10 @@ import pytest
 
 import yolo9000_jax as y9
 from tests.helpers import golden_dir, golden_json, golden_net, golden_nets
-from yolo9000_jax.boxes.decode import unletterbox
 from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy, iou_cxcywh
 from yolo9000_jax.boxes.tree import detect_tree
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images.resizing import letterboxed_size
+from yolo9000_jax.images.resizing import Resize, letterboxed_size
 from yolo9000_jax.predict.loading import load_darknet
 from yolo9000_jax.wordtree.tree import WordTree
 
@@ -133,7 +132,8 @@ def test_tree_detections_are_darknets(name, number):
     expected = golden[f"det{number}_nms"]
     assert valid.sum() == len(expected)
     grid_wh = case["grid_hw"][::-1]
-    boxes = unletterbox(np.asarray(found.boxes_cxcywh[0])[valid], options["image_wh"], grid_wh)
+    found_cxcywh = np.asarray(found.boxes_cxcywh[0])[valid]
+    boxes = Resize("letterbox").to_picture(found_cxcywh, options["image_wh"], grid_wh, clip=False)
     got = sorted(zip(found.labels[0][valid].tolist(), np.asarray(found.scores[0])[valid], boxes.sum(1), strict=True))
     by_index = cxcywh_to_xyxy(golden[f"det{number}_bbox"])
     if options["relative"]:

@@ -106,7 +106,7 @@ def test_each_size_is_compiled_once(trained):
     """Also after the steps compiled at the start: their arguments must be laid out as the loop's."""
     counts = json.loads((trained.parent / "compilations.json").read_text())
     assert counts["jit(_fun)"] == 2  # what pmap calls the step; image_size 64 and 96
-    assert counts["jit(init)"] == counts["jit(_detect)"] == 1
+    assert counts["jit(init)"] == counts["jit(_apply)"] == 1
 
 
 def test_sizes_are_drawn_for_each_stretch_of_steps(trained):
@@ -299,7 +299,7 @@ def judge(monkeypatch):
             (folder / "detections.png").write_text("")
             (folder / "metrics.json").write_text(json.dumps(evaluation.metrics | {"step": step}))
 
-        monkeypatch.setattr(Detection, "evaluate", lambda self, model: function())
+        monkeypatch.setattr(Detection, "evaluate", lambda self, model, examples: function())
         monkeypatch.setattr(training, "make_predictor", lambda *arguments: None)
         monkeypatch.setattr(training, "write_report", write)
 
