@@ -26,7 +26,7 @@ import csv
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -96,7 +96,7 @@ def make(data: Path, out: Path, context: float = CONTEXT) -> list[str]:
     ]
 
 
-def read_kinds(path: Path, datasets) -> Kinds:
+def read_kinds(path: Path, datasets: Iterable[Dataset]) -> Kinds:
     """The kind of each white cell that has one in the table; each row must be about a white cell of the data sets.
 
     Raises:
@@ -130,8 +130,8 @@ def read_kinds(path: Path, datasets) -> Kinds:
 
 def objects(record: Record) -> list[Object]:
     """A picture's objects by their new names."""
-    names, rows = list(NAMES.values()), zip(record.labels, record.boxes_xyxy, record.difficult, strict=True)
-    return [(names[label], tuple(map(float, box)), bool(difficult)) for label, box, difficult in rows]
+    names, rows = list(NAMES.values()), zip(record.labels, record.boxes_xyxy.tolist(), record.difficult, strict=True)
+    return [(names[label], (x0, y0, x1, y1), bool(difficult)) for label, (x0, y0, x1, y1), difficult in rows]
 
 
 def _keys(record: Record) -> list[tuple[str, Box]]:
@@ -140,7 +140,7 @@ def _keys(record: Record) -> list[tuple[str, Box]]:
 
 
 def _stem(record: Record) -> str:
-    return Path(record.image).stem
+    return Path(str(record.image)).stem
 
 
 def named_twice(found: list[Object], record: Record, kinds: Kinds) -> list[Object]:
@@ -163,7 +163,7 @@ def write_boxes(dataset: Dataset, folder: Path, split: str, of: Callable[[Record
     written = [lists / f"{split}.txt"]
     written[0].write_text("".join(f"{_stem(record)}\n" for record in records), encoding="utf-8")
     for record in records:
-        image = Path(shutil.copyfile(record.image, images / Path(record.image).name))
+        image = Path(shutil.copyfile(str(record.image), images / Path(str(record.image)).name))
         label = annotations / f"{image.stem}.xml"
         label.write_text(_xml(record, image.name, of(record)), encoding="utf-8")
         written += [image, label]
@@ -184,7 +184,9 @@ def write_crops(dataset: Dataset, folder: Path, kinds: Kinds, context: float) ->
     written = []
     for record in sorted(dataset, key=_stem):
         known = [key for key in _keys(record) if key in kinds]
-        pixels = record.read() if known else None
+        if not known:
+            continue
+        pixels = record.read()
         for number, key in enumerate(known, 1):
             left, top, side = square_about(key[1], record.width, record.height, context)
             path = folder / "train" / kinds[key] / f"{key[0]}_{number}.jpg"

@@ -93,7 +93,7 @@ def test_picture_that_breaks_after_opening(tmp_path, data, refused, monkeypatch)
         (["--config.data.classes=('disc',)"], "'rectangle'"),
         (["--config.model.widht=1"], "no config key model.widht; did you mean model.width?"),
         (["--config.steps=many"], "steps is 'many'"),
-        (["--config.image_size=100"], "image_size 100"),
+        (["--config.image_size=100"], "image_size is 100"),
         (["--config.steps"], "one argument, without spaces: --config.steps=VALUE"),
         (["--config.steps", "5"], "one argument, without spaces: --config.steps=5"),
         (["--config.steps", "--config.seed=1"], "one argument, without spaces: --config.steps=VALUE"),

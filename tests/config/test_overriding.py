@@ -156,14 +156,14 @@ def test_sources_that_belong_together(name, values, expected):
             "voc",
             "",
             [
-                "data.source is now A, but evaluation.source still tfds:voc/2007",
+                "data.source is now A, but evaluation.source is still tfds:voc/2007",
                 "give --config.evaluation.source too",
                 "data.split (train+validation), evaluation.split (test), data.classes (20 names)",
             ],
         ),
-        ("ablation:yolo", "", ["evaluation.source still tfds:voc/2007"]),
-        ("demo", "", ["evaluation.source still emoji:levels", "evaluation.classes (24 names)"]),
-        ("yolo9000_emoji:detection", "", ["evaluation.source still emoji:levels"]),
+        ("ablation:yolo", "", ["evaluation.source is still tfds:voc/2007"]),
+        ("demo", "", ["evaluation.source is still emoji:levels", "evaluation.classes (24 names)"]),
+        ("yolo9000_emoji:detection", "", ["evaluation.source is still emoji:levels"]),
     ],
 )
 def test_data_without_their_evaluation(name, prefix, parts):

@@ -24,7 +24,7 @@ def test_save_and_read(tmp_path):
     again = configs.read(tmp_path / "config.json")
     assert again == config and again.pretraining.pretraining.name == "darknet19_224"
     assert again.model.anchors_cells == ((1.0, 2.0), (0.25, 3.0))
-    assert configs.difference(config, again) == [] and configs.read_retired(tmp_path / "config.json") == {}
+    assert configs.difference(config, again) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"steps": "x"}', '{"stps": 1}', "\x80", '{"format": 99}', "3"])
@@ -56,7 +56,7 @@ def as_before(config) -> dict:
 
 
 def test_files_of_an_earlier_version(tmp_path):
-    """They are read without the key that is gone, which can still be asked for; in a user's config it is a mistake."""
+    """They are read without the key that is gone; in a config of today it is a mistake."""
     path, config = tmp_path / "config.json", configs.load("blood_cells")
     with config.unlocked():
         config.pretraining = configs.classification()
@@ -65,10 +65,6 @@ def test_files_of_an_earlier_version(tmp_path):
     again = configs.read(path)
     assert (again.steps, again.epochs, again.pretraining.steps) == (2600, 0.0, 9)
     assert configs.difference(again, config) == [] == configs.difference(config, again)
-    assert configs.read_retired(path) == {
-        "model.classes": ["cat", "dog"],
-        "pretraining.model.classes": ["cat", "dog"],
-    }
     values = as_before(config) | {"stepps": 3}
     path.write_text(json.dumps(values))
     assert "no config key stepps" in refusal(configs.read, path)

@@ -301,10 +301,11 @@ def test_a_run_starts_from_it(trained, tmp_path):
     from yolo9000_jax.training.loop import train
 
     from_workdir(trained, tmp_path / "tiny.weights")
-    values = json.loads((trained / "config.json").read_text())
-    values |= {"init_from": f"darknet:{tmp_path / 'tiny.weights'}", "steps": 1}
-    values["optimizer"]["learning_rate"] = 0.0
-    values["model"]["anchors_cells"] = load_facts(trained).network.anchors_cells
-    state = train(configs.complete(values), tmp_path / "run")
+    config = configs.read(trained / "config.json")
+    config.init_from, config.steps = f"darknet:{tmp_path / 'tiny.weights'}", 1
+    config.optimizer.learning_rate = 0.0
+    config.model.anchors_cells = load_facts(trained).network.anchors_cells
+    config.model.num_anchors = len(config.model.anchors_cells)
+    state = train(config, tmp_path / "run")
     before = y9.load(trained).variables["params"]
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(state.params), jax.device_get(before))

@@ -181,5 +181,5 @@ def test_classes_that_the_tree_lacks(config, tmp_path):
 def test_init_from_and_pretraining_exclude_each_other(config, tmp_path):
     c = config.copy_and_resolve_references()
     c.init_from = "somewhere"
-    with pytest.raises(UserError, match="leave one empty"):
+    with pytest.raises(UserError, match="pretraining=none"):
         train(c, tmp_path / "run")

@@ -26,7 +26,6 @@ from yolo9000_jax.config.saved import (
     difference,
     from_saved,
     read,
-    read_retired,
     save,
 )
 
@@ -55,7 +54,6 @@ __all__ = [
     "metric_of",
     "override",
     "read",
-    "read_retired",
     "save",
     "shipped",
     "stages",

@@ -187,8 +187,8 @@ def _check_start(config: ConfigDict, prefix: str, where: str) -> None:
         return
     if config.init_from:
         raise UserError(
-            f"{where}: {prefix}init_from is {config.init_from!r}, but {prefix}pretraining is where it starts from: "
-            f"empty one, the second with --config.{prefix}pretraining=none"
+            f"{where}: {prefix}init_from is {config.init_from!r}, but it starts from its pre-training: "
+            f"leave it out, or give --config.{prefix}pretraining=none"
         )
     for key in ("width", "trunk"):
         if first.model[key] != config.model[key]:

@@ -56,8 +56,10 @@ def find(experiment: str | PathLike) -> tuple[Path, str]:
     if name not in shipped():
         if not file.is_file():
             near = difflib.get_close_matches(name, shipped(), 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(shipped())};"
-            raise UserError(f"{name}: no experiment of this name is shipped; {hint} a file of yours is FILE.py")
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(shipped())}"
+            raise UserError(
+                f"{name}: no experiment of this name is shipped; {hint} (a file of yours is written FILE.py)"
+            )
         return file, row
     if file.is_file() and not file.samefile(ours):
         raise UserError(f"{name}: is the name of a shipped experiment and of the file {file}: write {file}, or {ours}")

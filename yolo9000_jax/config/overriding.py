@@ -145,8 +145,8 @@ def _check_evaluation(before: ConfigDict, after: ConfigDict, given: dict[str, An
         rest = [f"{prefix}{name}" for name in ("data.split", "evaluation.split", "data.classes", "evaluation.classes")]
         still = [f"{name} ({_short(_get(after, name))})" for name in rest if _get(after, name) and name not in given]
         raise UserError(
-            f"{where}: {prefix}data.source is now {source}, but {key} still {judged}: give --config.{key} too"
-            + (f", and what is not the same in the new data of {', '.join(still)}" if still else "")
+            f"{where}: {prefix}data.source is now {source}, but {key} is still {judged}: give --config.{key} too"
+            + (f", and of {', '.join(still)} those that differ in the new data" if still else "")
         )
 
 

@@ -35,7 +35,15 @@ def from_saved(values: dict[str, Any], where: str) -> ConfigDict:
     Raises:
         UserError: these are not the values of a config, or those of a later version.
     """
-    return complete(_split(values, where)[0], where, check=lambda *_: None)
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: not a config that training wrote, but {one_line(repr(values))[:80]}")
+    values = dict(values)
+    version = values.pop("format", 1)
+    if version not in range(1, FORMAT + 1):
+        raise UserError(f"{where}: written in format {version!r}, which needs a later version: install one")
+    if version == 1:
+        values = _without_retired(values)
+    return complete(values, where, check=lambda *_: None)
 
 
 def save(config: ConfigDict, path: Path) -> None:
@@ -45,45 +53,20 @@ def save(config: ConfigDict, path: Path) -> None:
 
 def read(path: Path) -> ConfigDict:
     """The config of a workdir, as `save` wrote it, here or in an earlier version."""
-    return from_saved(_load(path), str(path))
-
-
-def read_retired(path: Path) -> dict[str, Any]:
-    """`{"a.b": value}` of the keys of a file of an earlier version that no config has any more."""
-    return _split(_load(path), str(path))[1]
-
-
-def _load(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        values = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a config that training wrote ({one_line(error)})") from error
+        raise UserError(f"{path}: not a config that training wrote ({one_line(error)}); restore it") from error
+    return from_saved(values, str(path))
 
 
-def _split(values: Any, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values of keys that there are, nested, and those of keys that are gone, flat."""
-    if not isinstance(values, dict):
-        raise UserError(f"{where}: not a config that training wrote, but {one_line(repr(values))[:80]}")
-    values = dict(values)
-    version = values.pop("format", 1)
-    if version not in range(1, FORMAT + 1):
-        raise UserError(f"{where}: written in format {version!r}, which needs a later version: install one")
-    return _without_retired(values) if version == 1 else (values, {})
-
-
-def _without_retired(values: dict[str, Any], prefix: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
-    kept: dict[str, Any] = {}
-    gone: dict[str, Any] = {}
+def _without_retired(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The nested values without the keys that are gone."""
+    kept = {}
     for key, value in values.items():
-        name = prefix + key
-        if without_stage(name) in RETIRED:
-            gone[name] = value
-        elif isinstance(value, dict):
-            kept[key], more = _without_retired(value, f"{name}.")
-            gone |= more
-        else:
-            kept[key] = value
-    return kept, gone
+        if without_stage(prefix + key) not in RETIRED:
+            kept[key] = _without_retired(value, f"{prefix}{key}.") if isinstance(value, dict) else value
+    return kept
 
 
 def difference(old: ConfigDict, new: ConfigDict, leave_out: Sequence[str] = ()) -> list[str]:
