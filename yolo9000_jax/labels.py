@@ -1,7 +1,7 @@
 """Names of classes: reading the files that hold them, and finding a data set's classes among a model's."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -128,7 +128,7 @@ def match_classes(
     return found
 
 
-def _unique(names) -> dict[str, int]:
+def _unique(names: Iterable[str | None]) -> dict[str, int]:
     """Place of each name that stands there once."""
     places: dict[str, list[int]] = {}
     for place, name in enumerate(names):
@@ -137,7 +137,7 @@ def _unique(names) -> dict[str, int]:
     return {name: where[0] for name, where in places.items() if len(where) == 1}
 
 
-def _check_matches(found, dataset_classes, model_classes) -> None:
+def _check_matches(found: Sequence[int | None], dataset_classes: Sequence[str], model_classes: Sequence[str]) -> None:
     if not any(place is not None for place in found):
         theirs, ours = (", ".join(map(repr, names[:3])) for names in (dataset_classes, model_classes))
         raise UserError(

@@ -147,7 +147,7 @@ def load_network(options: argparse.Namespace) -> "Detector | Classifier":
     return model
 
 
-def hierarchical_threshold(options: argparse.Namespace, model: "Detector | Classifier") -> dict[str, float]:
+def hierarchical_threshold(options: argparse.Namespace, model: "Detector | Classifier") -> dict[str, Any]:
     """{"hierarchical_threshold": how sure a name in a tree must be}, or {} where it was not given."""
     if options.hierarchical_threshold is None:
         return {}

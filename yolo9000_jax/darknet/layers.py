@@ -114,7 +114,7 @@ class Convolutional(Layer):
     activation: str = option("logistic", choices=ACTIVATIONS)
     batch_normalize: bool = option(False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.pad:
             object.__setattr__(self, "padding", self.size // 2)
 
@@ -122,8 +122,8 @@ class Convolutional(Layer):
         height, width, channels = self.in_shape
         if channels % self.groups or self.filters % self.groups:
             section.fail(f"groups={self.groups} divides not both its {channels} inputs and {self.filters} filters")
-        out = (_windows(side, self.size, self.stride, 2 * self.padding, section) for side in (height, width))
-        return (*out, self.filters)
+        rows, columns = (_windows(side, self.size, self.stride, 2 * self.padding, section) for side in (height, width))
+        return rows, columns, self.filters
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         norm = {name: (self.filters,) for name in _BATCH_NORM} if self.batch_normalize else {}
@@ -163,8 +163,8 @@ class Local(Layer):
     def check(self, section: Section) -> Shape:
         height, width, _ = self.in_shape
         padding = self.size - 1 if self.pad else 0
-        out = (_windows(side, self.size, self.stride, padding, section) for side in (height, width))
-        return (*out, self.filters)
+        rows, columns = (_windows(side, self.size, self.stride, padding, section) for side in (height, width))
+        return rows, columns, self.filters
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         height, width, filters = self.out_shape
@@ -197,8 +197,8 @@ class MaxPool(Layer):
             section.fail(
                 f"padding={self.padding} makes windows with no input: at most {2 * (self.size - 1)}", "padding"
             )
-        out = (_windows(side, self.size, self.stride, self.padding, section) for side in (height, width))
-        return (*out, channels)
+        rows, columns = (_windows(side, self.size, self.stride, self.padding, section) for side in (height, width))
+        return rows, columns, channels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ of Darknet's layers.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from typing import Any
 
 from flax.traverse_util import flatten_dict, unflatten_dict
 
@@ -22,6 +23,7 @@ from yolo9000_jax.models.trunk import Trunk, names_after
 TRUNKS: dict[str, type[Trunk]] = {name: trunk for name, (trunk, _) in (yolo_v1.TRUNKS | yolo_v2.TRUNKS).items()}
 
 ModulePath = tuple[str, ...]  # as flax.traverse_util.flatten_dict names variables
+Section = tuple[str, dict[str, Any], ModulePath | None]  # type, options, and the module of a layer that learns
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,19 @@ class Native:
             return {"yolo_v1": "YOLOv1", "yolo_v2": "YOLOv2"}[self.architecture]
         return {"darknet19": "Darknet-19"}.get(self.trunk, "Extraction")
 
-    def conv(self, filters: int, size: int, *path: str, stride: int = 1):
+    def conv(self, filters: int, size: int, *path: str, stride: int = 1) -> Section:
         """A convolution that `width` and `batch_norm` are for: type, options, path."""
         norm = {"batch_normalize": 1} if self.batch_norm else {}
         options = {"filters": scaled(filters, self.width), "size": size, "stride": stride}
         return "convolutional", norm | options | {"pad": 1, "activation": "leaky"}, path
 
-    def last(self, name: str, activation: str = "linear"):
+    def last(self, name: str, activation: str = "linear") -> Section:
         """The 1x1 convolution to the outputs."""
         options = {"filters": self.outputs, "size": 1, "stride": 1, "pad": 1, "activation": activation}
         return "convolutional", options, (name,)
 
 
-def sections(native: Native) -> Iterator[tuple[str, dict, ModulePath | None]]:
+def sections(native: Native) -> Iterator[Section]:
     """The layers in order: type, options, and for one that learns the path of its module in our variables."""
     trunk = TRUNKS[native.trunk]
     number = 0
@@ -90,7 +92,7 @@ def sections(native: Native) -> Iterator[tuple[str, dict, ModulePath | None]]:
         yield from _yolo_v2_head(native, trunk)
 
 
-def _yolo_v2_head(native: Native, trunk: type[Trunk]):
+def _yolo_v2_head(native: Native, trunk: type[Trunk]) -> Iterator[Section]:
     *names, last = names_after(trunk, yolo_v2.TRUNKS[native.trunk][1])
     if native.head_convolutions:
         for name in names:
@@ -104,7 +106,7 @@ def _yolo_v2_head(native: Native, trunk: type[Trunk]):
     yield native.last("boxes")
 
 
-def _yolo_v1_head(native: Native, trunk: type[Trunk]):
+def _yolo_v1_head(native: Native, trunk: type[Trunk]) -> Iterator[Section]:
     _, convolutions = yolo_v1.TRUNKS[native.trunk]
     for name, (filters, stride) in zip(names_after(trunk, len(convolutions)), convolutions, strict=True):
         yield native.conv(filters, 3, name, stride=stride)
@@ -155,7 +157,7 @@ def _guess(cfg: Cfg) -> Native:
         return Native("classification" if kind in ("softmax", "avgpool") else "detection", 1)
     first, last = convolutions[0], convolutions[-1]
     trunk = "extraction" if first.size == 7 else "tiny" if kind == "detection" else "darknet19"
-    common = {"trunk": trunk, "batch_norm": first.batch_normalize}
+    common: dict[str, Any] = {"trunk": trunk, "batch_norm": first.batch_normalize}
     if kind == "detection":
         native = Native("detection", architecture="yolo_v1", **common, **_guess_head(cfg))
     elif kind == "region":
@@ -168,7 +170,7 @@ def _guess(cfg: Cfg) -> Native:
     return replace(native, width=_width(native, [layer.filters for layer in convolutions]))
 
 
-def _guess_head(cfg: Cfg) -> dict:
+def _guess_head(cfg: Cfg) -> dict[str, Any]:
     """What follows YOLOv1's convolutions, as fields of a Native."""
     connected = [layer.output for layer in cfg.layers if isinstance(layer, Connected)]
     local = [layer.filters for layer in cfg.layers if isinstance(layer, Local)]

@@ -1,5 +1,6 @@
 """Run a network that a Darknet cfg describes: a Flax module, and Darknet's weights as its variables and back."""
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -49,7 +50,7 @@ class Network(nn.Module):
         return f"<Network of {len(self.layers)} layers for images of {height}x{width}x{channels}>"
 
     @nn.compact
-    def __call__(self, images, train: bool = False, capture: bool = False):
+    def __call__(self, images: jax.Array, train: bool = False, capture: bool = False) -> Any:
         """Runs the network on images [B, H, W, C] in 0..1.
 
         Returns:
@@ -63,14 +64,14 @@ class Network(nn.Module):
           UserError: for images whose size does not fit the layers.
         """
         self._check_images(images)
-        outputs = []
+        outputs: list[jax.Array] = []
         for layer in self.layers:
             x = _join(layer, [outputs[i] if i >= 0 else images for i in layer.inputs])
             outputs.append(_run(layer, x, train, self))
         result = _head_output(self.layers, outputs).astype(self.param_dtype)
         return (result, outputs) if capture else result
 
-    def _check_images(self, images):
+    def _check_images(self, images: jax.Array) -> None:
         shape, wanted = images.shape[1:], self.input_shape
         fixed = any(isinstance(layer, plan.Connected | plan.Local | plan.Detection) for layer in self.layers)
         if len(shape) != 3 or shape[2] != wanted[2] or (fixed and shape != wanted):
@@ -80,16 +81,16 @@ class Network(nn.Module):
             )
 
 
-def _join(layer: plan.Layer, sources: list):
+def _join(layer: plan.Layer, sources: list[jax.Array]) -> jax.Array:
     if len({source.shape[:3] for source in sources}) > 1:
         sizes = ", ".join(f"{source.shape[1]}x{source.shape[2]}" for source in sources)
         raise UserError(f"layer {layer.index} [{layer.type}] joins maps of {sizes}: choose another image size")
     return sources[0] if len(sources) == 1 else jnp.concatenate(sources, -1)
 
 
-def _run(layer: plan.Layer, x, train: bool, network: Network):
+def _run(layer: plan.Layer, x: jax.Array, train: bool, network: Network) -> jax.Array:
     """One layer on its joined input [B, H, W, C]; layers that only mark the network's end pass it on."""
-    options = dict(dtype=network.dtype, param_dtype=network.param_dtype, name=f"layer{layer.index}")
+    options: dict[str, Any] = dict(dtype=network.dtype, param_dtype=network.param_dtype, name=f"layer{layer.index}")
     match layer:
         case plan.Convolutional():
             norm = network.norm if layer.batch_normalize else None
@@ -115,7 +116,7 @@ def _run(layer: plan.Layer, x, train: bool, network: Network):
     return x
 
 
-def _head_output(layers: tuple[plan.Layer, ...], outputs: list):
+def _head_output(layers: tuple[plan.Layer, ...], outputs: list[jax.Array]) -> jax.Array:
     """What the network returns, from the last layer that is not [cost]."""
     last = -1 if len(layers) == 1 or layers[-1].type != "cost" else -2
     layer, x = layers[last], outputs[last]
@@ -185,7 +186,7 @@ def load_network(
     return module, variables
 
 
-def to_variables(cfg: Cfg, arrays: Arrays) -> dict:
+def to_variables(cfg: Cfg, arrays: Arrays) -> dict[str, Any]:
     """Flax variables {"params": …, "batch_stats": …} of the layers that `arrays` (from `read_weights`) holds."""
     flat = {}
     for layer in cfg.layers:
@@ -197,7 +198,7 @@ def to_variables(cfg: Cfg, arrays: Arrays) -> dict:
     return {"params": {}, "batch_stats": {}} | unflatten_dict(flat)
 
 
-def to_arrays(cfg: Cfg, variables: dict) -> Arrays:
+def to_arrays(cfg: Cfg, variables: Mapping[str, Any]) -> Arrays:
     """Darknet's arrays (for `write_weights`) from Flax variables; the inverse of `to_variables`.
 
     Raises:

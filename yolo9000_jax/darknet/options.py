@@ -35,7 +35,9 @@ class Section:
 
     def fail(self, problem: str, key: str | None = None) -> NoReturn:
         """Raise the UserError for `problem`, at the line of option `key` or of the section."""
-        raise UserError(f"{self.file}, line {self.option_lines.get(key, self.line)}: [{self.type[:40]}] {problem}")
+        raise UserError(
+            f"{self.file}, line {self.option_lines.get(key or '', self.line)}: [{self.type[:40]}] {problem}"
+        )
 
 
 def option(default: Any, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
@@ -108,7 +110,7 @@ def _read_option(section: Section, name: str, kind: Any, meta: Any) -> Any:
     return tuple(values) if get_args(kind) else item(values[0])
 
 
-def read_options(section: Section, target: type, warnings: list[str]) -> dict[str, Any]:
+def read_options(section: Section, target: Any, warnings: list[str]) -> dict[str, Any]:
     """All options of a section as the fields of `target`; what is not known goes to `warnings`."""
     values: dict[str, Any] = {}
     for known in fields(target):

@@ -1,6 +1,7 @@
 """Train a network as its cfg says: learning rate, update and options of the loss (darknet.md 5, 8 and 12)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.layers import is_kernel
 
 
-def learning_rate(net: Net, unsigned: bool = False) -> Callable:
+def learning_rate(net: Net, unsigned: bool = False) -> Callable[[Any], jax.Array]:
     """The rate as a function of the batch's number, for every policy of [net] but "random" (darknet.md 8).
 
     Darknet numbers a batch by the images seen with it, divided by `batch`: a training's first update has number 1.
@@ -35,7 +36,7 @@ def learning_rate(net: Net, unsigned: bool = False) -> Callable:
     if net.policy == "poly" and not net.max_batches:
         raise UserError("policy=poly needs max_batches in [net]: the batch at which the rate reaches 0")
 
-    def rate(batch_num):
+    def rate(batch_num: Any) -> jax.Array:
         number = jnp.asarray(batch_num, jnp.result_type(float))
         burning = (number / max(net.burn_in, 1)) ** net.power
         return net.learning_rate * jnp.where(number < net.burn_in, burning, _factor(net, number, unsigned))
@@ -43,10 +44,11 @@ def learning_rate(net: Net, unsigned: bool = False) -> Callable:
     return rate
 
 
-def _factor(net: Net, number, unsigned: bool):
+def _factor(net: Net, number: jax.Array, unsigned: bool) -> Any:
     match net.policy:
         case "steps":
-            factor, going = 1.0, True
+            factor: Any = 1.0
+            going: Any = True
             for step, scale in zip(net.steps, net.scales, strict=True):
                 going = going & (number >= step) & (step >= 0 or not unsigned)
                 factor = factor * jnp.where(going, scale, 1.0)
@@ -58,8 +60,8 @@ def _factor(net: Net, number, unsigned: bool):
         case "poly":
             return (jnp.maximum(net.max_batches - number, 0) / net.max_batches) ** net.power
         case "sigmoid":
-            factor = jax.nn.sigmoid(-net.gamma * (number - net.step))
-            return jnp.where(number < net.step, 0, factor) if unsigned else factor
+            rising = jax.nn.sigmoid(-net.gamma * (number - net.step))
+            return jnp.where(number < net.step, 0, rising) if unsigned else rising
     return 1.0
 
 
@@ -87,13 +89,13 @@ def optimizer(cfg: Cfg, seen: int = 0) -> optax.GradientTransformation:
 def _scale_layers(factors: dict[str, float]) -> optax.GradientTransformation:
     """Multiplies the updates of each layer named by its factor."""
 
-    def scale(updates, _):
+    def scale(updates: dict[str, Any], _: Any) -> dict[str, Any]:
         return {name: optax.tree.scale(factors.get(name, 1.0), layer) for name, layer in updates.items()}
 
     return optax.stateless(scale)
 
 
-def loss_options(head: Region | Detection) -> dict:
+def loss_options(head: Region | Detection) -> dict[str, Any]:
     """What a [region] or [detection] section says, as keyword arguments of `region_loss` or `yolo_v1_loss`.
 
     A region's `tree` and `map` are files, which the caller reads.

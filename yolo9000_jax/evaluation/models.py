@@ -1,6 +1,6 @@
 """What an evaluation needs of a detector and of a classifier; those of `predict` have it, and any other may."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -57,7 +57,8 @@ class DetectorResult(Drawable, Protocol):
 class Detector(Model, Protocol):
     """Finds boxes; `stream` takes pictures, or records, which it reads ahead, and gives one result each, in order."""
 
-    def stream(self, pictures: Iterable[Any], **options: Any) -> Iterator[DetectorResult]: ...
+    @property
+    def stream(self) -> Callable[..., Iterator[DetectorResult]]: ...
 
 
 class TimedDetector(Detector, Protocol):
@@ -70,7 +71,8 @@ class TimedDetector(Detector, Protocol):
 
     def to_inputs(self, pictures: Sequence[Any]) -> np.ndarray: ...
 
-    def program(self, **options: Any) -> Callable[[Any], Any]: ...
+    @property
+    def program(self) -> Callable[..., Callable[[Any], Any]]: ...
 
 
 class Ranking(Protocol):
@@ -84,6 +86,8 @@ class Ranking(Protocol):
 class Classifier(Model, Protocol):
     """Ranks classes; `stream` gives a ranking a picture, `outputs` what a function of the logits [B, C] gives."""
 
-    def stream(self, pictures: Iterable[Any], **options: Any) -> Iterator[Ranking]: ...
+    @property
+    def stream(self) -> Callable[..., Iterator[Ranking]]: ...
 
-    def outputs(self, pictures: Iterable[Any], function: Callable[[Any], Any], batch_size: int) -> Iterator[Any]: ...
+    @property
+    def outputs(self) -> Callable[..., Iterator[Any]]: ...

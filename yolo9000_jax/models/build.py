@@ -43,9 +43,9 @@ def build_model(network: Network, axis_name: str | None = None) -> nn.Module:
     if network.architecture == "yolo_v1":
         if network.tree is not None:
             raise UserError("model.tree needs model.architecture='yolo_v2': the classes of YOLOv1 form no tree")
-        names = ("side", "boxes_per_cell", "trunk", "head", "hidden", "dropout")
+        names = ["side", "boxes_per_cell", "trunk", "head", "hidden", "dropout"]
         return YoloV1(**{name: getattr(network, name) for name in names}, **common)
-    names = ("anchors_cells", "head_convolutions", "passthrough", "trunk")
+    names = ["anchors_cells", "head_convolutions", "passthrough", "trunk"]
     return YoloV2(**{name: getattr(network, name) for name in names}, **common)
 
 
@@ -53,7 +53,7 @@ def build_head(network: Network) -> RegionHead | YoloV1Head:
     """How the output of a detection network is read."""
     if network.architecture == "yolo_v1":
         return YoloV1Head(network.side, network.boxes_per_cell, len(network.classes))
-    rule = {} if network.tree is None else {"hierarchy_rule": network.hierarchy_rule}
+    rule: dict[str, Any] = {} if network.tree is None else {"hierarchy_rule": network.hierarchy_rule}
     return RegionHead(network.anchors_cells, tree=network.tree, location=network.box_parametrisation, **rule)
 
 

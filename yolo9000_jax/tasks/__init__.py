@@ -1,5 +1,6 @@
 """What is trained: a task joins a network, its loss, its input and the data that it is evaluated on."""
 
+from collections.abc import Callable
 from typing import Any
 
 from yolo9000_jax.tasks.classification import Classification
@@ -8,7 +9,7 @@ from yolo9000_jax.tasks.joint import Joint
 from yolo9000_jax.tasks.task import Task
 from yolo9000_jax.workdir.facts import Facts
 
-TASKS: dict[str, type[Task]] = {"detection": Detection, "classification": Classification, "joint": Joint}
+TASKS: dict[str, Callable[..., Task]] = {"detection": Detection, "classification": Classification, "joint": Joint}
 
 
 def make_task(config: Any, facts: Facts | None = None) -> Task:

@@ -24,6 +24,7 @@ class Joint(Detection):
         if not config.model.tree:
             raise UserError("model.tree is empty: a joint experiment needs a WordTree of both data sets' classes")
         super().__init__(config, facts)
+        assert self.network.tree is not None
         self._label_nodes = nodes_of(self.labelled_set, self.network.tree)
         self._check_images()
         logger.info(self._mixture())

@@ -126,7 +126,7 @@ class Task:
     def pixels(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """The first pictures of a batch as the network sees them: uint8 [N, S, S, 3]."""
         shown = {key: batch[key][:SHOWN] for key in ("images", "colour")}
-        return np.uint8(np.rint(255 * np.asarray(jax.jit(self.inputs)(shown))))
+        return np.rint(255 * np.asarray(jax.jit(self.inputs)(shown))).astype(np.uint8)
 
 
 def describe(config: Any, **settled: Any) -> Network:

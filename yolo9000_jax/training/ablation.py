@@ -107,7 +107,7 @@ class Ablation:
         Raises:
             UserError: a result was made with other settings.
         """
-        found = {row: {} for row in self.configs}
+        found: dict[str, dict[int, dict]] = {row: {} for row in self.configs}
         for row, by_seed in found.items():
             folders = sorted((self._results / row).glob("seed*/result.json"))
             for seed in sorted(int(path.parent.name.removeprefix("seed")) for path in folders):
@@ -236,11 +236,11 @@ def training_seconds(workdir: Path) -> float:
     return sum((step - before) * batch_size / rates[step] for before, step in zip([0, *steps], steps, strict=False))
 
 
-def _learns_the_same(one, other) -> bool:
+def _learns_the_same(one: ConfigDict, other: ConfigDict) -> bool:
     """Whether two configs differ in their evaluation alone: then one run serves both."""
     return not [key for key in configs.difference(one, other) if not key.startswith("evaluation.")]
 
 
-def _chain(config) -> list:
+def _chain(config: ConfigDict) -> list[ConfigDict]:
     """The stages that come before an experiment, the first one first."""
     return [*_chain(config.pretraining), config.pretraining] if config.pretraining else []

@@ -140,7 +140,7 @@ class _Run:
         fresh = state.create(variables, self.optimizer, average=self.config.optimizer.average_decay > 0)
         if standing.facts is None:
             return fresh
-        current = parallel.from_first(lambda: self.checkpoints.restore(fresh), fresh)
+        current = parallel.from_first(lambda: self.checkpoints and self.checkpoints.restore(fresh), fresh)
         logger.info(f"continuing {self.workdir} from step {int(current.step)}")
         return current
 
@@ -200,7 +200,8 @@ class _Run:
                 current = self._save()
                 if self.checkpoints is not None:
                     self.checkpoints.wait()
-            raise Stopped(f"stopped at step {int(current.step)}; the same command carries on from there") from None
+            message = f"stopped at step {int(current.step)}; the same command carries on from there"
+            raise Stopped(message, self.stop.number) from None
         finally:
             self.metrics.close()
         return parallel.unreplicate(self.replicated)

@@ -62,15 +62,16 @@ def join(where: str = "") -> None:
     Raises:
         UserError: `where` is something else, the environment says nothing, or the others do not come.
     """
-    address, numbers = None, (None, None)
+    host: tuple[Any, ...] = (None, None, None)
     if where:
         address, *numbers = where.split(",")
         if ":" not in address or len(numbers) != 2 or not all(number.isdigit() for number in numbers):
             raise UserError(
                 f"--distributed {where}: write HOST:PORT,N,I, e.g. 10.0.0.2:8476,4,0 on the first of 4 hosts"
             )
+        host = (address, *map(int, numbers))
     try:
-        jax.distributed.initialize(address, *(number and int(number) for number in numbers))
+        jax.distributed.initialize(*host)
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(

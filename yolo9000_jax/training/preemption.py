@@ -4,16 +4,22 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
 
 
 class Stop:
-    """Whether to stop: a signal raises KeyboardInterrupt at once, but in `with stop.held():` it waits for `check`."""
+    """Whether to stop: a signal raises KeyboardInterrupt at once, but in `with stop.held():` it waits for `check`.
 
-    def __init__(self):
+    number: the signal that asked for it.
+    """
+
+    def __init__(self) -> None:
         self._holding = self._asked = False
+        self.number: int = signal.SIGTERM
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -33,7 +39,8 @@ class Stop:
         if agreed or self._asked:
             raise KeyboardInterrupt
 
-    def _receive(self, number, frame):
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
         if not self._holding:
             raise KeyboardInterrupt
         self._asked = True
@@ -45,7 +52,9 @@ def listen() -> Iterator[Stop]:
 
     After jax.distributed.initialize() SIGTERM belongs to JAX, which tells the other hosts; Ctrl-C then is the same.
     """
-    stop, before = Stop(), {}
+    stop = Stop()
+    before: dict[int, Any] = {}
+    handlers: dict[int, Any]
     if jax.distributed.is_initialized():
         handlers = {signal.SIGINT: lambda number, frame: signal.raise_signal(signal.SIGTERM)}
     else:

@@ -145,7 +145,7 @@ def write_scores(workdir: Path, scores: Mapping[int, Mapping[str, float]]) -> No
     write_whole(workdir / SCORES, json.dumps({str(step): scores[step] for step in sorted(scores)}, indent=1) + "\n")
 
 
-def as_folder(workdir: str | Path) -> Path:
+def as_folder(workdir: str | os.PathLike[str]) -> Path:
     """The path of a workdir. Raises UserError for a URL, such as gs://…: it would be a folder of that name here."""
     if url := re.match(r"\w{2,}:/+([^/]*)", str(workdir)):
         raise UserError(

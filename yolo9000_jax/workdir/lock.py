@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
@@ -46,7 +47,8 @@ def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
         UserError: it cannot be written.
     """
     new = _make(workdir)
-    mine = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine(), "id": uuid.uuid4().hex}
+    mine: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine()}
+    mine["id"] = uuid.uuid4().hex
     mine["since"] = time.strftime("%Y-%m-%d %H:%M:%S %z")
     path, ended = workdir / NAME, threading.Event()
     _held.add(mine["id"])  # before another thread can see the file
@@ -58,7 +60,7 @@ def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
     beats = threading.Thread(target=_beat, args=(path, ended), name=f"claim {workdir}", daemon=True)
     beats.start()
 
-    def check():
+    def check() -> None:
         if (owner := _read(path)) and owner["id"] != mine["id"]:
             raise UserError(f"{workdir}: taken over by {_describe(owner)}, as this run gave no sign of life; it stops")
 
