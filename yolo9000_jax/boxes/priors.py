@@ -76,12 +76,11 @@ def box_shapes(boxes_wh: Boxes) -> np.ndarray:
 
     No picture is read. Of a rendered data set, which has no end, the first `RENDERED_BOXES` boxes or a few more count.
     """
-    if not isinstance(boxes_wh, Iterable) or not hasattr(boxes_wh, "classes"):
+    if not hasattr(boxes_wh, "records"):
         return np.asarray(boxes_wh)
     found: list[np.ndarray] = [np.zeros((0, 2), np.float32)]
     count = 0
-    records: Iterable[Any] = boxes_wh
-    for record in records:
+    for record in boxes_wh.records():
         sides = record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]
         found.append(sides / np.array([record.width, record.height], np.float32))
         count += len(sides)
