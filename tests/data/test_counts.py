@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.data.test_pipeline import rendered
 from tests.data.test_sources import write_picture, write_xml
-from yolo9000_jax.data.counts import empty_classes, fullest, left_out, shapes
+from yolo9000_jax.data.counts import empty_classes, fullest, left_out
 from yolo9000_jax.data.records import Dataset, GroundTruth, Record
 from yolo9000_jax.data.sources import open_source
 
@@ -59,14 +59,14 @@ def test_the_last_records_of_a_lazy_set_count():
     assert not dataset.rendered and dataset.lazy
     assert fullest(dataset) == 9
     assert empty_classes(dataset) == ["c"]
-    assert len(shapes(dataset)) == 1509
+    assert len(dataset.box_shapes()) == 1509
     assert empty_classes(lazy(*[[0]] * 1500, [1], [2])) == []
 
 
 def test_a_lazy_set_is_read_once():
     dataset = lazy([0, 1], [2])
     for _ in range(2):
-        fullest(dataset), shapes(dataset), left_out(dataset, 1)
+        fullest(dataset), dataset.box_shapes(), left_out(dataset, 1)
     assert dataset._records.count == 2
 
 
@@ -79,17 +79,17 @@ def test_of_a_rendered_set_the_first_pictures_stand_for_all():
     few, many = [record(0, [0])] * 1000, [record(1, [1] * 5)] * 10
     dataset = Dataset("drawn", "train", ("a", "b", "c"), few + many, rendered=True)
     assert dataset.lazy and fullest(dataset) == 1 and empty_classes(dataset) == []
-    assert len(shapes(Dataset("drawn", "train", ("a", "b"), many * 1000, rendered=True))) == 20_000
+    assert len(Dataset("drawn", "train", ("a", "b"), many * 1000, rendered=True).box_shapes()) == 20_000
 
 
 def test_shapes_are_fractions_of_their_pictures():
     boxes, picture = np.float32([[0, 0, 5, 10], [3, 2, 13, 4]]), np.zeros((20, 40, 3), np.uint8)
     wide = Record("a", None, 40, 20, boxes, np.int32([0, 0]), np.zeros(2, bool), picture.copy)
     high = Record("b", None, 20, 40, boxes[:1], np.int32([0]), np.zeros(1, bool), picture.copy)
-    found = shapes(Dataset("", "", ("a",), [wide, record(0, []), high]))
+    found = Dataset("", "", ("a",), [wide, record(0, []), high]).box_shapes()
     np.testing.assert_allclose(found, [[5 / 40, 10 / 20], [10 / 40, 2 / 20], [5 / 20, 10 / 40]])
     assert found.dtype == np.float32
-    assert shapes(Dataset("", "", ("a",), [record(0, [])])).shape == (0, 2)
+    assert Dataset("", "", ("a",), [record(0, [])]).box_shapes().shape == (0, 2)
 
 
 def test_boxes_left_out_are_counted_and_said(said):

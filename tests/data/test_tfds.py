@@ -15,7 +15,7 @@ from PIL import Image
 from tests.data.test_pipeline import assert_same, batches, configuration
 from tests.helpers import data_dir
 from yolo9000_jax.data import tfds as source
-from yolo9000_jax.data.counts import empty_classes, fullest, left_out, shapes
+from yolo9000_jax.data.counts import empty_classes, fullest, left_out
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.sources import open_classes, open_source
 from yolo9000_jax.data.tfrecord import RecordFiles, record_starts
@@ -366,7 +366,7 @@ def test_all_labels_are_found_without_decoding(either_format, monkeypatch):
     assert truth.labels_of.tolist() == truth.boxes_of.tolist() == [index % 4 for index in numbers]
     expected = [(label, difficult) for index in numbers for *_, label, difficult in voc_objects(index)]
     assert list(zip(truth.labels.tolist(), truth.difficult.tolist(), strict=True)) == expected
-    assert fullest(dataset) == 3 and empty_classes(dataset) == [] and len(shapes(dataset)) == len(expected)
+    assert fullest(dataset) == 3 and empty_classes(dataset) == [] and len(dataset.box_shapes()) == len(expected)
     assert left_out(dataset, 2) == (3, 3)
 
 

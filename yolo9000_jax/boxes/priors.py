@@ -5,8 +5,8 @@ what a detector that stretches its input sees. One that letterboxes sees smaller
 canvas (a box's pixels over the picture's longer side, for a square network).
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,11 +18,17 @@ CHUNK = 1 << 12  # boxes handled at once, so that the temporaries stay in the pr
 # side brought to 600), each at three ratios of the sides; here as fractions of the picture.
 HAND_PICKED_SIZES = tuple(side / (800 * 600) ** 0.5 for side in (128, 256, 512))
 HAND_PICKED_RATIOS = (0.5, 1.0, 2.0)
-RENDERED_BOXES = 20000
 STILL = 1e-5  # a restart ends when no side of an anchor changes by more than this fraction of itself
 
 
-Boxes = Array | Sequence[Sequence[float]] | Iterable[Any]  # shapes [N, 2], or a data set
+@runtime_checkable
+class HasBoxes(Protocol):
+    """A data set, as far as priors need one."""
+
+    def box_shapes(self) -> np.ndarray: ...
+
+
+Boxes = Array | Sequence[Sequence[float]] | HasBoxes  # shapes [N, 2], or a data set
 
 
 class Priors(NamedTuple):
@@ -72,21 +78,8 @@ def kmeans_priors(
 
 
 def box_shapes(boxes_wh: Boxes) -> np.ndarray:
-    """Shapes of boxes [N, 2] as they are; of a data set's boxes, widths and heights as fractions of their pictures.
-
-    No picture is read. Of a rendered data set, which has no end, the first `RENDERED_BOXES` boxes or a few more count.
-    """
-    if not hasattr(boxes_wh, "records"):
-        return np.asarray(boxes_wh)
-    found: list[np.ndarray] = [np.zeros((0, 2), np.float32)]
-    count = 0
-    for record in boxes_wh.records():
-        sides = record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]
-        found.append(sides / np.array([record.width, record.height], np.float32))
-        count += len(sides)
-        if getattr(boxes_wh, "rendered", False) and count >= RENDERED_BOXES:
-            break
-    return np.concatenate(found)
+    """Shapes of boxes [N, 2] as they are; of a data set, those of its boxes as fractions of their pictures."""
+    return boxes_wh.box_shapes() if isinstance(boxes_wh, HasBoxes) else np.asarray(boxes_wh)
 
 
 def average_iou(boxes_wh: Boxes, anchors: Array | Sequence[Sequence[float]]) -> float:

@@ -80,7 +80,6 @@ def _compare_anchors(options: argparse.Namespace, boxes: "dict[str, np.ndarray]"
 
 def _boxes(options: argparse.Namespace) -> "dict[str, np.ndarray]":
     """The shapes of the boxes of each data set: {"SOURCE split": [N, 2]}. A plot that cannot be written is refused."""
-    from yolo9000_jax.data.counts import shapes
     from yolo9000_jax.data.sources import open_source
     from yolo9000_jax.report.style import check_output
 
@@ -91,7 +90,7 @@ def _boxes(options: argparse.Namespace) -> "dict[str, np.ndarray]":
         raise UserError(f"{len(splits)} splits for {len(sources)} data sets: give --split once, or once for each")
     check_output(options.plot)
     pairs = zip(sources, splits * (len(sources) if len(splits) == 1 else 1), strict=True)
-    return {f"{source} {split}": shapes(open_source(source, split)) for source, split in pairs}
+    return {f"{source} {split}": open_source(source, split).box_shapes() for source, split in pairs}
 
 
 def _add_check(verbs: Verbs) -> None:

@@ -9,7 +9,6 @@ from yolo9000_jax.data.records import Dataset, GroundTruth
 from yolo9000_jax.logs import logger
 
 RENDERED_PICTURES = 1000  # of a rendered set, that stand for all
-RENDERED_BOXES = 20_000
 
 
 def fullest(dataset: Dataset) -> int:
@@ -53,13 +52,6 @@ def empty_classes(dataset: Dataset) -> list[str]:
         if not missing:
             break
     return [dataset.classes[label] for label in sorted(missing)]
-
-
-def shapes(dataset: Dataset) -> np.ndarray:
-    """Widths and heights of the boxes as fractions of their pictures: float32 [N, 2]. Of a rendered set some 20000."""
-    truth = GroundTruth.of(dataset, RENDERED_BOXES) if dataset.rendered else dataset.ground_truth()
-    sides = truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]
-    return sides / np.repeat(truth.sizes_wh, truth.boxes_of, axis=0).astype(np.float32)
 
 
 def _sample(dataset: Dataset) -> GroundTruth:

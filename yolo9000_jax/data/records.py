@@ -14,6 +14,7 @@ from yolo9000_jax.logs import logger
 
 READ_AHEAD = 256  # records of a lazy set that are fetched at once, by THREADS threads
 THREADS = 8
+RENDERED_BOXES = 20_000  # whose shapes stand for those of a rendered set
 MANY = 20_000  # records of a lazy set: reading the labels of more than these is announced
 
 
@@ -172,6 +173,15 @@ class Dataset(Sequence[Record]):
                 logger.info(f"{self.spec} {self.split}: reading the labels of {len(self)} pictures")
             self._ground_truth = GroundTruth.of(self.records())
         return self._ground_truth
+
+    def box_shapes(self) -> np.ndarray:
+        """Widths and heights of the boxes as fractions of their pictures: float32 [N, 2].
+
+        Of a rendered set, which has no end worth reaching, the first `RENDERED_BOXES` boxes or a few more.
+        """
+        truth = GroundTruth.of(self, RENDERED_BOXES) if self.rendered else self.ground_truth()
+        sides = truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]
+        return sides / np.repeat(truth.sizes_wh, truth.boxes_of, axis=0).astype(np.float32)
 
     def fingerprint(self) -> str:
         """Sixty-four hexadecimal digits that are the same for the same data, wherever they lie.

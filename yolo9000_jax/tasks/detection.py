@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.boxes.priors import hand_picked_anchors, kmeans_priors, to_cells
-from yolo9000_jax.data.counts import fullest, left_out, shapes
+from yolo9000_jax.data.counts import fullest, left_out
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.evaluation import Evaluation, evaluate
 from yolo9000_jax.evaluation.detection import EXAMPLES
@@ -88,7 +88,7 @@ class Detection(Task):
         if self.config.model.priors == "hand_picked":
             fractions = hand_picked_anchors()
         else:
-            priors = kmeans_priors(shapes(self.dataset), self.config.model.num_anchors, seed=self.config.seed)
+            priors = kmeans_priors(self.dataset, self.config.model.num_anchors, seed=self.config.seed)
             logger.info(f"priors from k-means: average IoU {priors.average_iou:.3f}")
             fractions = priors.anchors
         cells = to_cells(fractions, self.config.image_size)
