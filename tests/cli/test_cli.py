@@ -71,10 +71,10 @@ def test_box_that_is_no_number(train, data):
 
 
 def test_picture_that_breaks_after_opening(tmp_path, data, refused, monkeypatch):
-    def batches(self, start, real=Detection.batches):
+    def batches(self, start, stop, real=Detection.batches):
         path = data / "JPEGImages/3.jpg"
         path.write_bytes(path.read_bytes()[:1500])
-        return real(self, start)
+        return real(self, start, stop)
 
     monkeypatch.setattr(Detection, "batches", batches)
     monkeypatch.setattr(Detection, "init", lambda self, seed: {"params": {"kernel": np.zeros(2)}})
@@ -152,7 +152,7 @@ def test_wrong_command_lines(arguments, part, capsys):
 
 @pytest.mark.parametrize("verb", [["evaluate"], ["predict", "a.jpg"]])
 def test_workdirs_without_a_detector(verb, refused, tmp_path):
-    assert f"{tmp_path}: no config.json" in refused(*verb, "--workdir", tmp_path)
+    assert f"{tmp_path}: no network.json" in refused(*verb, "--workdir", tmp_path)
     config = configs.detection()
     config.model.classes = ("cat",)
     configs.save(config, tmp_path / "config.json")
@@ -254,7 +254,7 @@ def test_evaluate_gives_the_numbers_of_training(trained, tmp_path, run):
     status, output, error = run("evaluate", "--workdir", trained, *arguments)
     assert (status, error) == (0, "")
     found = json.loads((tmp_path / "m.json").read_text())
-    assert found == json.loads((trained / "report/metrics.json").read_text())
+    assert found | {"step": 6} == json.loads((trained / "report/metrics.json").read_text())
     assert set(found) == {"voc_ap50", "voc07_ap50", "recall50", "images", "per_class"} and found["images"] == 8
     assert set(found["per_class"]) == set(tiny.CLASSES)
     assert f"voc_ap50 {found['voc_ap50']:.4f}" in output and "disc" in output
@@ -291,7 +291,7 @@ def test_predict(trained, tmp_path, run):
         assert found["label"] == tiny.CLASSES[found["class"]] and 0 <= found["score"] <= 1
         assert 0 <= min(found["box_xyxy"]) and max(found["box_xyxy"]) <= 96
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{n}.jpg" for n in range(8)]
-    assert output.count("\n") == 9
+    assert output.count("\n") == 10 and ": the checkpoint of step 6\n" in output
 
 
 def test_predict_wrong_files(trained, tmp_path, refused):

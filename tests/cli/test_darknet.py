@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests import tiny
 from tests.darknet.test_convert import classifier, detector
-from tests.predict.test_darknet import NET, REGION, write_net
+from tests.predict.test_loading import NET, REGION, write_net
 from yolo9000_jax.darknet.cfg import parse_cfg
 from yolo9000_jax.darknet.convert import from_workdir
 from yolo9000_jax.darknet.weights import write_weights

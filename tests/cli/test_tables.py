@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests import tiny
-from tests.predict.test_darknet import REGION, write_net
+from tests.predict.test_loading import REGION, write_net
 from yolo9000_jax.evaluation import speed
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import yolo9000_jax as y9
 from tests.helpers import golden_net
-from tests.predict.test_darknet import PICTURE, REGION, TREE, write_net
+from tests.predict.test_loading import PICTURE, REGION, TREE, write_net
 from yolo9000_jax import config as configs
 from yolo9000_jax.darknet import native
 from yolo9000_jax.darknet.cfg import parse_cfg

@@ -13,6 +13,7 @@ from yolo9000_jax import cli
 from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict.loading import load
+from yolo9000_jax.report.batch import draw_batch
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.training.loop import train
 
@@ -114,8 +115,8 @@ def test_the_workdir_is_complete_without_the_tree_files(workdir, config, tmp_pat
     detector = load(workdir)
     assert detector.tree.names == detector.classes == tuple(name for name, _ in TREE)
     result = detector(np.zeros((64, 64, 3), np.uint8), threshold=0.0, hierarchical_threshold=0.0)
-    for label, path in zip(result.labels, result.paths, strict=True):
-        assert path[0] == "shape" and path[-1] == label
+    for name, path in zip(result.names, result.paths, strict=True):
+        assert path[0] == "shape" and path[-1] == name
 
 
 def test_cli_speaks_trees(workdir, config, tmp_path, capsys):
@@ -140,8 +141,9 @@ def test_labels_of_both_sets_reach_their_nodes(config):
     classes = np.array([-1, 3, 4])  # crimson disc, pink disc
     np.testing.assert_array_equal(nodes, classes[batch["image_labels"] + 1])
     assert (nodes >= 0).any() and (nodes < 0).any()
-    sheet = task.draw_batch(batch)
-    assert sheet.ndim == 3
+    shown = task.shown(batch)
+    assert {picture.caption for picture in shown} <= {"boxes", "a label only: crimson disc", "a label only: pink disc"}
+    assert draw_batch(shown).ndim == 3
 
 
 def test_a_flat_control_has_one_softmax(config):

@@ -1,0 +1,28 @@
+"""experiments/benchmarks/kill_and_resume.py in short: killed at random moments, a run comes to the same end."""
+
+import importlib.util
+
+from tests.helpers import ROOT
+
+
+def load_command():
+    path = ROOT / "experiments/benchmarks/kill_and_resume.py"
+    spec = importlib.util.spec_from_file_location("kill_and_resume", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_killed_run_comes_to_the_same_end(tmp_path):
+    command = load_command()
+    rows = command.run(tmp_path, kills=3, seed=1)
+    assert len(rows) == 3
+    # The comparison sees what it is there for.
+    one, other = tmp_path / "undisturbed", tmp_path / "round1"
+    assert command.compare(one, other) == []
+    with (other / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 22, "loss": 1.0}\n')
+    (other / "report/curves.png").unlink()
+    differences = command.compare(one, other)
+    assert any("metrics.jsonl differs" in line for line in differences)
+    assert any("files of report/*" in line for line in differences)
