@@ -1,8 +1,11 @@
 """Set-up shared by all tests: one CPU device program cache, quiet TensorFlow, one tiny trained detector."""
 
+import ctypes
 import fcntl
+import gc
 import logging
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,6 +18,17 @@ from hypothesis import settings  # noqa: E402
 # The gate draws the same examples every time: what it refuses can be run again. Elsewhere the draws are new.
 settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("project")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory():
+    """What a module's tests have compiled is let go after them: a worker's memory does not grow with the suite."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def test_evaluate_as_the_workdir_it_comes_from(trained, tmp_path, run):
     status, output, error = run("evaluate", *files, *data, "--json", tmp_path / "m.json", "--report", tmp_path / "r")
     assert (status, error) == (0, "") and "disc" in output
     found, expected = (json.loads(p.read_text()) for p in (tmp_path / "m.json", trained / "report/metrics.json"))
-    assert list(found) == list(expected) and list(found["per_class"]) == list(tiny.CLASSES)
+    assert [*found, "step"] == list(expected) and list(found["per_class"]) == list(tiny.CLASSES)
     assert found["voc_ap50"] == pytest.approx(expected["voc_ap50"], abs=0.02)
     assert (tmp_path / "r/detections.png").is_file()
 

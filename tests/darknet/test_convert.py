@@ -174,7 +174,7 @@ def test_a_tree_there_and_back(tmp_path, make, option):
     for other in (ours, again):
         assert other.tree.names == ("all", "this", "that") and other.tree.synsets == theirs.tree.synsets
         expected, found = theirs(PICTURE, **options), other(PICTURE, **options)
-        assert len(found.labels) and found.labels == expected.labels
+        assert len(found.labels) and found.names == expected.names
         np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-6)
     assert load_facts(tmp_path / "run").network.seen is None
 

@@ -146,6 +146,13 @@ def test_labels_of_both_sets_reach_their_nodes(config):
     assert draw_batch(shown).ndim == 3
 
 
+def test_an_epoch_is_a_pass_over_the_pictures_with_boxes(config):
+    task = make_task(configs.complete(settled(config)))
+    batches = configs.steps_of(configs.override(task.config, {"epochs": "3"}), task.pictures)
+    boxed = sum((batch["image_labels"] < 0).sum() for batch in task.batches(0, batches))
+    assert abs(boxed - 3 * len(task.dataset)) <= task.config.batch_size
+
+
 def test_a_flat_control_has_one_softmax(config):
     task = make_task(configs.complete(settled(config, model__tree="flat")))
     assert task.network.tree.names == ("disc", "rectangle", "crimson disc", "pink disc")

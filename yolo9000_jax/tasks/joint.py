@@ -1,6 +1,7 @@
 """Joint training on pictures with boxes and pictures with only a label: YOLO9000 (paper, section 4)."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -27,12 +28,17 @@ class Joint(Detection):
         assert self.network.tree is not None
         self._label_nodes = nodes_of(self.labelled_set, self.network.tree)
         self._check_images()
-        logger.info(self._mixture())
+        logger.info(f"{float(self._share()):.1%} of the pictures have boxes, the others only a label")
 
     def _more_sets(self) -> list[Dataset]:
         options = self.config.classification
         self.labelled_set = open_set("classification.source", options.source, options.split, options.classes)
         return [self.labelled_set]
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures make an epoch: those with boxes, and the labelled ones that are drawn meanwhile."""
+        return round(len(self.dataset) / self._share())
 
     def fingerprints(self) -> dict[str, str]:
         """As of every task, and of the labelled pictures."""
@@ -46,11 +52,11 @@ class Joint(Detection):
                 "add some, or leave the class out of classification.classes"
             )
 
-    def _mixture(self) -> str:
+    def _share(self) -> Fraction:
+        """The share of the pictures drawn that have boxes."""
         from yolo9000_jax.data.mixture import detection_share
 
-        share = detection_share(len(self.dataset), len(self.labelled_set), self.config.classification.ratio)
-        return f"{float(share):.1%} of the pictures have boxes, the others only a label"
+        return detection_share(len(self.dataset), len(self.labelled_set), self.config.classification.ratio)
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """This process's batches of the steps; see data.mixture.joint_batches."""
