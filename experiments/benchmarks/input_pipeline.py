@@ -21,8 +21,8 @@ from yolo9000_jax.data.sources import open_source
 def measure(source: str, split: str, pictures: int) -> tuple[float, float]:
     """(pictures a second, pictures a second and core) over `pictures` pictures."""
     dataset = open_source(source, split)
-    config = configs.override(configs.detection(), {"batch_size": "8", "steps": str(pictures // 8 + 3)})
-    batches = detection_batches(dataset, config, 0, fullest(dataset))
+    config = configs.override(configs.detection(), {"batch_size": "8"})
+    batches = detection_batches(dataset, config, 0, pictures // 8 + 3, fullest(dataset))
     next(batches), next(batches)
     wall, processor, count = time.perf_counter(), time.process_time(), 0
     for batch in batches:

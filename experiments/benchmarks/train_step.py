@@ -28,7 +28,7 @@ def our_step(width, size, batch):
     """A function that makes one step and waits for it."""
     model = YoloV2(width=width)
     options = configs.detection().optimizer
-    optimizer = schedule.optimizer(options, 1000)
+    optimizer = schedule.optimizer(options)
 
     def loss(params, batch_stats, images, step):
         variables = {"params": params, "batch_stats": batch_stats}
@@ -39,11 +39,13 @@ def our_step(width, size, batch):
     variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     current = parallel.replicate(state.create(variables, optimizer, average=False))
     images = parallel.shard(np.random.default_rng(0).random((batch, size, size, 3), np.float32))
-    update = parallel.map_step(make_step(loss, optimizer, schedule.learning_rate(options, 1000)))
+    update = parallel.map_step(make_step(loss, optimizer, schedule.learning_rate(options)))
+
+    span = np.array([0, 1000], np.int32)
 
     def run():
         nonlocal current
-        current, metrics = update(current, images)
+        current, metrics = update(current, images, span)
         jax.block_until_ready(metrics)
 
     return run
