@@ -37,7 +37,7 @@ def configuration(**values):
 
 def batches(config, start=0, count=None, detection=3, classification=5, **processes):
     both = rendered(detection), labelled(classification)
-    return list(islice(mixture.joint_batches(*both, config, start, 10_000, 3, **processes), count))
+    return list(islice(mixture.joint_batches(*both, config, start, config.steps, 3, **processes), count))
 
 
 @given(st.integers(1, 10**7), st.integers(1, 10**7), st.floats(0.01, 100))

@@ -38,7 +38,7 @@ def rendered(count=RECORDS):
 
 
 def batches(dataset, config, start=0, count=None, max_boxes=3, **processes):
-    return list(islice(pipeline.detection_batches(dataset, config, start, 10_000, max_boxes, **processes), count))
+    return list(islice(pipeline.detection_batches(dataset, config, start, config.steps, max_boxes, **processes), count))
 
 
 def assert_same(first, second):
