@@ -113,13 +113,16 @@ def _differences(a: Path, b: Path) -> list[str]:
         found.append("other arrays")
     elif unequal := [path for path in flat[0] if not np.array_equal(flat[0][path], flat[1][path])]:
         found.append(f"{len(unequal)} of {len(flat[0])} arrays differ, the first is {jax.tree_util.keystr(unequal[0])}")
-    for name in ("metrics.jsonl", "scores.json", "config.json"):
+    for name in ("metrics.jsonl", "scores.json", "config.json", "network.json", "report/metrics.json"):
         if _lines(a / name) != _lines(b / name):
             found.append(f"{name} differs")
     for pattern in ("*", "report/*"):
         names = [sorted(path.name for path in folder.glob(pattern) if path.is_file()) for folder in (a, b)]
         if names[0] != names[1]:
             found.append(f"files of {pattern}: {names[0]} and {names[1]}")
+    pictures = ["first_batch.png", *(f"report/{path.name}" for path in a.glob("report/*.png"))]
+    same = [name for name in pictures if name != "report/curves.png"]  # which shows speeds too
+    found += [f"{name} differs" for name in same if (a / name).read_bytes() != (b / name).read_bytes()]
     found += [f"{path.name} is empty" for path in b.glob("report/*") if not path.stat().st_size]
     return found
 

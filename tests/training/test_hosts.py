@@ -12,6 +12,7 @@ import pytest
 
 from tests.helpers import ROOT
 from tests.training.test_loop import rows, saved_state, saved_steps
+from yolo9000_jax.workdir.lock import claim
 
 CONFIG = """
 from tests import tiny
@@ -32,12 +33,12 @@ sys.exit(cli.main(sys.argv[2:]))
 HOSTS = 2
 
 
-def start(config, workdir, sleep_s=0.0):
+def start(config, workdir, sleep_s=0.0, more=()):
     """The processes of one run."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = ["train", "--config", str(config), "--workdir", str(workdir), "--distributed"]
+    command = ["train", "--config", str(config), "--workdir", str(workdir), *more, "--distributed"]
     # Compiled without optimisation, which is sooner done: a host that waits for the other gives up after 30 s on a CPU.
     flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -99,13 +100,28 @@ def test_one_host_is_taken_away(config, together, tmp_path, index, number):
             hosts[index].send_signal(number)
             break
     said = finish(hosts)
-    assert [status for status, *_ in said] == [1, 1], said
+    assert [status for status, *_ in said] == [143, 143], said
     step = saved_steps(tmp_path)[-1]
     assert 2 <= step < 6
-    for _, _, errors in said:
-        assert f"yolo9000: stopped at step {step}; the same command carries on from there" in errors.splitlines()
+    assert f"stopped at step {step}; the same command carries on from there" in said[0][1].splitlines()
     assert [status for status, *_ in finish(start(config, tmp_path))] == [0, 0]
     jax.tree.map(np.testing.assert_array_equal, saved_state(tmp_path, 6), saved_state(together[0], 6))
+
+
+@pytest.mark.parametrize("argument", ["--config.init_from=nowhere", "--config.data.source=voc:nowhere"])
+def test_what_the_first_host_finds_wrong_stops_all(config, tmp_path, argument):
+    """The others waited for ever, or until JAX gave up."""
+    said = finish(start(config, tmp_path / "run", more=[argument]))
+    assert [status for status, *_ in said] == [1, 1], said
+    for _, _, errors in said:
+        assert any(line.startswith("yolo9000: ") and "nowhere" in line for line in errors.splitlines()), errors
+
+
+def test_a_workdir_in_use_stops_all(config, tmp_path):
+    with claim(tmp_path / "run"):
+        said = finish(start(config, tmp_path / "run"))
+    assert [status for status, *_ in said] == [1, 1], said
+    assert all("trains here: wait for it" in errors for _, _, errors in said)
 
 
 @pytest.mark.parametrize("where", ["nowhere", "host,2,0", "host:1,2", "host:1,two,0"])

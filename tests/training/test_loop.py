@@ -6,7 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +25,7 @@ from yolo9000_jax.training import loop as training
 from yolo9000_jax.training.parallel import check_batch_size
 from yolo9000_jax.training.start import take_fitting
 from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables
-from yolo9000_jax.workdir.facts import load_facts
+from yolo9000_jax.workdir.facts import load_best, load_facts
 from yolo9000_jax.workdir.lock import claim
 
 
@@ -140,7 +142,7 @@ def test_resumed_run_is_the_same_bit_for_bit(trained, source, tmp_path, monkeypa
     assert int(final.step) == 6
     jax.tree.map(np.testing.assert_array_equal, saved_state(tmp_path, 6), saved_state(trained, 6))
     jax.tree.map(np.testing.assert_array_equal, final.params, saved_state(trained, 6)["params"])
-    assert [row["step"] for row in rows(tmp_path)] == [2, 4, 6, 6]
+    assert [row["step"] for row in rows(tmp_path)] == [2, 3, 4, 6, 6]  # what came before the stop is not lost
     assert not np.array_equal(saved_state(trained, 6)["params"]["boxes"]["bias"], np.zeros(14, np.float32))
 
 
@@ -199,6 +201,29 @@ def test_batch_that_does_not_divide(monkeypatch, source, tmp_path):
     assert message == "batch_size 8 does not divide among 3 devices; make it a multiple of 3"
     assert not (tmp_path / "run").exists()
     check_batch_size(9)
+
+
+def test_a_run_may_wait_for_another_to_end(tmp_path, monkeypatch, said):
+    """As for pre-training that several runs share."""
+    monkeypatch.setattr(training, "POLL_S", 0.02)
+    ended = threading.Event()
+
+    def hold():
+        with claim(tmp_path):
+            holding.set()
+            ended.wait(30)
+
+    holding, other = threading.Event(), threading.Thread(target=hold)
+    other.start()
+    holding.wait(30)
+    with ExitStack() as stack, pytest.raises(UserError, match="trains here"):
+        training._lock(tmp_path, False, stack)
+    threading.Timer(0.3, ended.set).start()
+    with ExitStack() as stack:
+        training._lock(tmp_path, True, stack)()
+        assert ended.is_set()
+    other.join()
+    assert len(said) == 1 and said[0].startswith("waiting for another run to end: ")
 
 
 # The loop with a stand-in for the network and its step.
@@ -481,8 +506,36 @@ def test_nothing_to_extend(loop, tmp_path):
 
 def test_an_extension_of_another_network(loop, tmp_path):
     loop(tmp_path)
-    message = refused(loop, tmp_path, extend="wider", model={"width": 0.5})
-    assert "another network (width: 0.0625 -> 0.5)" in message
+    for key, value in (("width", 0.5), ("num_anchors", 3)):
+        message = refused(loop, tmp_path, extend="wider", model={key: value})
+        assert message.startswith("--extend wider: the network in ") and f"(model.{key}: " in message
+
+
+def test_the_best_of_an_extension_is_one_of_its_own(loop, judge, tmp_path):
+    """Its scores may be of another size or other data; the best of the phase before stays."""
+    loop(tmp_path)
+    values = iter([0.9, 0.1, 0.3, 0.2, 0.2])
+    judge(lambda: Judged(voc_ap50=next(values)))
+    shutil.rmtree(tmp_path)
+    loop(tmp_path, evaluate_every=4, weights=range(20))
+    judge(lambda: Judged(voc_ap50=next(values)))
+    loop(tmp_path, steps=10, evaluate_every=4, checkpoint_every=1, extend="larger", weights=range(20))
+    variables, step, facts = load_best(tmp_path)
+    assert facts.run.starts == (0, 6) and step == 8
+    assert 4 in saved_steps(tmp_path)
+
+
+def test_an_extension_settles_the_boxes_anew(loop, tmp_path):
+    loop(tmp_path)
+    loop(tmp_path, extend="more", data={"max_boxes": 5})
+    assert load_facts(tmp_path).run.max_boxes == 5
+
+
+def test_checkpoints_without_facts(loop, tmp_path):
+    loop(tmp_path)
+    for name in ("network.json", "config.json"):
+        (tmp_path / name).unlink()
+    assert "has checkpoints, but no network.json" in refused(loop, tmp_path)
 
 
 def test_minutes_become_steps(loop, tmp_path, monkeypatch):

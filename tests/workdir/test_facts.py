@@ -15,7 +15,12 @@ from yolo9000_jax.workdir.facts import Facts, Phase, Run, from_value, is_finishe
 
 TREE = WordTree(("n00000001", "n00000002"), np.array([-1, 0]), ("animal", "dog"))
 NETWORK = Network("detection", ("animal", "dog"), 96, TREE.synsets, TREE, (1,), anchors_cells=((1.0, 2.5),))
-RUN = Run(8, "voc_ap50", {"data": "abc"}, (Phase("", 0, 10, {"steps": 10}), Phase("more", 10, 5, {"steps": 5})))
+RUN = Run(
+    8,
+    "voc_ap50",
+    {"data": "abc"},
+    (Phase("", 0, 10, {"batch_size": 4}), Phase("more", 10, 5, {"batch_size": 8})),
+)
 
 
 def refused(action, *arguments) -> str:
@@ -33,7 +38,8 @@ def test_there_and_back(tmp_path, run):
         assert again.network == NETWORK and again.run == run
     assert load_facts(tmp_path).pictures_seen == 7
     assert json.loads((tmp_path / "network.json").read_text())["versions"]["jax"]
-    assert RUN.phase.end == 15
+    assert RUN.phase.end == 15 and RUN.starts == (0, 10)
+    assert [RUN.pictures_seen(step) for step in (0, 4, 10, 12, 15)] == [0, 16, 40, 56, 80]
 
 
 def test_damaged_files(tmp_path):

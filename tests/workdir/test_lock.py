@@ -101,16 +101,6 @@ def test_signs_of_life(tmp_path, monkeypatch):
     assert not any(thread.name.startswith("claim") for thread in threading.enumerate())
 
 
-def test_waiting(tmp_path, monkeypatch, said):
-    monkeypatch.setattr(lock, "POLL_S", 0.02)
-    write_claim(tmp_path)
-    ends = threading.Timer(0.3, (tmp_path / lock.NAME).unlink)
-    ends.start()
-    with lock.claim(tmp_path, wait=True):
-        assert not ends.is_alive()
-    assert len(said) == 1 and "trains here; waiting for it to end" in said[0]
-
-
 def test_a_run_that_lost_its_workdir_says_so_and_leaves_it(tmp_path):
     with pytest.raises(UserError, match="taken over by process 12 on elsewhere"), lock.claim(tmp_path) as check:
         check()
@@ -150,8 +140,8 @@ def test_another_thread_sees_the_file_at_once(tmp_path, monkeypatch):
     """Two got it: the second saw the first's file before the first was known to be held by this process."""
     real, tried = lock._take, []
 
-    def take(path, mine, wait):
-        real(path, mine, wait)
+    def take(path, mine):
+        real(path, mine)
         if not tried:
             tried.append(True)
             thread = threading.Thread(target=lambda: tried.append(refused(tmp_path)))

@@ -6,6 +6,7 @@ from typing import Any
 
 from yolo9000_jax.cli.arguments import Verbs, above_zero, add_config, add_verb, read_overrides
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.logs import logger
 
 PICTURES = {
     "first_batch.png": "what the network was shown",
@@ -46,6 +47,8 @@ def demo(options: argparse.Namespace) -> None:
     from yolo9000_jax.training.loop import train
 
     workdir, begun = Path(options.workdir), Path(options.workdir) / "config.json"
+    if begun.is_file():
+        logger.info(f"{workdir}: goes on with the minutes that it began with; choose another --workdir for others")
     train(config.read(begun) if begun.is_file() else demo_config(options.minutes), workdir)
     for name, what in PICTURES.items():
         print(f"  {workdir / name}: {what}")

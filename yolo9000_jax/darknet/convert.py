@@ -88,7 +88,7 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
     config, seen = configs.detection(), facts.pictures_seen
     if facts.run is not None:  # what else Darknet's cfg says is of the training
         config = configs.from_saved(facts.run.phase.config, FACTS)
-        seen = step * config.batch_size
+        seen = facts.run.pictures_seen(step)
     ours, text = _describe(network, config, {} if tree is None else {"tree": target.with_suffix(".tree").name})
     plan = parse_cfg(text)
     write_weights(target, plan, native.as_arrays(ours, plan, variables), WeightsHeader(seen=seen))

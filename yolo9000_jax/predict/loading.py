@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from yolo9000_jax.boxes.heads import RegionHead, YoloV1Head
@@ -31,6 +32,7 @@ def make_predictor(network: Network, variables: Mapping[str, Any], model: Any = 
         model: its module, where there is one already.
     """
     model = model or build_model(network)
+    variables = jax.device_put(variables)  # once, and not with every batch
     size_wh = (network.image_size, network.image_size)
     options: dict[str, Any] = {"sampling": network.sampling, "synsets": network.synsets}
     if network.task == "classification":

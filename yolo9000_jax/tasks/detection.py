@@ -58,7 +58,7 @@ class Detection(Task):
         source = config.evaluation.source or config.data.source
         self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes)
         self.network = self._settle(tree, facts)
-        self.max_boxes = facts.run.max_boxes if facts and facts.run else self._settle_boxes()
+        self.max_boxes = (facts.run.max_boxes if facts and facts.run else 0) or self._settle_boxes()
         self.model = build_model(self.network, shared_axis(config))
 
     def _more_sets(self) -> list[Dataset]:

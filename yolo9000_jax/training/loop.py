@@ -4,7 +4,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from PIL import Image
 from yolo9000_jax import config as configs
 from yolo9000_jax import logs
 from yolo9000_jax.errors import Stopped, UserError
+from yolo9000_jax.evaluation import Evaluation
 from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import logger
@@ -26,11 +27,11 @@ from yolo9000_jax.report.plots import plot_curves
 from yolo9000_jax.tasks import Task, make_task
 from yolo9000_jax.training import parallel, preemption, schedule, state, step
 from yolo9000_jax.training.metrics import FILE, Metrics
-from yolo9000_jax.training.standing import Standing, look, settle
+from yolo9000_jax.training.standing import Standing, look, same_sources, settle
 from yolo9000_jax.training.start import start_variables
 from yolo9000_jax.workdir.checkpoints import Checkpoints, as_folder, read_scores
 from yolo9000_jax.workdir.facts import REPORT, is_finished
-from yolo9000_jax.workdir.lock import claim
+from yolo9000_jax.workdir.lock import POLL_S, Claimed, claim
 
 FIRST_BATCH = "first_batch.png"
 MEASURED_STEPS = 12
@@ -67,7 +68,10 @@ def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None,
     logs.show()
     folder = as_folder(workdir)
     with preemption.listen() as stop:
-        return _train(config, folder, as_folder(stages) if stages else folder / "pretraining", stop, extend)
+        try:
+            return _train(config, folder, as_folder(stages) if stages else folder / "pretraining", stop, extend)
+        except KeyboardInterrupt:
+            raise Stopped("stopped before a step was done; the same command begins again", stop.number) from None
 
 
 def _train(
@@ -76,11 +80,11 @@ def _train(
     config = configs.complete(config)
     configs.check(config)
     parallel.check_batch_size(config.batch_size)
-    lock: AbstractContextManager = claim(workdir, wait) if parallel.is_first() else nullcontext(lambda: None)
-    with lock as still_ours:
+    with ExitStack() as stack:
+        still_ours = _lock(workdir, wait, stack)
         standing = look(workdir, config, extend)
         start = _start(config, stages, stop, standing)
-        task = make_task(config, standing.facts)
+        task = parallel.on_all(lambda: make_task(config, standing.facts))
         run = _Run(task, workdir, stop, still_ours)
         try:
             run.prepare(standing, start)
@@ -89,19 +93,40 @@ def _train(
             run.close()
 
 
+def _lock(workdir: Path, wait: bool, stack: ExitStack) -> Callable[[], None]:
+    """Locks the workdir until the stack is left, on the first host for all; what checks that the lock still holds.
+
+    The hosts wait together for another run to end: one that waits alone leaves the others in a broadcast.
+    """
+    checks: list[Callable[[], None]] = []
+
+    def attempt() -> str:
+        try:
+            checks.append(stack.enter_context(claim(workdir)))
+        except Claimed as error:
+            if not wait:
+                raise
+            return str(error)
+        return ""
+
+    told = False
+    while busy := parallel.decided_by_first(attempt):
+        if not told:
+            logger.info(f"waiting for another run to end: {busy}")
+            told = True
+        time.sleep(POLL_S)
+    return checks[0] if checks else lambda: None
+
+
 def _start(config: Any, stages: Path, stop: preemption.Stop, standing: Standing) -> str:
     """Where the run takes its first weights from ("": nowhere), trained now if they have to be."""
-    if config.pretraining and config.init_from:
-        raise UserError(
-            "init_from and pretraining both say where to start from: leave one empty (--config.pretraining=none)"
-        )
     if standing.facts is not None:
         return ""
     if not config.pretraining:
         return config.init_from
     stage = configs.complete(config.pretraining)
     place = stages / stage.name
-    if parallel.decided_by_first(lambda: is_finished(place)):
+    if parallel.decided_by_first(lambda: is_finished(place) and same_sources(place, stage)):
         look(place, stage)
         logger.info(f"pre-training {stage.name} is in {place} already")
     else:
@@ -117,13 +142,15 @@ class _Run:
     def __init__(self, task: Task, workdir: Path, stop: preemption.Stop, still_ours: Any):
         self.task, self.config, self.workdir = task, task.config, workdir
         self.stop, self.still_ours = stop, still_ours
-        self.checkpoints = Checkpoints(workdir, configs.metric_of(task.config)) if parallel.is_first() else None
+        self.checkpoints: Checkpoints | None = None
         self.optimizer, self.update = make_update(task)
         self.pending: list[Any] = []
         self.compiled = False
 
     def prepare(self, standing: Standing, start: str) -> None:
         """Brings the state onto the devices, compiles, and settles how long the run is."""
+        if parallel.is_first():
+            self.checkpoints = Checkpoints(self.workdir, configs.metric_of(self.config), standing.starts)
         current = self._state(start, standing)
         self.number = int(current.step)
         parameters = sum(leaf.size for leaf in jax.tree.leaves(current.params))
@@ -198,6 +225,8 @@ class _Run:
         except KeyboardInterrupt:
             with self.stop.held():
                 current = self._save()
+                if self.pending:
+                    self.metrics.train(int(current.step), self._average(int(current.step)))
                 if self.checkpoints is not None:
                     self.checkpoints.wait()
             message = f"stopped at step {int(current.step)}; the same command carries on from there"
@@ -223,7 +252,7 @@ class _Run:
             if save or number % self.config.log_every == 0:
                 self.metrics.train(number, self._average(number))
                 self.pending.clear()
-                self.still_ours()
+                parallel.decided_by_first(self.still_ours)
             self.stop.check(number)
             if save:
                 with self.stop.held():
@@ -257,10 +286,13 @@ class _Run:
         }
         self.metrics.write(number, scalars)
         logger.info(f"step {number}  " + "  ".join(f"{key} {value:.3f}" for key, value in scalars.items()))
-        if self.checkpoints is None:
-            return
-        self.checkpoints.record(number, scalars)
-        if last:
+        parallel.decided_by_first(lambda: self._keep(number, evaluation, scalars))
+
+    def _keep(self, number: int, evaluation: Evaluation, scalars: dict[str, float]) -> None:
+        """Writes what an evaluation found, on the first host."""
+        if self.checkpoints is not None:
+            self.checkpoints.record(number, scalars)
+        if number == self.phase.end:
             folder = self.workdir / REPORT
             plot_curves(self.workdir / FILE, folder / "curves.png")
             write_report(folder, evaluation, step=number)

@@ -87,34 +87,61 @@ def is_first() -> bool:
 
 
 def from_first(read: Callable[[], Any], like: Any) -> Any:
-    """What `read()` gives on the first host, on all hosts; `like` is any tree with arrays of the same shapes."""
+    """What `read()` gives on the first host, on all hosts; an error of it is raised on all.
+
+    Args:
+        read: gives a tree of arrays.
+        like: any tree with arrays of the same shapes.
+    """
     if jax.process_count() == 1:
         return read()
-    return multihost_utils.broadcast_one_to_all(read() if is_first() else like)
+    found: list[Any] = []
+    decided_by_first(lambda: found.append(read()))
+    return multihost_utils.broadcast_one_to_all(found[0] if found else like)
 
 
 def decided_by_first(decide: Callable[[], Any]) -> Any:
-    """What `decide()` gives on the first host, on all hosts: a JSON value. A UserError there is raised on all.
+    """What `decide()` gives on the first host, on all hosts: a JSON value. An error there is raised on all.
 
     What hosts do next must not hang on what each of them sees: a shared file system may show them different things.
     """
     if jax.process_count() == 1:
         return decide()
     answer: dict[str, Any] = {}
+    failure: Exception | None = None
     if is_first():
         try:
             answer = {"value": decide()}
-        except UserError as error:
-            answer = {"error": str(error)}
+        except Exception as error:  # the others must hear of any, or they wait for ever
+            failure, answer = error, {"error": str(error) if isinstance(error, UserError) else repr(error)}
     text = np.frombuffer(json.dumps(answer).encode(), np.uint8)
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
     padded = np.zeros(length, np.uint8)
     if is_first():
         padded[:] = text
     answer = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)))
+    if failure is not None:
+        raise failure
     if "error" in answer:
         raise UserError(answer["error"])
     return answer["value"]
+
+
+def on_all(action: Callable[[], Any]) -> Any:
+    """What `action()` gives on this host; a UserError of it on any host is one on all, so that none waits for it."""
+    if jax.process_count() == 1:
+        return action()
+    result, failure = None, None
+    try:
+        result = action()
+    except UserError as error:
+        failure = error
+    failed = np.asarray(multihost_utils.process_allgather(np.uint8(failure is not None))).ravel()
+    if failure is not None:
+        raise failure
+    if failed.any():
+        raise UserError(f"host {int(failed.argmax())} cannot go on: its own message says why")
+    return result
 
 
 def check_same(value: Any, what: str) -> None:

@@ -1,6 +1,6 @@
 """Where the run of a workdir stands, and whether a config may go on with it. Decided by the first host for all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,17 @@ from yolo9000_jax.workdir.facts import CONFIG, FACTS, Facts, Phase, Run, from_va
 class Standing:
     """What a run finds in its workdir.
 
-    facts: of the run that began there; None: it begins now. step: of the latest checkpoint. phase: the name of the
-    phase that is to begin at that step; None: the one that is there goes on.
+    facts: of the run that began there; None: it begins now. Of one that is to begin a phase, its boxes a picture are
+        not settled. phase: the name of the phase that is to begin; None: the one that is there goes on.
     """
 
     facts: Facts | None
-    step: int
     phase: str | None
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The steps after which the phases that are there begin."""
+        return self.facts.run.starts if self.facts is not None and self.facts.run is not None else (0,)
 
 
 def look(workdir: Path, config: Any, extend: str = "") -> Standing:
@@ -42,8 +46,8 @@ def look(workdir: Path, config: Any, extend: str = "") -> Standing:
     if found is None:
         if extend:
             raise UserError(f"--extend {extend}: {workdir} holds no run with a checkpoint; train without it first")
-        return Standing(None, 0, None)
-    facts, step = from_value(found["facts"]), found["step"]
+        return Standing(None, None)
+    facts = from_value(found)
     if facts.run is None or not facts.run.phases:
         raise UserError(
             f"{workdir}: holds a network that no run of this version trained, so none can go on; start from its "
@@ -51,21 +55,44 @@ def look(workdir: Path, config: Any, extend: str = "") -> Standing:
         )
     names = [phase.name for phase in facts.run.phases]
     if extend and extend not in names:
-        return Standing(facts, step, extend)
+        _compare_networks(workdir, facts.run.phase, config, extend)
+        return Standing(replace(facts, run=replace(facts.run, max_boxes=0)), extend)
     if extend and extend != names[-1]:
         raise UserError(
             f"--extend {extend}: {workdir} was extended so before, and as {names[-1]} since; give a new name"
         )
     _compare(workdir, facts.run.phase, config, extend)
-    return Standing(facts, step, None)
+    return Standing(facts, None)
 
 
 def _look(workdir: Path) -> dict[str, Any] | None:
-    """The step of the latest checkpoint and the facts; None where nothing is trained yet."""
-    step = latest_step(workdir)
-    if step is None or not ((workdir / FACTS).is_file() or (workdir / CONFIG).is_file()):
+    """The facts as a JSON value; None where nothing is trained yet."""
+    if latest_step(workdir) is None:
         return None
-    return {"step": step, "facts": to_value(load_facts(workdir))}
+    if not (workdir / FACTS).is_file() and not (workdir / CONFIG).is_file():
+        raise UserError(f"{workdir}: has checkpoints, but no {FACTS}: put it back, or choose another workdir")
+    return to_value(load_facts(workdir))
+
+
+def same_sources(workdir: Path, config: Any) -> bool:
+    """Whether the run of a workdir names the same data as the config, or else has to look whether they are the same."""
+    run = load_facts(workdir).run
+    if run is None:
+        return False
+    before, now = configs.flat(configs.from_saved(run.phase.config, FACTS)), configs.flat(config)
+    return all(before[key] == now[key] for key in configs.SOURCES)
+
+
+def _compare_networks(workdir: Path, phase: Phase, config: Any, extend: str) -> None:
+    """Raises UserError where a phase that is to begin asks for another network than the run has."""
+    before = configs.flat(configs.from_saved(phase.config, str(workdir / FACTS)).model)
+    free = ("dropout", "batch_norm_momentum", "sync_batch_norm", "compute_dtype")
+    pairs = [(key, before[key], value) for key, value in configs.flat(config.model).items() if key not in free]
+    if changed := [f"model.{key}: {old!r} -> {new!r}" for key, old, new in pairs if old != new]:
+        raise UserError(
+            f"--extend {extend}: the network in {workdir} is another ({'; '.join(changed[:3])}); leave it as it is, or "
+            f"start from its weights in another workdir: --config.init_from={workdir}"
+        )
 
 
 def _compare(workdir: Path, phase: Phase, config: Any, extend: str) -> None:

@@ -4,7 +4,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,15 @@ class Checkpoints:
     Args:
         workdir: its folder `checkpoints` is made if need be.
         metric: the name of the number that decides which checkpoint is the best.
+        starts: the steps after which the phases of the run begin, the present one last: scores of another phase, which
+            may be of another size or other data, say nothing of this one. The best of every phase stays.
     """
 
-    def __init__(self, workdir: Path, metric: str = ""):
+    def __init__(self, workdir: Path, metric: str = "", starts: Sequence[int] = (0,)):
         self.directory = Path(workdir).resolve() / FOLDER
         self.directory.mkdir(parents=True, exist_ok=True)
         self._metric = metric
+        self._starts = tuple(starts)
         alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
         options = ocp.CheckpointManagerOptions(
             create=False, enable_async_checkpointing=True, multiprocessing_options=alone
@@ -47,8 +51,11 @@ class Checkpoints:
         """Writes the state under its step, in the background; nothing is done where that step is saved already."""
         self.wait()
         self._delete_old()
-        if int(state.step) not in self._manager.all_steps():
-            self._manager.save(int(state.step), args=ocp.args.StandardSave(_to_dict(state)))
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        if not self._manager.save(step, args=ocp.args.StandardSave(_to_dict(state))):
+            raise UserError(f"{self.directory}: step {step} is not saved, as later ones are there; move it away")
 
     def record(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keeps what a saved step was evaluated to, beside it; the step is whole on disk before that."""
@@ -67,6 +74,9 @@ class Checkpoints:
             try:
                 saved = self.raw(step)
             except _UNREADABLE as error:
+                if _is_passing(error):
+                    where = self.directory / str(step)
+                    raise UserError(f"{where}: cannot be read now ({_reason(error)}); try again") from error
                 aside = self.directory.parent / f"{FOLDER}.broken" / str(step)
                 logger.warning(f"{self.directory / str(step)} is broken ({_reason(error)}): it is moved to {aside}")
                 _move(self.directory / str(step), aside)
@@ -89,8 +99,8 @@ class Checkpoints:
 
     @property
     def best_step(self) -> int | None:
-        """The saved step of the highest score, the first of equals; the latest where none was evaluated."""
-        return best_of(self.steps(), read_scores(self.directory.parent), self._metric)
+        """The saved step of this phase with the highest score, the first of equals; the latest where none has one."""
+        return self._best_of_phase(self._starts[-1], None)
 
     def wait(self) -> None:
         """Returns when everything is on disk."""
@@ -102,14 +112,28 @@ class Checkpoints:
         self._manager.close()
 
     def _delete_old(self) -> None:
-        """Deletes all but the last two and the best; called when nothing is being written."""
+        """Deletes all but the last two and the best of each phase; called when nothing is being written."""
         steps = self.steps()
-        for step in set(steps[:-LAST]) - {self.best_step}:
+        ends = (*self._starts[1:], None)
+        kept = {self._best_of_phase(start, end) for start, end in zip(self._starts, ends, strict=True)}
+        for step in set(steps[:-LAST]) - kept:
             self._manager.delete(step)
+
+    def _best_of_phase(self, start: int, end: int | None) -> int | None:
+        steps = [step for step in self.steps() if step > start and (end is None or step <= end)]
+        best = best_of(steps, read_scores(self.directory.parent), self._metric)
+        return best if best is not None or end is not None else self.latest_step
 
 
 # What Orbax and TensorStore raise for files that are cut off, changed or missing.
 _UNREADABLE = (ValueError, KeyError, TypeError, OSError)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the files may be well, and the file system does not give them just now."""
+    if isinstance(error, OSError):
+        return not isinstance(error, FileNotFoundError)
+    return any(word in str(error) for word in ("PERMISSION_DENIED", "UNAVAILABLE", "DEADLINE_EXCEEDED"))
 
 
 def best_of(steps: list[int], scores: Mapping[int, Mapping[str, float]], metric: str = "") -> int | None:
@@ -135,9 +159,18 @@ def read_scores(workdir: Path) -> dict[int, dict[str, float]]:
     try:
         return {int(step): metrics for step, metrics in json.loads((workdir / SCORES).read_text()).items()}
     except FileNotFoundError:
-        return {}
+        return _scores_of_version_0_1(workdir)
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{workdir / SCORES}: cannot be read ({_reason(error)}); remove it to go on") from error
+
+
+def _scores_of_version_0_1(workdir: Path) -> dict[int, dict[str, float]]:
+    """The scores that version 0.1 kept inside the checkpoints; none where a later one made them."""
+    scores = {}
+    for path in (workdir / FOLDER).glob("[0-9]*/metrics/metrics"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            scores[int(path.parent.parent.name)] = {"score": float(json.loads(path.read_text())["score"])}
+    return scores
 
 
 def write_scores(workdir: Path, scores: Mapping[int, Mapping[str, float]]) -> None:
@@ -161,7 +194,7 @@ def latest_step(workdir: Path) -> int | None:
     return max((int(folder.name) for folder in folders if folder.name.isdigit()), default=None)
 
 
-def load_variables(workdir: Path, metric: str = "") -> tuple[dict[str, Any], int]:
+def load_variables(workdir: Path, metric: str = "", starts: Sequence[int] = (0,)) -> tuple[dict[str, Any], int]:
     """The variables of a workdir's best checkpoint (averaged where the run kept an average), and its step.
 
     Where the best cannot be read, that is said and the latest other one that can be read is taken.
@@ -169,6 +202,7 @@ def load_variables(workdir: Path, metric: str = "") -> tuple[dict[str, Any], int
     Args:
         workdir: a run's folder.
         metric: the number that decides which is the best; empty: the first of those that were written down.
+        starts: as for `Checkpoints`.
 
     Returns:
         {"params", "batch_stats"} as NumPy arrays, and the step.
@@ -178,7 +212,7 @@ def load_variables(workdir: Path, metric: str = "") -> tuple[dict[str, Any], int
     """
     if latest_step(workdir) is None:
         raise UserError(f"{workdir}: there is no checkpoint here yet; train first")
-    checkpoints = Checkpoints(workdir, metric)
+    checkpoints = Checkpoints(workdir, metric, starts)
     try:
         steps = checkpoints.steps()
         best = checkpoints.best_step

@@ -58,6 +58,15 @@ class Run:
     phases: tuple[Phase, ...] = ()
 
     @property
+    def starts(self) -> tuple[int, ...]:
+        """The steps after which its phases begin."""
+        return tuple(phase.start for phase in self.phases)
+
+    def pictures_seen(self, step: int) -> int:
+        """How many pictures it was trained on until a step."""
+        return sum(max(0, min(step, p.end) - p.start) * p.config["batch_size"] for p in self.phases)
+
+    @property
     def phase(self) -> Phase:
         """The one that it is in."""
         return self.phases[-1]
@@ -191,5 +200,7 @@ def _version() -> str:
 def load_best(workdir: Path) -> tuple[dict[str, Any], int, Facts]:
     """The variables of a workdir's best checkpoint, by the metric that its run names, their step, and the facts."""
     facts = load_facts(workdir)
-    variables, step = load_variables(workdir, facts.run.best_by if facts.run else "")
+    if facts.run is None:
+        return *load_variables(workdir), facts
+    variables, step = load_variables(workdir, facts.run.best_by, facts.run.starts)
     return variables, step, facts

@@ -28,7 +28,7 @@ class Claimed(UserError):
 
 
 @contextmanager
-def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
+def claim(workdir: Path) -> Iterator[Callable[[], None]]:
     """Holds a workdir, which is made if need be, for this run: `with claim(workdir) as check`.
 
     Of two runs one gets it: the file is made atomically (O_CREAT | O_EXCL), also on file systems that machines share. A
@@ -37,7 +37,6 @@ def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
 
     Args:
         workdir: a folder.
-        wait: where another run has it, wait until that one ends.
 
     Yields:
         A function that raises UserError if another run has taken over, which can only be after this one seemed dead.
@@ -53,7 +52,7 @@ def claim(workdir: Path, wait: bool = False) -> Iterator[Callable[[], None]]:
     path, ended = workdir / NAME, threading.Event()
     _held.add(mine["id"])  # before another thread can see the file
     try:
-        _take(path, mine, wait)
+        _take(path, mine)
     except BaseException:
         _held.discard(mine["id"])
         raise
@@ -87,7 +86,7 @@ def _make(workdir: Path) -> list[Path]:
     return new
 
 
-def _take(path: Path, mine: dict, wait: bool) -> None:
+def _take(path: Path, mine: dict) -> None:
     told = False
     while True:
         try:
@@ -104,13 +103,13 @@ def _take(path: Path, mine: dict, wait: bool) -> None:
             continue
         if owner is None and not path.exists():
             continue  # it has just ended
-        if not wait and silence < DOUBTFUL_S:
+        if silence < DOUBTFUL_S:
             raise Claimed(
                 f"{path.parent}: {_describe(owner)} trains here: wait for it, stop it, or choose another workdir; "
                 f"once it has given no sign of life for {DEAD_S / 60:g} minutes the same command takes over"
             )
         if not told:
-            logger.info(f"{path.parent}: {_describe(owner)} trains here; waiting for it to end")
+            logger.info(f"{path.parent}: {_describe(owner)} has given no sign of life for a while; waiting to see")
             told = True
         time.sleep(POLL_S)
 
