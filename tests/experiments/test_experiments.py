@@ -20,6 +20,7 @@ from yolo9000_jax.data.tfds import coco_classes
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.training.loop import train
 from yolo9000_jax.wordtree.tree import WordTree
+from yolo9000_jax.workdir.facts import load_facts
 
 EXPERIMENTS = ROOT / "experiments"
 # Every full-size config runs with these changes, and with no others that its test does not state.
@@ -185,7 +186,7 @@ def test_yolo9000(here, run, row):
     config = small(f"yolo9000:{row}")
     metrics = run_and_judge(config, here / row, run)
     assert metrics["seen_classes"] == list(coco_classes()) and metrics["unseen_classes"] == []
-    nodes = [int(line) for line in (here / row / "classes.map").read_text().split()]
+    nodes = load_facts(here / row).network.nodes_with_boxes
     assert [TREE[node][0] for node in nodes] == list(coco_classes().values())
     # A detection set of other names: those of ImageNet's are synsets. Only the tench has no box in COCO.
     source = make_voc(here / f"det_{row}", (DOG, FINE[0]))

@@ -103,6 +103,6 @@ def test_differences():
     flat = WordTree(("x", "y"), np.array([-1, -1]), ("a", "b"))
     deep = WordTree(("x", "y"), np.array([-1, 0]), ("a", "b"))
     assert differences(network(tree=flat), network(tree=flat)) == []
-    assert differences(network(tree=flat), network(tree=deep)) == ["tree: its nodes differ"]
+    assert differences(network(tree=flat), network(tree=deep)) == ["tree: its nodes or their names differ"]
     assert differences(network(tree=flat), network()) == ["tree: there was one"]
     assert differences(network(), network(tree=flat)) == ["tree: there was none"]

@@ -294,7 +294,7 @@ def test_what_is_refused(filled, small, refused, tmp_path):
     stage = refused(
         *command(small, tmp_path / "new", "--rows", "yolo", "--stages", filled / "stages", "--config.rate=0.2")
     )
-    assert "extraction_no_batch_norm holds another experiment (optimizer.learning_rate: 0.1 -> 0.2)" in stage
+    assert "extraction_no_batch_norm holds a run with another config (optimizer.learning_rate: 0.1 -> 0.2)" in stage
     assert "no such config file" in refused(*command(tmp_path / "none.py", filled))
     (tmp_path / "plain.py").write_text("def get_config(row=None): pass\n")
     assert "plain.py: has no TABLE" in refused(*command(tmp_path / "plain.py", filled))

@@ -565,7 +565,7 @@ def test_one_state_lies_on_the_devices(source, tmp_path, monkeypatch):
     before = sum(array.nbytes for array in jax.live_arrays())
     monkeypatch.setattr(training, "next_batch", measure)
     config = tiny.tiny_config(source)
-    config.model.width, config.steps, config.multi_scale = 0.25, 3, ()
+    config.model.width, config.steps, config.multi_scale = 1 / 8, 3, ()
     state = training.train(config, tmp_path)
     whole = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     assert found["live"] - before < 1.2 * whole
