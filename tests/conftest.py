@@ -31,6 +31,16 @@ def memory():
         ctypes.CDLL(None).malloc_trim(0)
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """Programs that run for a few steps need not be optimised."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def run(capsys):
     """run(*arguments) -> (status, stdout, stderr)."""

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,6 +20,8 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.training.loop import train
 from yolo9000_jax.wordtree.tree import WordTree
 from yolo9000_jax.workdir.facts import load_facts
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 EXPERIMENTS = ROOT / "experiments"
 # Every full-size config runs with these changes, and with no others that its test does not state.
@@ -120,14 +121,6 @@ def make_voc(folder, names, pictures=8) -> str:
             text = text.replace(f"<name>{old}<", f"<name>{new}<")
         path.write_text(text)
     return source
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Programs that run for two steps need not be optimised."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from yolo9000_jax.report.batch import draw_batch
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.training.loop import train
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 TREE = (("shape", -1), ("disc", 0), ("rectangle", 0), ("crimson disc", 1), ("pink disc", 1))
 
 
@@ -141,7 +143,7 @@ def test_labels_of_both_sets_reach_their_nodes(config):
     classes = np.array([-1, 3, 4])  # crimson disc, pink disc
     np.testing.assert_array_equal(nodes, classes[batch["image_labels"] + 1])
     assert (nodes >= 0).any() and (nodes < 0).any()
-    shown = task.shown(batch)
+    shown = task.preview(batch)
     assert {picture.caption for picture in shown} <= {"boxes", "a label only: crimson disc", "a label only: pink disc"}
     assert draw_batch(shown).ndim == 3
 

@@ -21,7 +21,7 @@ from yolo9000_jax.tasks import make_task
 from yolo9000_jax.tasks.task import describe
 from yolo9000_jax.training import ablation, state
 from yolo9000_jax.training import loop as training
-from yolo9000_jax.workdir.lock import claim
+from yolo9000_jax.workdir.lock import lock_workdir
 
 FILE = ROOT / "experiments" / "ablation.py"
 MODULE = configs.load_module(str(FILE))
@@ -316,6 +316,8 @@ def test_the_whole_table(filled, small, run, tmp_path):
 
 FAKE = """
 from yolo9000_jax import config
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 COLUMNS = ("wide", "large")
 TABLE = {"base": (False, False), "wide": (True, False), "large": (True, True)}
 
@@ -365,7 +367,7 @@ def test_seeds(fake, tmp_path):
 def test_what_others_are_at_comes_last(fake, tmp_path, monkeypatch):
     path, trained = fake
     others, waits = ExitStack(), []
-    others.enter_context(claim(tmp_path / "runs/results/base/seed0"))
+    others.enter_context(lock_workdir(tmp_path / "runs/results/base/seed0"))
 
     def wait(seconds):
         waits.append(seconds)

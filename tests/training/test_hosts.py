@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers import ROOT
 from tests.training.test_loop import rows, saved_state, saved_steps
-from yolo9000_jax.workdir.lock import claim
+from yolo9000_jax.workdir.lock import lock_workdir
 
 CONFIG = """
 from tests import tiny
@@ -118,7 +118,7 @@ def test_what_the_first_host_finds_wrong_stops_all(config, tmp_path, argument):
 
 
 def test_a_workdir_in_use_stops_all(config, tmp_path):
-    with claim(tmp_path / "run"):
+    with lock_workdir(tmp_path / "run"):
         said = finish(start(config, tmp_path / "run"))
     assert [status for status, *_ in said] == [1, 1], said
     assert all("trains here: wait for it" in errors for _, _, errors in said)

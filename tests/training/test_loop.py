@@ -26,7 +26,7 @@ from yolo9000_jax.training.parallel import check_batch_size
 from yolo9000_jax.training.start import take_fitting
 from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables
 from yolo9000_jax.workdir.facts import load_best, load_facts
-from yolo9000_jax.workdir.lock import claim
+from yolo9000_jax.workdir.lock import lock_workdir
 
 
 def refused(action, *arguments, kind=UserError, **options) -> str:
@@ -148,7 +148,7 @@ def test_resumed_run_is_the_same_bit_for_bit(trained, source, tmp_path, monkeypa
 
 def test_workdir_in_use(trained, source, tmp_path):
     shutil.copytree(trained, tmp_path / "run")
-    with claim(tmp_path / "run"):
+    with lock_workdir(tmp_path / "run"):
         before = snapshot(tmp_path / "run")
         message = refused(training.train, tiny.tiny_config(source), tmp_path / "run")
         assert snapshot(tmp_path / "run") == before
@@ -209,7 +209,7 @@ def test_a_run_may_wait_for_another_to_end(tmp_path, monkeypatch, said):
     ended = threading.Event()
 
     def hold():
-        with claim(tmp_path):
+        with lock_workdir(tmp_path):
             holding.set()
             ended.wait(30)
 

@@ -15,14 +15,14 @@ from yolo9000_jax.workdir.checkpoints import as_folder
 
 
 def refused(workdir, **options) -> str:
-    with pytest.raises(UserError) as caught, lock.claim(workdir, **options):
+    with pytest.raises(UserError) as caught, lock.lock_workdir(workdir, **options):
         pytest.fail("the workdir was claimed twice")
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def write_claim(workdir, silence=0.0, **changes):
-    """A claim of a run on another machine, whose last sign of life was `silence` seconds ago."""
+    """A claim of a run on another machine, whose last heartbeat was `silence` seconds ago."""
     owner = {"host": "elsewhere", "pid": 12, "machine": "x", "id": "1", "since": "yesterday"} | changes
     (workdir / lock.NAME).write_text(json.dumps(owner))
     then = time.time() - silence
@@ -30,26 +30,26 @@ def write_claim(workdir, silence=0.0, **changes):
 
 
 def test_a_second_run_is_refused_and_changes_nothing(tmp_path):
-    with lock.claim(tmp_path):
+    with lock.lock_workdir(tmp_path):
         held = (tmp_path / lock.NAME).read_bytes()
         message = refused(tmp_path)
         assert f"{tmp_path}: process {os.getpid()} on " in message and "(since 20" in message
         assert "wait for it, stop it, or choose another workdir" in message and "3 minutes" in message
         assert (tmp_path / lock.NAME).read_bytes() == held
     assert list(tmp_path.iterdir()) == []
-    with lock.claim(tmp_path):
+    with lock.lock_workdir(tmp_path):
         pass
 
 
 def test_released_after_an_error(tmp_path):
-    with pytest.raises(ZeroDivisionError), lock.claim(tmp_path / "a/b"):
+    with pytest.raises(ZeroDivisionError), lock.lock_workdir(tmp_path / "a/b"):
         assert (tmp_path / "a/b" / lock.NAME).is_file()
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []  # folders that nothing came into go too
 
 
 def test_a_used_folder_stays(tmp_path):
-    with lock.claim(tmp_path / "run"):
+    with lock.lock_workdir(tmp_path / "run"):
         (tmp_path / "run/metrics.jsonl").write_text("")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["metrics.jsonl"]
 
@@ -57,7 +57,7 @@ def test_a_used_folder_stays(tmp_path):
 def test_the_dead_of_this_machine(tmp_path):
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     write_claim(tmp_path, machine=lock._machine(), pid=int(done.stdout))
-    with lock.claim(tmp_path):
+    with lock.lock_workdir(tmp_path):
         assert json.loads((tmp_path / lock.NAME).read_text())["pid"] == os.getpid()
 
 
@@ -65,7 +65,7 @@ def test_the_living_and_an_earlier_process_of_this_number(tmp_path):
     write_claim(tmp_path, machine=lock._machine(), pid=os.getppid())
     assert f"process {os.getppid()} on elsewhere (since yesterday)" in refused(tmp_path)
     write_claim(tmp_path, machine=lock._machine(), pid=os.getpid())
-    with lock.claim(tmp_path):
+    with lock.lock_workdir(tmp_path):
         pass
 
 
@@ -74,14 +74,14 @@ def test_other_machines(tmp_path, monkeypatch):
         write_claim(tmp_path, silence)
         assert "process 12 on elsewhere" in refused(tmp_path)
     write_claim(tmp_path, lock.DEAD_S + 1)
-    with lock.claim(tmp_path):
+    with lock.lock_workdir(tmp_path):
         pass
     assert not (tmp_path / lock.NAME).exists()
     # In between it waits, and takes over once the time is up.
     monkeypatch.setattr(lock, "POLL_S", 0.05)
     write_claim(tmp_path, lock.DEAD_S - 0.3)
     begun = time.monotonic()
-    with lock.claim(tmp_path):
+    with lock.lock_workdir(tmp_path):
         assert 0.2 < time.monotonic() - begun < 30
 
 
@@ -91,8 +91,8 @@ def test_a_claim_that_is_being_written(tmp_path):
 
 
 def test_signs_of_life(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "BEAT_S", 0.02)
-    with lock.claim(tmp_path):
+    monkeypatch.setattr(lock, "HEARTBEAT_S", 0.02)
+    with lock.lock_workdir(tmp_path):
         os.utime(tmp_path / lock.NAME, (1000, 1000))
         until = time.monotonic() + 30
         while (tmp_path / lock.NAME).stat().st_mtime == 1000 and time.monotonic() < until:
@@ -102,7 +102,7 @@ def test_signs_of_life(tmp_path, monkeypatch):
 
 
 def test_a_run_that_lost_its_workdir_says_so_and_leaves_it(tmp_path):
-    with pytest.raises(UserError, match="taken over by process 12 on elsewhere"), lock.claim(tmp_path) as check:
+    with pytest.raises(UserError, match="taken over by process 12 on elsewhere"), lock.lock_workdir(tmp_path) as check:
         check()
         write_claim(tmp_path)
         check()
@@ -117,7 +117,7 @@ def test_one_of_many_gets_it(tmp_path):
     def run():
         ready.wait()
         try:
-            with lock.claim(tmp_path):
+            with lock.lock_workdir(tmp_path):
                 got.append(True)
                 leave.wait(30)
         except UserError:
@@ -149,7 +149,7 @@ def test_another_thread_sees_the_file_at_once(tmp_path, monkeypatch):
             thread.join()
 
     monkeypatch.setattr(lock, "_take", take)
-    with lock.claim(tmp_path):
+    with lock.lock_workdir(tmp_path):
         assert f"process {os.getpid()} on " in tried[1]
 
 

@@ -6,12 +6,12 @@ import numpy as np
 
 from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy
 from yolo9000_jax.report.draw import class_color, contact_sheet, draw_boxes
-from yolo9000_jax.tasks.task import Shown
+from yolo9000_jax.tasks.task import Preview
 
 COLUMNS = 4
 
 
-def draw_batch(pictures: Sequence[Shown]) -> np.ndarray:
+def draw_batch(pictures: Sequence[Preview]) -> np.ndarray:
     """A contact sheet of the pictures, with their boxes and captions: uint8 [H, W, 3]."""
     drawn = []
     for picture in pictures:

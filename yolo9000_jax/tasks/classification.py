@@ -13,7 +13,7 @@ from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.losses.classification import softmax_loss, tree_softmax_loss
 from yolo9000_jax.models.build import build_model
 from yolo9000_jax.tasks.task import (
-    Shown,
+    Preview,
     Task,
     blank_pictures,
     check_classes,
@@ -87,8 +87,8 @@ class Classification(Task):
         """The evaluation of a Classifier on the evaluation set."""
         return evaluate(model, self.evaluation_set, batch_size=self.config.evaluation.batch_size)
 
-    def shown(self, batch: dict[str, np.ndarray]) -> list[Shown]:
+    def preview(self, batch: dict[str, np.ndarray]) -> list[Preview]:
         """The first pictures of a batch with their classes."""
         none = np.zeros((0, 4), np.float32)
         pictures = zip(self.pixels(batch), batch["labels"], strict=False)
-        return [Shown(image, none, none[:, 0], [], self.dataset.classes[label]) for image, label in pictures]
+        return [Preview(image, none, none[:, 0], [], self.dataset.classes[label]) for image, label in pictures]

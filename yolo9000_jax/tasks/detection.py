@@ -20,7 +20,7 @@ from yolo9000_jax.models import yolo_v1, yolo_v2
 from yolo9000_jax.models.build import build_model
 from yolo9000_jax.models.network import Network
 from yolo9000_jax.tasks.task import (
-    Shown,
+    Preview,
     Task,
     blank_pictures,
     check_classes,
@@ -178,14 +178,14 @@ class Detection(Task):
             examples=examples,
         )
 
-    def shown(self, batch: dict[str, np.ndarray]) -> list[Shown]:
+    def preview(self, batch: dict[str, np.ndarray]) -> list[Preview]:
         """The first pictures of a batch with their boxes."""
         found = []
         for row, image in enumerate(self.pixels(batch)):
             mask = batch["mask"][row]
             labels = batch["labels"][row][mask]
             names = [self.dataset.classes[label] for label in labels]
-            found.append(Shown(image, batch["boxes_cxcywh"][row][mask], labels, names, self.caption(batch, row)))
+            found.append(Preview(image, batch["boxes_cxcywh"][row][mask], labels, names, self.caption(batch, row)))
         return found
 
     def caption(self, batch: dict[str, np.ndarray], row: int) -> str:

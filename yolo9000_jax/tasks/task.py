@@ -23,7 +23,7 @@ AXIS = "batch"  # the mapped axis of a training step
 SHOWN = 16  # pictures of the first batch
 
 
-class Shown(NamedTuple):
+class Preview(NamedTuple):
     """A picture of a batch: uint8 [S, S, 3], its boxes [N, 4] as fractions of it with labels [N] and names [N], and
     what else is said of it."""
 
@@ -94,7 +94,7 @@ class Task:
         """
         raise NotImplementedError
 
-    def shown(self, batch: dict[str, np.ndarray]) -> list["Shown"]:
+    def preview(self, batch: dict[str, np.ndarray]) -> list["Preview"]:
         """The first pictures of a batch as the network sees them, with what it is told of each."""
         raise NotImplementedError
 
@@ -114,7 +114,7 @@ class Task:
         )
         return output, mutated.get("batch_stats", {})
 
-    def blame(self, step: int) -> str | None:
+    def find_unreadable(self, step: int) -> str | None:
         """What is wrong with the pictures of a step's batch: the first line of complaint, or None."""
         for record in self.records(step):
             try:

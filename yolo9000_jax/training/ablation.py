@@ -35,7 +35,7 @@ from yolo9000_jax.tasks import make_task
 from yolo9000_jax.training.loop import train
 from yolo9000_jax.workdir.checkpoints import as_folder
 from yolo9000_jax.workdir.facts import REPORT, load_best, read_config
-from yolo9000_jax.workdir.lock import Claimed, claim
+from yolo9000_jax.workdir.lock import WorkdirInUse, lock_workdir
 
 RETRY_S = 30.0  # between two looks at rows that other machines are at
 
@@ -131,10 +131,10 @@ class Ablation:
         """Trains and judges a cell, unless it is done.
 
         Raises:
-            Claimed: another machine is at it.
+            WorkdirInUse: another machine is at it.
             UserError: as `train`.
         """
-        with claim(cell.folder):
+        with lock_workdir(cell.folder):
             if cell.result.is_file():
                 return
             logger.info(f"{cell.name}: in {cell.run}")
@@ -193,7 +193,7 @@ def ablation(
         for cell in cells:
             try:
                 table.fill(cell)
-            except Claimed:
+            except WorkdirInUse:
                 busy += 1
                 logger.info(f"{cell.name}: another run is at it")
             else:

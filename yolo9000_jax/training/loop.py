@@ -27,11 +27,11 @@ from yolo9000_jax.report.plots import plot_curves
 from yolo9000_jax.tasks import Task, make_task
 from yolo9000_jax.training import parallel, preemption, schedule, state, step
 from yolo9000_jax.training.metrics import FILE, Metrics
-from yolo9000_jax.training.standing import Standing, look, same_sources, settle
+from yolo9000_jax.training.resuming import ResumePoint, begin_or_resume, inspect_workdir, same_sources
 from yolo9000_jax.training.start import start_variables
 from yolo9000_jax.workdir.checkpoints import Checkpoints, as_folder, read_scores
 from yolo9000_jax.workdir.facts import REPORT, is_finished
-from yolo9000_jax.workdir.lock import POLL_S, Claimed, claim
+from yolo9000_jax.workdir.lock import POLL_S, WorkdirInUse, lock_workdir
 
 FIRST_BATCH = "first_batch.png"
 MEASURED_STEPS = 12
@@ -67,7 +67,7 @@ def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None,
     """
     logs.show()
     folder = as_folder(workdir)
-    with preemption.listen() as stop:
+    with preemption.handle_signals() as stop:
         try:
             return _train(config, folder, as_folder(stages) if stages else folder / "pretraining", stop, extend)
         except KeyboardInterrupt:
@@ -81,14 +81,14 @@ def _train(
     configs.check(config)
     parallel.check_batch_size(config.batch_size)
     with ExitStack() as stack:
-        still_ours = _lock(workdir, wait, stack)
-        standing = look(workdir, config, extend)
-        start = _start(config, stages, stop, standing)
-        task = parallel.on_all(lambda: make_task(config, standing.facts))
-        run = _Run(task, workdir, stop, still_ours)
+        check_lock = _lock(workdir, wait, stack)
+        resume_point = inspect_workdir(workdir, config, extend)
+        start = _start(config, stages, stop, resume_point)
+        task = parallel.on_all(lambda: make_task(config, resume_point.facts))
+        run = _Run(task, workdir, stop, check_lock)
         try:
-            run.prepare(standing, start)
-            return run.go()
+            run.prepare(resume_point, start)
+            return run.run()
         finally:
             run.close()
 
@@ -102,8 +102,8 @@ def _lock(workdir: Path, wait: bool, stack: ExitStack) -> Callable[[], None]:
 
     def attempt() -> str:
         try:
-            checks.append(stack.enter_context(claim(workdir)))
-        except Claimed as error:
+            checks.append(stack.enter_context(lock_workdir(workdir)))
+        except WorkdirInUse as error:
             if not wait:
                 raise
             return str(error)
@@ -118,16 +118,16 @@ def _lock(workdir: Path, wait: bool, stack: ExitStack) -> Callable[[], None]:
     return checks[0] if checks else lambda: None
 
 
-def _start(config: Any, stages: Path, stop: preemption.Stop, standing: Standing) -> str:
+def _start(config: Any, stages: Path, stop: preemption.Stop, resume_point: ResumePoint) -> str:
     """Where the run takes its first weights from ("": nowhere), trained now if they have to be."""
-    if standing.facts is not None:
+    if resume_point.facts is not None:
         return ""
     if not config.pretraining:
         return config.init_from
     stage = configs.complete(config.pretraining)
     place = stages / stage.name
     if parallel.decided_by_first(lambda: is_finished(place) and same_sources(place, stage)):
-        look(place, stage)
+        inspect_workdir(place, stage)
         logger.info(f"pre-training {stage.name} is in {place} already")
     else:
         logger.info(f"pre-training first: {stage.name}, in {place}")
@@ -139,41 +139,44 @@ def _start(config: Any, stages: Path, stop: preemption.Stop, standing: Standing)
 class _Run:
     """One run of the loop: the task, the state on the devices, and what is written of them."""
 
-    def __init__(self, task: Task, workdir: Path, stop: preemption.Stop, still_ours: Any):
+    def __init__(self, task: Task, workdir: Path, stop: preemption.Stop, check_lock: Any):
         self.task, self.config, self.workdir = task, task.config, workdir
-        self.stop, self.still_ours = stop, still_ours
+        self.stop, self.check_lock = stop, check_lock
         self.checkpoints: Checkpoints | None = None
         self.optimizer, self.update = make_update(task)
         self.pending: list[Any] = []
         self.compiled = False
 
-    def prepare(self, standing: Standing, start: str) -> None:
+    def prepare(self, resume_point: ResumePoint, start: str) -> None:
         """Brings the state onto the devices, compiles, and settles how long the run is."""
         if parallel.is_first():
-            self.checkpoints = Checkpoints(self.workdir, configs.metric_of(self.config), standing.starts)
-        current = self._state(start, standing)
+            self.checkpoints = Checkpoints(self.workdir, configs.metric_of(self.config))
+        current = self._state(start, resume_point)
         self.number = int(current.step)
         parameters = sum(leaf.size for leaf in jax.tree.leaves(current.params))
         logger.info(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
         self.replicated = parallel.replicate(current)
-        self.phase = settle(self.task, standing, self.workdir, self.number, self._length(standing))
+        run = begin_or_resume(self.task, resume_point, self.workdir, self.number, self._length(resume_point))
+        self.phase = run.phase
+        if self.checkpoints is not None:
+            self.checkpoints.starts = run.starts
         self.span = np.array([self.phase.start, self.phase.steps], np.int32)
 
-    def _state(self, start: str, standing: Standing) -> state.TrainState:
+    def _state(self, start: str, resume_point: ResumePoint) -> state.TrainState:
         """The state to go on from, as NumPy arrays."""
         variables = self.task.init(self.config.seed)
         if start:
             variables = start_variables(start, variables, self.task.network)
         fresh = state.create(variables, self.optimizer, average=self.config.optimizer.average_decay > 0)
-        if standing.facts is None:
+        if resume_point.facts is None:
             return fresh
         current = parallel.from_first(lambda: self.checkpoints and self.checkpoints.restore(fresh), fresh)
         logger.info(f"continuing {self.workdir} from step {int(current.step)}")
         return current
 
-    def _length(self, standing: Standing) -> int:
+    def _length(self, resume_point: ResumePoint) -> int:
         """Steps of a phase that begins now."""
-        if standing.facts is not None and standing.phase is None:
+        if resume_point.facts is not None and resume_point.phase is None:
             return 0
         if not self.config.minutes:
             return configs.steps_of(self.config, self.task.pictures)
@@ -209,7 +212,7 @@ class _Run:
             copy = jax.tree.map(lambda x: x.copy(), self.replicated)
             jax.block_until_ready(self.update(copy, parallel.shard(self.task.blank_batch(size)), span))
 
-    def go(self) -> state.TrainState:
+    def run(self) -> state.TrainState:
         """All steps that are left, and what is to be done of the one that it starts from."""
         start, end = self.number, self.phase.end
         evaluated = not self._is_due(start) or parallel.decided_by_first(lambda: self._is_evaluated(start))
@@ -223,7 +226,7 @@ class _Run:
             if start < end:
                 self._steps(start, end)
         except KeyboardInterrupt:
-            with self.stop.held():
+            with self.stop.deferred():
                 current = self._save()
                 if self.pending:
                     self.metrics.train(int(current.step), self._average(int(current.step)))
@@ -243,7 +246,7 @@ class _Run:
             batch = next_batch(batches, self.task, number - 1)
             if number == start + 1:
                 self._draw_first_batch(batch, start)
-            with self.stop.held():
+            with self.stop.deferred():
                 self.replicated, metrics = self.update(self.replicated, parallel.shard(batch), self.span)
             self.pending.append(metrics)
             if number == start + 1:
@@ -252,10 +255,10 @@ class _Run:
             if save or number % self.config.log_every == 0:
                 self.metrics.train(number, self._average(number))
                 self.pending.clear()
-                parallel.decided_by_first(self.still_ours)
+                parallel.decided_by_first(self.check_lock)
             self.stop.check(number)
             if save:
-                with self.stop.held():
+                with self.stop.deferred():
                     self._save()
                 if self._is_due(number):
                     self._evaluate()
@@ -316,7 +319,7 @@ class _Run:
         if start:
             batch = next(self.task.batches(0, 1))
         content = io.BytesIO()
-        Image.fromarray(draw_batch(self.task.shown(batch))).save(content, "PNG")
+        Image.fromarray(draw_batch(self.task.preview(batch))).save(content, "PNG")
         write_whole(path, content.getvalue())
 
     def _average(self, number: int) -> dict[str, float]:
@@ -355,7 +358,7 @@ def next_batch(batches: Iterator[Any], task: Task, number: int) -> Any:
     try:
         return next(batches)
     except Exception as error:
-        complaint = task.blame(number)
+        complaint = task.find_unreadable(number)
         if complaint is None:
             raise
         raise UserError(f"step {number}: {complaint}") from error

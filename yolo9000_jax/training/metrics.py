@@ -31,7 +31,7 @@ class Metrics:
         if parallel.is_first():
             from tensorboard.summary import Writer
 
-            _take_back(workdir / FILE, start, evaluated)
+            _drop_lines_after(workdir / FILE, start, evaluated)
             self._file = (workdir / FILE).open("a")
             self._board = Writer(str(workdir / BOARD))
         self._end, self._batch_size = end, batch_size
@@ -75,7 +75,7 @@ class Metrics:
             self._board.close()
 
 
-def _take_back(path: Path, start: int, evaluated: bool) -> None:
+def _drop_lines_after(path: Path, start: int, evaluated: bool) -> None:
     """Leaves the lines of a metrics file that the run up to `start` wrote, so that none comes twice."""
     if not path.is_file():
         return

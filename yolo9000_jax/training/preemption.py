@@ -12,23 +12,23 @@ from jax.experimental import multihost_utils
 
 
 class Stop:
-    """Whether to stop: a signal raises KeyboardInterrupt at once, but in `with stop.held():` it waits for `check`.
+    """Whether to stop: a signal raises KeyboardInterrupt at once, but in `with stop.deferred():` it waits for `check`.
 
     number: the signal that asked for it.
     """
 
     def __init__(self) -> None:
-        self._holding = self._asked = False
+        self._deferring = self._asked = False
         self.number: int = signal.SIGTERM
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def deferred(self) -> Iterator[None]:
         """What must not be cut short: a step, whose state is whole only before and after it, or saving it."""
-        self._holding = True
+        self._deferring = True
         try:
             yield
         finally:
-            self._holding = False
+            self._deferring = False
 
     def check(self, step: int) -> None:
         """Raises KeyboardInterrupt if to stop after this step; on many hosts after the same one, as they agree on it.
@@ -41,13 +41,13 @@ class Stop:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.number = number
-        if not self._holding:
+        if not self._deferring:
             raise KeyboardInterrupt
         self._asked = True
 
 
 @contextmanager
-def listen() -> Iterator[Stop]:
+def handle_signals() -> Iterator[Stop]:
     """A `Stop` that hears SIGTERM and Ctrl-C; only in the main thread, as Python offers.
 
     After jax.distributed.initialize() SIGTERM belongs to JAX, which tells the other hosts; Ctrl-C then is the same.

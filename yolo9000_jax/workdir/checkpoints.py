@@ -40,7 +40,7 @@ class Checkpoints:
         self.directory = Path(workdir).resolve() / FOLDER
         self.directory.mkdir(parents=True, exist_ok=True)
         self._metric = metric
-        self._starts = tuple(starts)
+        self.starts = tuple(starts)
         alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
         options = ocp.CheckpointManagerOptions(
             create=False, enable_async_checkpointing=True, multiprocessing_options=alone
@@ -100,7 +100,7 @@ class Checkpoints:
     @property
     def best_step(self) -> int | None:
         """The saved step of this phase with the highest score, the first of equals; the latest where none has one."""
-        return self._best_of_phase(self._starts[-1], None)
+        return self._best_of_phase(self.starts[-1], None)
 
     def wait(self) -> None:
         """Returns when everything is on disk."""
@@ -114,8 +114,8 @@ class Checkpoints:
     def _delete_old(self) -> None:
         """Deletes all but the last two and the best of each phase; called when nothing is being written."""
         steps = self.steps()
-        ends = (*self._starts[1:], None)
-        kept = {self._best_of_phase(start, end) for start, end in zip(self._starts, ends, strict=True)}
+        ends = (*self.starts[1:], None)
+        kept = {self._best_of_phase(start, end) for start, end in zip(self.starts, ends, strict=True)}
         for step in set(steps[:-LAST]) - kept:
             self._manager.delete(step)
 

@@ -15,7 +15,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 
 NAME = "running.json"
-BEAT_S = 30.0  # between two signs of life
+HEARTBEAT_S = 30.0  # between two heartbeats
 DOUBTFUL_S = 75.0  # without one: wait and see
 DEAD_S = 180.0  # without one: gone
 POLL_S = 5.0
@@ -23,17 +23,17 @@ POLL_S = 5.0
 _held: set[str] = set()  # ids of the claims of this very process
 
 
-class Claimed(UserError):
+class WorkdirInUse(UserError):
     """Another run has the workdir."""
 
 
 @contextmanager
-def claim(workdir: Path) -> Iterator[Callable[[], None]]:
-    """Holds a workdir, which is made if need be, for this run: `with claim(workdir) as check`.
+def lock_workdir(workdir: Path) -> Iterator[Callable[[], None]]:
+    """Holds a workdir, which is made if need be, for this run: `with lock_workdir(workdir) as check`.
 
     Of two runs one gets it: the file is made atomically (O_CREAT | O_EXCL), also on file systems that machines share. A
     claim whose process is no longer there is taken over: at once if it was on this machine, on another after three
-    minutes without a sign of life. Of the processes of one run on many hosts the first calls this, for all.
+    minutes without a heartbeat. Of the processes of one run on many hosts the first calls this, for all.
 
     Args:
         workdir: a folder.
@@ -42,7 +42,7 @@ def claim(workdir: Path) -> Iterator[Callable[[], None]]:
         A function that raises UserError if another run has taken over, which can only be after this one seemed dead.
 
     Raises:
-        Claimed: another run has the workdir.
+        WorkdirInUse: another run has the workdir.
         UserError: it cannot be written.
     """
     new = _make(workdir)
@@ -56,18 +56,18 @@ def claim(workdir: Path) -> Iterator[Callable[[], None]]:
     except BaseException:
         _held.discard(mine["id"])
         raise
-    beats = threading.Thread(target=_beat, args=(path, ended), name=f"claim {workdir}", daemon=True)
-    beats.start()
+    heartbeats = threading.Thread(target=_send_heartbeats, args=(path, ended), name=f"claim {workdir}", daemon=True)
+    heartbeats.start()
 
     def check() -> None:
         if (owner := _read(path)) and owner["id"] != mine["id"]:
-            raise UserError(f"{workdir}: taken over by {_describe(owner)}, as this run gave no sign of life; it stops")
+            raise UserError(f"{workdir}: taken over by {_describe(owner)}, as this run gave no heartbeat; it stops")
 
     try:
         yield check
     finally:
         ended.set()
-        beats.join()
+        heartbeats.join()
         _held.discard(mine["id"])
         if (_read(path) or {}).get("id") == mine["id"]:
             path.unlink(missing_ok=True)
@@ -104,12 +104,12 @@ def _take(path: Path, mine: dict) -> None:
         if owner is None and not path.exists():
             continue  # it has just ended
         if silence < DOUBTFUL_S:
-            raise Claimed(
+            raise WorkdirInUse(
                 f"{path.parent}: {_describe(owner)} trains here: wait for it, stop it, or choose another workdir; "
-                f"once it has given no sign of life for {DEAD_S / 60:g} minutes the same command takes over"
+                f"once it has given no heartbeat for {DEAD_S / 60:g} minutes the same command takes over"
             )
         if not told:
-            logger.info(f"{path.parent}: {_describe(owner)} has given no sign of life for a while; waiting to see")
+            logger.info(f"{path.parent}: {_describe(owner)} has given no heartbeat for a while; waiting to see")
             told = True
         time.sleep(POLL_S)
 
@@ -136,15 +136,15 @@ def _remove(path: Path, mine: dict) -> None:
 
 
 def _silence(path: Path) -> float:
-    """Seconds since the last sign of life; 0 where the file is gone."""
+    """Seconds since the last heartbeat; 0 where the file is gone."""
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
 
 
-def _beat(path: Path, ended: threading.Event) -> None:
-    while not ended.wait(BEAT_S):
+def _send_heartbeats(path: Path, ended: threading.Event) -> None:
+    while not ended.wait(HEARTBEAT_S):
         with suppress(OSError):  # a file system that does not answer for a while
             os.utime(path)
 

@@ -15,7 +15,7 @@ from yolo9000_jax.workdir.facts import CONFIG, FACTS, Facts, Phase, Run, from_va
 
 
 @dataclass(frozen=True)
-class Standing:
+class ResumePoint:
     """What a run finds in its workdir.
 
     facts: of the run that began there; None: it begins now. Of one that is to begin a phase, its boxes a picture are
@@ -25,13 +25,8 @@ class Standing:
     facts: Facts | None
     phase: str | None
 
-    @property
-    def starts(self) -> tuple[int, ...]:
-        """The steps after which the phases that are there begin."""
-        return self.facts.run.starts if self.facts is not None and self.facts.run is not None else (0,)
 
-
-def look(workdir: Path, config: Any, extend: str = "") -> Standing:
+def inspect_workdir(workdir: Path, config: Any, extend: str = "") -> ResumePoint:
     """What is to be done in a workdir.
 
     Args:
@@ -46,7 +41,7 @@ def look(workdir: Path, config: Any, extend: str = "") -> Standing:
     if found is None:
         if extend:
             raise UserError(f"--extend {extend}: {workdir} holds no run with a checkpoint; train without it first")
-        return Standing(None, None)
+        return ResumePoint(None, None)
     facts = from_value(found)
     if facts.run is None or not facts.run.phases:
         raise UserError(
@@ -56,13 +51,13 @@ def look(workdir: Path, config: Any, extend: str = "") -> Standing:
     names = [phase.name for phase in facts.run.phases]
     if extend and extend not in names:
         _compare_networks(workdir, facts.run.phase, config, extend)
-        return Standing(replace(facts, run=replace(facts.run, max_boxes=0)), extend)
+        return ResumePoint(replace(facts, run=replace(facts.run, max_boxes=0)), extend)
     if extend and extend != names[-1]:
         raise UserError(
             f"--extend {extend}: {workdir} was extended so before, and as {names[-1]} since; give a new name"
         )
     _compare(workdir, facts.run.phase, config, extend)
-    return Standing(facts, None)
+    return ResumePoint(facts, None)
 
 
 def _look(workdir: Path) -> dict[str, Any] | None:
@@ -112,12 +107,12 @@ def _compare(workdir: Path, phase: Phase, config: Any, extend: str) -> None:
     raise UserError(f"{workdir} holds a run with another config ({what}): {advice}")
 
 
-def settle(task: Task, standing: Standing, workdir: Path, start: int, steps: int) -> Phase:
-    """The phase that the run is in from now on; the facts of a new run, or of one that begins a phase, are written.
+def begin_or_resume(task: Task, resume_point: ResumePoint, workdir: Path, start: int, steps: int) -> Run:
+    """The run as it stands from now on; the facts of a new one, or of one that begins a phase, are written.
 
     Args:
-        task: made with the facts of `standing`.
-        standing: of this workdir.
+        task: made with the facts of `resume_point`.
+        resume_point: of this workdir.
         workdir: gets network.json, the tree of the classes if they form one, and config.json.
         start: steps done. steps: the length of a phase that begins; not used otherwise.
 
@@ -126,31 +121,31 @@ def settle(task: Task, standing: Standing, workdir: Path, start: int, steps: int
     """
     prints = task.fingerprints()
     parallel.check_same([prints, task.network.to_json()], "what is to be trained, or the data,")
-    facts = standing.facts
+    facts = resume_point.facts
     if facts is None:
         phase = Phase("", 0, steps, configs.as_saved(task.config))
         facts = Facts(task.network, Run(task.max_boxes, configs.metric_of(task.config), prints, (phase,)))
     elif changed := differences(facts.network, task.network):
         raise UserError(f"{workdir} holds another network ({'; '.join(changed[:3])}); choose another workdir")
-    elif standing.phase is None:
+    elif resume_point.phase is None:
         _check_data(task, facts, prints, workdir)
     else:
-        phase = Phase(standing.phase, start, steps, configs.as_saved(task.config))
+        phase = Phase(resume_point.phase, start, steps, configs.as_saved(task.config))
         logger.info(f"{workdir}: extended as {phase.name}, by {steps} steps from step {start} on")
         facts = Facts(
             task.network, Run(task.max_boxes, configs.metric_of(task.config), prints, (*_run_of(facts).phases, phase))
         )
     if parallel.is_first():
-        if standing.facts is None or standing.phase is not None:
+        if resume_point.facts is None or resume_point.phase is not None:
             save_facts(facts, workdir)
         configs.save(task.config, workdir / CONFIG)
-    phase = _run_of(facts).phase
-    if start < phase.start:
+    run = _run_of(facts)
+    if start < run.phase.start:
         raise UserError(
-            f"{workdir}: the checkpoint that {phase.name} began from cannot be read, and the one before it is of step "
-            f"{start}: give --extend and another name to go on from there"
+            f"{workdir}: the checkpoint that {run.phase.name} began from cannot be read, and the one before it is of "
+            f"step {start}: give --extend and another name to go on from there"
         )
-    return phase
+    return run
 
 
 def _check_data(task: Task, facts: Facts, prints: dict[str, str], workdir: Path) -> None:
