@@ -61,6 +61,16 @@ def test_examples_are_spread_over_the_data_set(examples):
     assert found.class_names == NAMES and found.voc.metrics(NAMES) == found.metrics
 
 
+def test_reprs_are_short_and_say_the_main_numbers():
+    records = [record(n, [[8, 6, 40, 30]] * n, [1] * n) for n in range(3)]
+    found = evaluate(detector((*BOX, 0.9, 1), resize="stretch"), dataset(*records))
+    numbers = ", ".join(f"{key} {found.metrics[key]:.4f}" for key in ("voc_ap50", "voc07_ap50", "recall50"))
+    assert repr(found) == f"<Evaluation: {numbers}, 3 images, {len(NAMES)} classes>"
+    assert repr(found.voc) == f"<VocResult: {numbers}, 3 images, {len(NAMES)} classes>"
+    assert repr(found.examples[1]) == "<Example 80x60: 1 detection, 1 truth>"
+    assert repr(found.voc.per_class[0]).startswith("<ClassResult: ap -, ap07 -, 0 truths, ")
+
+
 def test_progress_is_said(said, monkeypatch):
     monkeypatch.setattr("yolo9000_jax.evaluation.detection.LOG_EVERY", 2)
     evaluate(detector((*BOX, 0.9, 1), resize="stretch"), dataset(*[record(n, [[8, 6, 40, 30]], [1]) for n in range(5)]))
