@@ -81,6 +81,10 @@ def test_type_checkers_see_the_same_names():
     assert (Path(y9.__file__).parent / "py.typed").is_file()
 
 
+def test_what_the_functions_raise_is_among_the_names():
+    assert {"Stopped", "UserError"} <= set(y9.__all__)
+
+
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute 'Yolo'"):
         y9.Yolo  # noqa: B018

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the same names, where type checkers and editors see them
     from yolo9000_jax.boxes import priors as priors
     from yolo9000_jax.boxes.priors import kmeans_priors as kmeans_priors
     from yolo9000_jax.data.sources import open_source as open_source
+    from yolo9000_jax.errors import Stopped as Stopped
     from yolo9000_jax.errors import UserError as UserError
     from yolo9000_jax.evaluation import evaluate as evaluate
     from yolo9000_jax.losses.region import region_loss as region_loss
@@ -41,6 +42,7 @@ _HOMES = {
     "Detector": "predict.detector",
     "Ranking": "predict.result",
     "Result": "predict.result",
+    "Stopped": "errors",
     "UserError": "errors",
     "WordTree": "wordtree.tree",
     "YoloV1": "models.yolo_v1",

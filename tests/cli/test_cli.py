@@ -203,6 +203,13 @@ def test_help_needs_nothing_heavy():
     assert "  143  stopped by SIGTERM, as by a machine that is to be taken away: `train` has" in lines
 
 
+@pytest.mark.parametrize("verb", ["predict", "classify"])
+def test_help_says_that_addresses_are_taken(verb, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([verb, "--help"])
+    assert "an IMAGE may be an http(s) address" in " ".join(capsys.readouterr().out.split())
+
+
 def test_json_that_cannot_be_written_is_refused_at_once(refused, tmp_path):
     for path in (tmp_path, tmp_path / "none" / "m.json"):
         message = refused("evaluate", "--workdir", tmp_path / "nowhere", "--json", path)

@@ -129,6 +129,8 @@ def test_shipped_learning_rates_are_meant_for_their_batch_sizes(name):
 
 # Keys that nothing looks at.
 
+V1_DIRECT = {"model__architecture": "yolo_v1", "model__head": "direct"}
+
 
 @pytest.mark.parametrize(
     "values, key, hint",
@@ -159,6 +161,13 @@ def test_shipped_learning_rates_are_meant_for_their_batch_sizes(name):
         ({"optimizer__schedule": "cosine", "optimizer__boundaries": "(.1, .2)"}, "optimizer.boundaries", "steps"),
         ({"model__anchors_cells": "((1, 1),)", "model__num_anchors": 3}, "model.num_anchors", "anchors_cells"),
         ({"model__priors": "hand_picked", "model__num_anchors": 3}, "model.num_anchors", "kmeans"),
+        ({"model__use_batch_norm": False, "model__batch_norm": "cpu"}, "model.batch_norm is 'cpu'", "use_batch_norm"),
+        ({"model__use_batch_norm": False, "model__batch_norm_momentum": 0.9}, "model.batch_norm_momentum", "=True"),
+        ({"model__use_batch_norm": False, "model__sync_batch_norm": True}, "model.sync_batch_norm", "=True"),
+        ({**V1_DIRECT, "model__hidden": 9}, "model.hidden is 9", "model.head=connected or local"),
+        ({**V1_DIRECT, "model__dropout": 0}, "model.dropout is 0.0", "model.head=connected or local"),
+        ({"optimizer__burn_in_power": 2}, "optimizer.burn_in_power is 2.0", "optimizer.burn_in: leave it at 4.0"),
+        ({"multi_scale_every": 3}, "multi_scale_every is 3", "multi_scale: leave it at 10, or give its sizes"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -175,10 +184,19 @@ def test_keys_that_are_not_used(values, key, hint):
         {"task": "classification", "model__trunk": "extraction", "model__logits": "leaky", "augment__angle": 3},
         {"task": "classification", "optimizer__power": 2},
         {"model__anchors_cells": "((1, 1), (2, 2))", "model__num_anchors": 2},
+        {"model__batch_norm": "cpu", "model__batch_norm_momentum": 0.9, "model__sync_batch_norm": True},
+        {"model__architecture": "yolo_v1", "model__head": "local", "model__hidden": 9, "model__dropout": 0},
+        {"optimizer__burn_in": 5, "optimizer__burn_in_power": 2, "multi_scale": "(64, 96)", "multi_scale_every": 3},
     ],
 )
 def test_keys_that_are_used(values):
     configs.check(of(**values))
+
+
+@pytest.mark.parametrize("recipe", [configs.from_scratch, configs.classifier_from_scratch])
+def test_what_a_recipe_says_is_not_held_against_its_user(recipe):
+    """It sets burn_in_power and batch_norm_momentum."""
+    configs.check(configs.override(recipe(), {"steps": "5", "optimizer.burn_in": "0", "model.use_batch_norm": "False"}))
 
 
 def test_unused_keys_of_pretraining_are_named_in_full():

@@ -5,7 +5,7 @@ import pytest
 
 from tests import tiny
 from tests.predict.test_detector import NAMES, detector
-from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.records import Dataset, Indexed, Record
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import evaluate
@@ -61,6 +61,16 @@ def test_examples_are_spread_over_the_data_set(examples):
     assert found.class_names == NAMES and found.voc.metrics(NAMES) == found.metrics
 
 
+def test_reprs_are_short_and_say_the_main_numbers():
+    records = [record(n, [[8, 6, 40, 30]] * n, [1] * n) for n in range(3)]
+    found = evaluate(detector((*BOX, 0.9, 1), resize="stretch"), dataset(*records))
+    numbers = ", ".join(f"{key} {found.metrics[key]:.4f}" for key in ("voc_ap50", "voc07_ap50", "recall50"))
+    assert repr(found) == f"<Evaluation: {numbers}, 3 images, {len(NAMES)} classes>"
+    assert repr(found.voc) == f"<VocResult: {numbers}, 3 images, {len(NAMES)} classes>"
+    assert repr(found.examples[1]) == "<Example 80x60: 1 detection, 1 truth>"
+    assert repr(found.voc.per_class[0]).startswith("<ClassResult: ap -, ap07 -, 0 truths, ")
+
+
 def test_progress_is_said(said, monkeypatch):
     monkeypatch.setattr("yolo9000_jax.evaluation.detection.LOG_EVERY", 2)
     evaluate(detector((*BOX, 0.9, 1), resize="stretch"), dataset(*[record(n, [[8, 6, 40, 30]], [1]) for n in range(5)]))
@@ -75,3 +85,36 @@ def test_picture_that_breaks_after_opening(tmp_path):
     detect.classes = opened.classes
     with pytest.raises(UserError, match="6.jpg"):
         evaluate(detect, opened, batch_size=2)
+
+
+def test_a_record_of_a_lazy_set_is_fetched_once():
+    """Its picture and its truth come from the same one; the order is that of the set."""
+    records = [record(n, [[8, 6, 40, 30]], [1]) for n in range(11)]
+    fetched = []
+
+    class Lazy(Indexed):
+        def __len__(self):
+            return len(records)
+
+        def __getitem__(self, index):
+            fetched.append(index)
+            return records[index]
+
+    lazy = Dataset("test", "all", NAMES, Lazy(), lazy=True)
+    found = evaluate(detector((*BOX, 0.9, 1), resize="stretch"), lazy, batch_size=2)
+    assert sorted(fetched) == list(range(11)) and found.metrics["voc_ap50"] == 1.0
+    assert [int(example.image[0, 0, 0]) // 10 for example in found.examples] == list(range(11))
+
+
+def test_a_record_that_cannot_be_read():
+    class Broken(Indexed):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            if index == 3:
+                raise UserError("record 3 is broken")
+            return record(index, [[8, 6, 40, 30]], [1])
+
+    with pytest.raises(UserError, match="record 3 is broken"):
+        evaluate(detector((*BOX, 0.9, 1)), Dataset("test", "all", NAMES, Broken(), lazy=True), batch_size=2)

@@ -1,11 +1,14 @@
 """Classifiers on a tree, against plain NumPy that walks down it one picture at a time."""
 
+import threading
+from dataclasses import replace
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.records import Dataset, Indexed, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import evaluate
 from yolo9000_jax.evaluation.classification import evaluate_classifier
@@ -149,3 +152,34 @@ def test_without_a_tree(case):
     flat = Classifier(classifier.model, {}, classifier.classes, (32, 32), synsets=classifier.synsets)
     with pytest.raises(UserError, match="form no tree"):
         evaluate_tree_classifier(flat, dataset)
+
+
+@pytest.mark.parametrize("tree", [TREE, None])
+def test_a_lazy_set_is_read_ahead_by_threads(case, tree):
+    """For the labels, once for all evaluations, and for the pictures."""
+    classifier, dataset, *_ = case
+    model = Classifier(classifier.model, {}, TREE.names, (32, 32), tree=tree, synsets=TREE.synsets)
+    fetched, threads = [], set()
+
+    class Lazy(Indexed):
+        def __len__(self):
+            return len(dataset)
+
+        def __getitem__(self, index):
+            fetched.append(index)
+            threads.add(threading.get_ident())
+            return dataset[index]
+
+    lazy = Dataset("test", "all", dataset.classes, Lazy(), dataset.synsets, lazy=True)
+    expected = evaluate(model, dataset).metrics
+    assert evaluate(model, lazy).metrics == expected and evaluate(model, lazy).metrics == expected
+    assert threading.get_ident() not in threads
+    assert len(fetched) == len(dataset) + 2 * expected["images"]
+
+
+def test_pictures_with_boxes(case):
+    classifier, dataset, *_ = case
+    boxed = replace(dataset[2], name="the third", boxes_xyxy=np.float32([[1, 2, 3, 4]]))
+    mixed = Dataset("test", "all", dataset.classes, [dataset[0], dataset[1], boxed], dataset.synsets)
+    with pytest.raises(UserError, match="the third: has boxes"):
+        evaluate(classifier, mixed)

@@ -154,6 +154,13 @@ def test_video_without_pictures(detect, tmp_path):
     assert "sound.mp4" in refused(detect, [path])
 
 
+@pytest.mark.parametrize("name, save", [("a.jpg", save_picture), ("a.mp4", save_video)])
+def test_drawing_that_cannot_be_written(detect, tmp_path, name, save):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    message = refused(detect, [save(tmp_path / name)], output=tmp_path / "out")
+    assert message.startswith(f"{tmp_path / 'out' / name}: cannot write") and "choose another place" in message
+
+
 def test_output_that_cannot_be_a_folder(detect, tmp_path):
     path = save_picture(tmp_path / "a.jpg")
     assert f"{path}: cannot make this folder" in refused(detect, [path], output=path)

@@ -15,7 +15,7 @@ from yolo9000_jax.training import parallel, state
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     c = tiny.tiny_config(tiny.make_voc(tmp_path_factory.mktemp("voc") / "data"))
-    c.multi_scale = ()
+    c.multi_scale, c.multi_scale_every = (), 10
     return c
 
 

@@ -43,7 +43,7 @@ def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("joint")
     c = tiny.tiny_config(tiny.make_voc(folder / "voc"))
     c.task = "joint"
-    c.multi_scale = ()
+    c.multi_scale, c.multi_scale_every = (), 10
     c.steps = 2
     c.model.tree = make_tree(folder)
     c.classification.source = make_folders(folder / "labelled")

@@ -274,7 +274,9 @@ def loop(monkeypatch, source, judge):
         monkeypatch.setattr(Detection, "init", lambda self, seed: {"params": {"kernel": np.zeros(2, np.float32)}})
         config = tiny.tiny_config(source)
         with config.unlocked():
-            config.update({"multi_scale": (), "log_every": 10, "checkpoint_every": 2} | changes)
+            config.update(
+                {"multi_scale": (), "multi_scale_every": 10, "log_every": 10, "checkpoint_every": 2} | changes
+            )
         return training.train(config, workdir, extend=extend)
 
     judge(lambda: Judged(voc_ap50=0.5))
@@ -565,7 +567,8 @@ def test_one_state_lies_on_the_devices(source, tmp_path, monkeypatch):
     before = sum(array.nbytes for array in jax.live_arrays())
     monkeypatch.setattr(training, "next_batch", measure)
     config = tiny.tiny_config(source)
-    config.model.width, config.steps, config.multi_scale = 1 / 8, 3, ()
+    config.model.width, config.steps = 1 / 8, 3
+    config.multi_scale, config.multi_scale_every = (), 10
     state = training.train(config, tmp_path)
     whole = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     assert found["live"] - before < 1.2 * whole
@@ -622,7 +625,7 @@ def test_init_from_what_is_not_there(loop, tmp_path):
 def test_learns_eight_pictures(tmp_path):
     c = tiny.tiny_config(tiny.make_voc(tmp_path / "data"))
     c.steps = 200
-    c.multi_scale = ()
+    c.multi_scale, c.multi_scale_every = (), 10
     c.image_size = 96
     c.log_every = 100
     c.model.width = 1 / 8

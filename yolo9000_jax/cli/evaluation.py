@@ -38,7 +38,7 @@ def _add_evaluate(verbs: Verbs) -> None:
     verb.add_argument("--dataset", metavar="SOURCE", help=f"{SOURCES} (default: as in training)")
     verb.add_argument("--split", metavar="NAME", help=SPLIT)
     add_size(verb)
-    add_hierarchical_threshold(verb, "with a tree, how sure the report's names must be")
+    add_hierarchical_threshold(verb, "of a detector with a tree, how sure the report's names must be")
     add_json(verb, "the metrics")
     verb.add_argument("--report", metavar="DIR", help="folder for the precision/recall plot and the pictures")
 
@@ -51,6 +51,9 @@ def evaluate(options: argparse.Namespace) -> None:
     from yolo9000_jax.workdir.facts import load_facts
 
     model, settings = load_network(options), _settings(options)
+    if isinstance(model, Classifier) and options.hierarchical_threshold is not None:
+        why = "the evaluation of a classifier with a tree takes .1, .2, … .9 in turn, without one there is none"
+        raise UserError(f"--hierarchical-threshold is for detectors: {why}; leave it out")
     dataset = _evaluation_set(options, model, settings)
     if isinstance(model, Classifier):
         result = evaluate_model(model, dataset)

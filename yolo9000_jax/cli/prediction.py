@@ -25,7 +25,9 @@ def add(verbs: Verbs) -> None:
 
 def _add_predict(verbs: Verbs) -> None:
     verb = add_verb(verbs, "predict", predict, "find objects in pictures, folders of pictures, or videos")
-    verb.add_argument("inputs", nargs="+", metavar="IMAGE|FOLDER|VIDEO")
+    verb.add_argument(
+        "inputs", nargs="+", metavar="IMAGE|FOLDER|VIDEO", help="files and folders; an IMAGE may be an http(s) address"
+    )
     add_network(verb, ("letterbox", "stretch"))
     add_size(verb)
     verb.add_argument(
@@ -54,7 +56,9 @@ def predict(options: argparse.Namespace) -> None:
 
 def _add_classify(verbs: Verbs) -> None:
     verb = add_verb(verbs, "classify", classify, "say what is in pictures or folders of pictures")
-    verb.add_argument("inputs", nargs="+", metavar="IMAGE|FOLDER")
+    verb.add_argument(
+        "inputs", nargs="+", metavar="IMAGE|FOLDER", help="files and folders; an IMAGE may be an http(s) address"
+    )
     add_network(verb, ("crop", "letterbox", "stretch"))
     verb.add_argument("--top", type=int, default=5, metavar="N", help="how many classes a picture (default: 5)")
     add_json(verb, "the classes")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from yolo9000_jax.config.keys import detection, flat, stages
+from yolo9000_jax.config.keys import RECIPES, detection, flat, stages
 from yolo9000_jax.errors import UserError
 
 DETECTION_METRICS = ("voc_ap50", "voc07_ap50", "recall50")
@@ -20,6 +20,8 @@ LENGTHS = ("steps", "epochs", "minutes")
 
 class Unused(NamedTuple):
     """Keys, or groups of them, that some experiments do not look at: for such an experiment they stay as they are.
+
+    So does what a recipe (keys.RECIPES) says of them: it is no wish of the user's.
 
     `here` says of a config whether it is one, `why` when they are not used, `instead` what to do where they are meant.
     """
@@ -90,6 +92,19 @@ UNUSED = (
         "with model.priors=hand_picked",
         "choose model.priors=kmeans",
     ),
+    Unused(
+        ("model.hidden", "model.dropout"),
+        lambda c: c.task != "classification" and c.model.architecture == "yolo_v1" and c.model.head == "direct",
+        "with model.head=direct, which has no such layer",
+        "choose model.head=connected or local",
+    ),
+    Unused(
+        ("model.batch_norm", "model.batch_norm_momentum", "model.sync_batch_norm"),
+        lambda c: not c.model.use_batch_norm,
+        "with model.use_batch_norm=False",
+        "choose model.use_batch_norm=True",
+    ),
+    Unused(("multi_scale_every",), lambda c: not c.multi_scale, "without multi_scale", "give its sizes"),
     Unused(("evaluation.hierarchy_rule",), lambda c: not c.model.tree, "without model.tree", "give one"),
     Unused(
         ("augment.angle", "augment.aspect", "augment.min_crop", "augment.max_crop"),
@@ -121,6 +136,12 @@ UNUSED = (
         "without optimizer.schedule=steps",
         "choose it",
     ),
+    Unused(
+        ("optimizer.burn_in_power",),
+        lambda c: not c.optimizer.burn_in,
+        "without optimizer.burn_in",
+        "give its steps",
+    ),
 )
 
 
@@ -148,12 +169,13 @@ def _check_length(config: ConfigDict, prefix: str, where: str) -> None:
 
 def _check_unused(config: ConfigDict, prefix: str, where: str) -> None:
     values, defaults = flat(config), flat(detection())
+    recipes = [flat(recipe()) for recipe in RECIPES]
     for rule in UNUSED:
         if not rule.here(config):
             continue
         for key, default in defaults.items():
             named = any(key == other or key.startswith(f"{other}.") for other in rule.keys)
-            if named and values[key] != default:
+            if named and all(values[key] != recipe[key] for recipe in recipes):
                 raise UserError(
                     f"{where}: {prefix}{key} is {values[key]!r}, which is not used {rule.why}: "
                     f"leave it at {default!r}, or {rule.instead}"

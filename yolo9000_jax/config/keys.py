@@ -176,6 +176,10 @@ def classifier_from_scratch() -> ConfigDict:
     return c
 
 
+# What an experiment may start from.
+RECIPES = (detection, classification, from_scratch, classifier_from_scratch)
+
+
 def stages(config: ConfigDict) -> list[tuple[str, ConfigDict]]:
     """The experiment and its pre-training, the last one first, each with what stands before its keys' names.
 

@@ -18,6 +18,7 @@ EXAMPLES: dict[str, tuple] = {
     "classification.classes": ("cat", "dog"),
     "evaluation.classes": ("cat", "dog"),
 }
+KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text", tuple: "a list"}
 Check = Callable[[Any, str, str], None]  # (value, name of the key, where) -> raises UserError
 
 
@@ -77,7 +78,7 @@ def convert(value: Any, default: Any, where: str) -> Any:
             return value
     elif isinstance(default, str):
         return str(value)
-    raise UserError(f"{where} is {value!r}; it must be a {type(default).__name__}, such as {default!r}")
+    raise UserError(f"{where} is {value!r}; it must be {KINDS[type(default)]}, such as {default!r}")
 
 
 def one_line(error: Exception | str) -> str:

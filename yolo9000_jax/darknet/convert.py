@@ -74,7 +74,10 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
     Where the classes form a tree also FILE.tree; Darknet looks for it in the working directory.
     Darknet has no option for batch norm's epsilon: a network trained here with `model.batch_norm` "gpu", the default,
     gives its own numbers on a Darknet with a GPU, or by `load_darknet(…, batch_norm="gpu")`; on a CPU scores move by
-    some 1e-4.
+    some 1e-4. That is of the network's outputs for the same inputs. On pictures it also takes the same resize and
+    sampling: those of a network trained here are "stretch" (classifiers "crop") and "half_pixel"; Darknet letterboxes a
+    YOLOv2's pictures and samples from corner to corner (images.resizing), and so does what `load_darknet` returns,
+    until its `resize` and `sampling` are set.
 
     Returns:
         The files written.

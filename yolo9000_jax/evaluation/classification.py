@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.classes import SharedClasses, positions, shared_classes
 from yolo9000_jax.evaluation.models import Classifier
@@ -48,7 +48,7 @@ def evaluate_classifier(classifier: Classifier, dataset: Dataset, *, batch_size:
     """As `evaluate`, which documents it, of a classifier; classes that the data set lacks compete all the same."""
     pictures = labelled_pictures(classifier, dataset)
     ranks = np.full(len(pictures.labels), TOP)
-    rankings = classifier.stream(pictures.dataset, top=TOP, batch_size=batch_size)
+    rankings = classifier.stream(pictures.dataset.records(), top=TOP, batch_size=batch_size)
     for index, (ranking, model_label) in enumerate(zip(rankings, pictures.model_labels, strict=True)):
         places = np.flatnonzero(ranking.labels == model_label)
         ranks[index] = places[0] if len(places) else TOP
@@ -59,7 +59,7 @@ def evaluate_classifier(classifier: Classifier, dataset: Dataset, *, batch_size:
 def labelled_pictures(classifier: Classifier, dataset: Dataset) -> LabelledPictures:
     """The pictures whose class the classifier has. Raises UserError where one has boxes, or the classes do not fit."""
     classes = shared_classes(classifier, dataset)
-    labels = np.array([_label(record) for record in dataset], int)
+    labels = _labels(dataset)
     shared = positions(classes.dataset_labels, len(dataset.classes))[labels]
     chosen = np.flatnonzero(shared >= 0)
     return LabelledPictures(
@@ -79,7 +79,11 @@ def log_progress(done: int, images: int) -> None:
         logger.info(f"evaluated {done}/{images}")
 
 
-def _label(record: Record) -> int:
-    if len(record.boxes_xyxy) or len(record.labels) != 1:
-        raise UserError(f"{record.name}: has boxes; a classifier is evaluated on folders:DIR, one folder a class")
-    return int(record.labels[0])
+def _labels(dataset: Dataset) -> np.ndarray:
+    """The class of each picture, int [n]; a lazy set is read ahead for it, and once for all evaluations on it."""
+    truth = dataset.ground_truth()
+    wrong = np.flatnonzero((truth.boxes_of > 0) | (truth.labels_of != 1))
+    if len(wrong):
+        name = dataset[int(wrong[0])].name
+        raise UserError(f"{name}: has boxes; a classifier is evaluated on folders:DIR, one folder a class")
+    return truth.labels

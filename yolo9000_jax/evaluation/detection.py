@@ -1,5 +1,6 @@
 """Runs a detector over a data set and measures its average precision and how well it names what it finds."""
 
+import itertools
 import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -51,8 +52,9 @@ def evaluate_detector(
     detections, truths = [], []
     kept: list[Example] = []
     started = time.perf_counter()
-    results = detector.stream(dataset, **options)
-    for index, (record, result) in enumerate(zip(dataset, results, strict=True)):
+    streamed, records = itertools.tee(dataset.records())  # each is fetched once, and kept until its result is there
+    results = detector.stream(streamed, **options)
+    for index, (result, record) in enumerate(zip(results, records, strict=True)):
         found = ImageDetections(result.boxes_xyxy, result.scores, result.labels)
         truth = GroundTruth(record.boxes_xyxy, record.labels, record.difficult)
         detections.append(_relabel(found, model_positions))

@@ -50,7 +50,7 @@ def evaluate_tree_classifier(
     wanted = pictures.model_labels
     answer = _Answer(tree, tuple(thresholds), min(TOP, int(tree.leaves.sum())))
     leaves, stops = np.zeros((len(wanted), answer.top), int), np.zeros((len(wanted), len(thresholds)), int)
-    for index, found in enumerate(classifier.outputs(pictures.dataset, answer, batch_size)):
+    for index, found in enumerate(classifier.outputs(pictures.dataset.records(), answer, batch_size)):
         leaves[index], stops[index] = found
         log_progress(index + 1, len(wanted))
     hits = _is_above(tree, wanted[:, None], leaves)

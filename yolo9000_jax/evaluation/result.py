@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yolo9000_jax.evaluation.models import Drawable
-from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, VocResult
+from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, VocResult, counted, listed
 
 
 class Example(NamedTuple):
@@ -21,8 +21,13 @@ class Example(NamedTuple):
     truth: GroundTruth
     top_down: Drawable | None = None
 
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        found, there = len(self.detections.scores), len(self.truth.labels)
+        return f"<Example {width}x{height}: {counted(found, 'detection')}, {counted(there, 'truth')}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """The evaluation of a detector or a classifier on a data set.
 
@@ -34,3 +39,8 @@ class Evaluation:
     class_names: tuple[str, ...]
     voc: VocResult | None = None
     examples: tuple[Example, ...] = ()
+
+    def __repr__(self) -> str:
+        numbers = {name: value for name, value in self.metrics.items() if value is None or isinstance(value, float)}
+        counts = counted(self.metrics.get("images", 0), "image"), counted(len(self.class_names), "class", "classes")
+        return f"<Evaluation: {', '.join([*listed(numbers), *counts])}>"

@@ -7,7 +7,7 @@ images, and inside an image the order given.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -40,7 +40,7 @@ class GroundTruth(NamedTuple):
     difficult: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassResult:
     """One class over all images.
 
@@ -58,8 +58,12 @@ class ClassResult:
     truths: int
     detections: int
 
+    def __repr__(self) -> str:
+        counts = counted(self.truths, "truth"), counted(self.detections, "detection")
+        return f"<ClassResult: {', '.join([*listed({'ap': self.ap, 'ap07': self.ap07}), *counts])}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class VocResult:
     """The evaluation of one data set.
 
@@ -85,8 +89,7 @@ class VocResult:
         """
         if len(class_names) != len(self.per_class):
             raise UserError(f"{len(class_names)} class names for {len(self.per_class)} classes: give one name a class")
-        percent = round(100 * self.iou_threshold)
-        area, eleven = f"voc_ap{percent}", f"voc07_ap{percent}"
+        area, eleven, _ = self._keys()
         uses = Counter(class_names)
         per_class = {
             name if uses[name] == 1 else f"{name} ({class_id})": {
@@ -97,8 +100,29 @@ class VocResult:
             }
             for class_id, (name, result) in enumerate(zip(class_names, self.per_class, strict=True))
         }
-        means = {area: self.voc_ap50, eleven: self.voc07_ap50, f"recall{percent}": self.recall50}
-        return {**means, "images": self.images, "per_class": per_class}
+        return {**self._means(), "images": self.images, "per_class": per_class}
+
+    def _means(self) -> dict[str, float | None]:
+        area, eleven, recall = self._keys()
+        return {area: self.voc_ap50, eleven: self.voc07_ap50, recall: self.recall50}
+
+    def _keys(self) -> tuple[str, str, str]:
+        percent = round(100 * self.iou_threshold)
+        return f"voc_ap{percent}", f"voc07_ap{percent}", f"recall{percent}"
+
+    def __repr__(self) -> str:
+        counts = counted(self.images, "image"), counted(len(self.per_class), "class", "classes")
+        return f"<VocResult: {', '.join([*listed(self._means()), *counts])}>"
+
+
+def listed(numbers: Mapping[str, float | None]) -> list[str]:
+    """["voc_ap50 0.7123", …], for a repr; a missing number is "-"."""
+    return [f"{name} {'-' if value is None else format(value, '.4f')}" for name, value in numbers.items()]
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """ "1 image", "2 images", for a repr."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
 
 
 def interpolated_precision(recall: np.ndarray, precision: np.ndarray, at: np.ndarray) -> np.ndarray:

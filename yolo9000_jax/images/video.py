@@ -1,6 +1,7 @@
 """Video files, frame by frame, through PyAV."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -26,10 +27,12 @@ def frames_per_second(path: Path) -> float:
 
 
 class VideoWriter:
-    """Writes frames of one size to an MP4 file."""
+    """Writes frames of one size to an MP4 file. Raises UserError where it cannot be written."""
 
     def __init__(self, path: Path, rate: float, shape: tuple[int, ...]):
-        self._container = av.open(str(path), "w")
+        self._path = path
+        with self._writing():
+            self._container = av.open(str(path), "w")
         self._stream = self._container.add_stream("mpeg4", rate=round(max(rate, 1)))
         # The encoder wants even sides: an odd last row or column is left out.
         self._stream.height, self._stream.width = shape[0] // 2 * 2, shape[1] // 2 * 2
@@ -39,8 +42,17 @@ class VideoWriter:
     def write(self, image: np.ndarray) -> None:
         """Adds a frame uint8 [H, W, 3]."""
         cut = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(cut, format="rgb24")))
+        with self._writing():
+            self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(cut, format="rgb24")))
 
     def close(self) -> None:
-        self._container.mux(self._stream.encode())
-        self._container.close()
+        with self._writing(), self._container:
+            self._container.mux(self._stream.encode())
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except av.FFmpegError as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{self._path}: cannot write the video ({reason}); choose another place") from error

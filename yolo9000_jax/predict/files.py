@@ -9,8 +9,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from PIL import Image
-
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.reading import EXTENSIONS
 from yolo9000_jax.images.video import VideoWriter, frames_per_second, read_frames
@@ -19,6 +17,7 @@ from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import BATCH_SIZE, Detector
 from yolo9000_jax.predict.pictures import is_url
 from yolo9000_jax.predict.result import Ranking, Result
+from yolo9000_jax.report.draw import save_picture
 
 PICTURES = frozenset(EXTENSIONS)
 VIDEOS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
@@ -53,7 +52,8 @@ def predict(
         video also have "frame". Boxes are pixels of the original picture.
 
     Raises:
-        UserError: a path is missing or cannot be read; pictures before it have been written.
+        UserError: a path is missing or cannot be read, or a file in `output` cannot be written; pictures before it have
+            been.
     """
     sources = [source for given in inputs for source in expand(given, PICTURES | VIDEOS)]
     folder = None if output is None else _make_folder(Path(output))
@@ -71,7 +71,7 @@ def predict(
         for (source, target), result in zip(pairs, results, strict=True):
             items.append({"image": str(source)} | result.to_json())
             if target is not None:
-                Image.fromarray(result.draw()).save(target)
+                save_picture(result.draw(), target)
             logger.info(f"{source}: {_summary(result)}")
     if folder is not None:
         logger.info(f"pictures in {folder}")
