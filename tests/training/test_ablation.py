@@ -23,6 +23,8 @@ from yolo9000_jax.training import ablation, state
 from yolo9000_jax.training import loop as training
 from yolo9000_jax.workdir.lock import lock_workdir
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 FILE = ROOT / "experiments" / "ablation.py"
 MODULE = configs.load_module(str(FILE))
 ROWS = list(MODULE.TABLE)
@@ -316,8 +318,6 @@ def test_the_whole_table(filled, small, run, tmp_path):
 
 FAKE = """
 from yolo9000_jax import config
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 COLUMNS = ("wide", "large")
 TABLE = {"base": (False, False), "wide": (True, False), "large": (True, True)}
 

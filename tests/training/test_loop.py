@@ -513,18 +513,24 @@ def test_an_extension_of_another_network(loop, tmp_path):
         assert message.startswith("--extend wider: the network in ") and f"(model.{key}: " in message
 
 
-def test_the_best_of_an_extension_is_one_of_its_own(loop, judge, tmp_path):
+def test_the_best_of_an_extension_is_one_of_its_own(loop, judge, tmp_path, source):
     """Its scores may be of another size or other data; the best of the phase before stays."""
-    loop(tmp_path)
+    data = renamed(source, tmp_path / "data", {})
+    options = {"evaluate_every": 4, "weights": range(20), "data": {"source": data}}
     values = iter([0.9, 0.1, 0.3, 0.2, 0.2])
+    loop_with = lambda **more: loop(tmp_path / "run", **options, **more)  # noqa: E731
     judge(lambda: Judged(voc_ap50=next(values)))
-    shutil.rmtree(tmp_path)
-    loop(tmp_path, evaluate_every=4, weights=range(20))
-    judge(lambda: Judged(voc_ap50=next(values)))
-    loop(tmp_path, steps=10, evaluate_every=4, checkpoint_every=1, extend="larger", weights=range(20))
-    variables, step, facts = load_best(tmp_path)
+    loop_with()
+    more = {"steps": 10, "checkpoint_every": 1, "extend": "larger"}
+    loop_with(**more)
+    _, step, facts = load_best(tmp_path / "run")
     assert facts.run.starts == (0, 6) and step == 8
-    assert 4 in saved_steps(tmp_path)
+    steps = saved_steps(tmp_path / "run")
+    assert {4, 8} < set(steps)
+    # A command that is refused after it has opened the checkpoints deletes none.
+    (tmp_path / "data/ImageSets/Main/train.txt").write_text("0\n1\n2\n3\n")
+    assert refused(loop_with, **more).startswith("data.source: ")
+    assert saved_steps(tmp_path / "run") == steps
 
 
 def test_an_extension_settles_the_boxes_anew(loop, tmp_path):

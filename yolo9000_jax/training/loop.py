@@ -71,7 +71,7 @@ def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None,
         try:
             return _train(config, folder, as_folder(stages) if stages else folder / "pretraining", stop, extend)
         except KeyboardInterrupt:
-            raise Stopped("stopped before a step was done; the same command begins again", stop.number) from None
+            raise Stopped("stopped before another step was done; the same command carries on", stop.number) from None
 
 
 def _train(
@@ -150,7 +150,7 @@ class _Run:
     def prepare(self, resume_point: ResumePoint, start: str) -> None:
         """Brings the state onto the devices, compiles, and settles how long the run is."""
         if parallel.is_first():
-            self.checkpoints = Checkpoints(self.workdir, configs.metric_of(self.config))
+            self.checkpoints = Checkpoints(self.workdir, configs.metric_of(self.config), resume_point.starts)
         current = self._state(start, resume_point)
         self.number = int(current.step)
         parameters = sum(leaf.size for leaf in jax.tree.leaves(current.params))

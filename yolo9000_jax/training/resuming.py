@@ -25,6 +25,11 @@ class ResumePoint:
     facts: Facts | None
     phase: str | None
 
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The steps after which the phases that are there begin."""
+        return self.facts.run.starts if self.facts is not None and self.facts.run is not None else (0,)
+
 
 def inspect_workdir(workdir: Path, config: Any, extend: str = "") -> ResumePoint:
     """What is to be done in a workdir.
