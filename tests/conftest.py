@@ -20,14 +20,19 @@ settings.register_profile("project", deadline=None, derandomize="CI" in os.envir
 settings.load_profile("project")
 
 
-@pytest.fixture(scope="module", autouse=True)
+MOST_BYTES = 3 << 29  # that a worker keeps between two tests, as far as it can
+
+
+@pytest.fixture(autouse=True)
 def memory():
-    """What a module's tests have compiled is let go after them: a worker's memory does not grow with the suite."""
+    """What tests have compiled is let go when it has become much: a worker's memory does not grow with the suite."""
     yield
-    if "jax" in sys.modules:
+    if sys.platform != "linux" or "jax" not in sys.modules:
+        return
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    if resident > MOST_BYTES:
         sys.modules["jax"].clear_caches()
-    gc.collect()
-    if sys.platform == "linux":
+        gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
 
 
