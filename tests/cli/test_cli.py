@@ -78,7 +78,15 @@ def test_picture_that_breaks_after_opening(tmp_path, data, refused, monkeypatch)
 
     monkeypatch.setattr(Detection, "batches", batches)
     monkeypatch.setattr(Detection, "init", lambda self, seed: {"params": {"kernel": np.zeros(2)}})
-    arguments = ("train", "--config", tmp_path / "tiny.py", "--workdir", tmp_path / "run", "--config.multi_scale=()")
+    arguments = (
+        "train",
+        "--config",
+        tmp_path / "tiny.py",
+        "--workdir",
+        tmp_path / "run",
+        "--config.multi_scale=()",
+        "--config.multi_scale_every=10",
+    )
     message = refused(*arguments)
     assert "step 0: " in message and f"{data / 'JPEGImages/3.jpg'} is broken or truncated" in message
 
