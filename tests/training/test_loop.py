@@ -24,7 +24,7 @@ from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.training import loop as training
 from yolo9000_jax.training.parallel import check_batch_size
 from yolo9000_jax.training.start import take_fitting
-from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables
+from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables, read_scores
 from yolo9000_jax.workdir.facts import load_best, load_facts
 from yolo9000_jax.workdir.lock import lock_workdir
 
@@ -500,6 +500,28 @@ def test_a_finished_run_is_extended(loop, judge, tmp_path, said):
     assert "extended as more: give --extend more" in refused(loop, tmp_path, log_every=1)
     loop(tmp_path, steps=2, extend="again")
     assert "was extended so before, and as again since" in refused(loop, tmp_path, steps=4, extend="more")
+
+
+def test_a_run_that_begins_anew_has_no_scores_of_before(loop, tmp_path):
+    loop(tmp_path, evaluate_every=2)
+    shutil.rmtree(tmp_path / "checkpoints")
+    loop(tmp_path)
+    assert set(read_scores(tmp_path)) == {6}
+
+
+def test_broken_scores_stop_a_run_before_it_trains(loop, tmp_path):
+    loop(tmp_path)
+    (tmp_path / "scores.json").write_text('{"6": {')
+    before = snapshot(tmp_path)
+    assert "scores.json: cannot be read" in refused(loop, tmp_path)
+    assert snapshot(tmp_path) == before
+
+
+def test_names_of_extensions(loop, tmp_path, said):
+    loop(tmp_path)
+    assert "a name is made of letters" in refused(loop, tmp_path, extend="../x")
+    loop(tmp_path, extend="x", image_size=96)
+    assert any("extended as x, by 6 steps from step 6 on (image_size: 64 -> 96)" in line for line in said)
 
 
 def test_nothing_to_extend(loop, tmp_path):

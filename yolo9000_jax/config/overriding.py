@@ -63,7 +63,7 @@ def override(config: ConfigDict, overrides: dict[str, str], where: str = "--conf
     for key in sorted(values, key=len):
         if set(key.split(".")) == {PRETRAINING}:
             _replace_pretraining(config, key, values.pop(key), where)
-    given = {key: experiments.parse(text) for key, text in values.items()}
+    given = {key: experiments.parse(text) if isinstance(text, str) else text for key, text in values.items()}
     prefixes = [prefix for prefix, _ in stages(config)]
     for key in given:
         _check_stage(key, prefixes, where)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.classes import SharedClasses, positions, shared_classes
 from yolo9000_jax.evaluation.models import Detector
 from yolo9000_jax.evaluation.naming import NamingConfusion, has_groups
@@ -85,6 +86,8 @@ def _relabel(rows: Rows, new_labels: np.ndarray) -> Rows:
     """Detections or truths with each label replaced by `new_labels` at it; those that become -1 are dropped."""
     labels = new_labels[rows.labels]
     kept = labels >= 0
+    if len(rows.boxes_xyxy) != len(labels):
+        raise UserError("a picture has a label and no box: a detector is evaluated on boxes, such as voc:DIR")
     return type(rows)(*(np.asarray(array)[kept] for array in rows._replace(labels=labels)))
 
 

@@ -59,6 +59,9 @@ def evaluate(
         UserError: a picture cannot be read, the classes do not fit (labels.match_classes), a classifier gets pictures
             with boxes, or a group is no node with classes of the data set below it.
     """
+    for what, given, wanted in (("model", model, "y9.load(WORKDIR)"), ("dataset", dataset, "y9.open_source(SOURCE)")):
+        if isinstance(given, str):
+            raise UserError(f"evaluate: {what} is the text {given!r}; give what {wanted} returns")
     if isinstance(model, Classifier):
         run = evaluate_classifier if model.tree is None else evaluate_tree_classifier
         return run(model, dataset, batch_size=batch_size or CLASSIFIER_BATCH_SIZE)

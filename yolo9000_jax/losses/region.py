@@ -218,6 +218,9 @@ def _check_arrays(
         mask=(mask, "B T"),
         image_labels=(image_labels, "B"),
     )
+    if not all(sizes.values()):
+        empty = ", ".join(f"{letter} = 0" for letter, length in sizes.items() if not length)
+        raise UserError(f"region_loss: {empty}; give at least one of each (a picture without boxes has mask False)")
     if tree is not None and len(tree) != sizes["C"]:
         raise UserError(f"region_loss: raw is of {sizes['C']} classes, but the tree has {len(tree)} nodes")
     check_labels("region_loss", "labels", labels, sizes["C"], mask)

@@ -10,6 +10,7 @@ import numpy as np
 
 from yolo9000_jax.boxes.heads import RegionHead, YoloV1Head
 from yolo9000_jax.boxes.nms import PaddedDetections
+from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict.pictures import Picture, are_many
 from yolo9000_jax.predict.predictor import Predictor
 from yolo9000_jax.predict.result import Result
@@ -147,6 +148,10 @@ class Detector(Predictor):
         Arguments as for `stream`, `nodes` as numbers. It gives a pair, the second of which is None unless
         `also_top_down` asks for it; labels are places in `nodes` where these are given.
         """
+        given = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
+        for name, value in given.items():
+            if not 0 <= value <= 1:
+                raise UserError(f"{name} {value:g}: it must be from 0 to 1")
         read = _Read(self.head, max_detections, also_top_down)
         return self._program(read, np.array([threshold, nms, hierarchical_threshold], np.float32), nodes)
 

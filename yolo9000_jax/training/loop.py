@@ -241,6 +241,8 @@ class _Run:
     def _steps(self, start: int, end: int) -> None:
         if len(self.task.sizes()) > 1 and not self.compiled:
             self._compile()
+        elif not self.compiled:
+            logger.info("compiling with the first step")
         batches = self.task.batches(start, end)
         for number in range(start + 1, end + 1):
             batch = next_batch(batches, self.task, number - 1)

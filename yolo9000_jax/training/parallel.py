@@ -115,11 +115,15 @@ def decided_by_first(decide: Callable[[], Any]) -> Any:
         except Exception as error:  # the others must hear of any, or they wait for ever
             failure, answer = error, {"error": str(error) if isinstance(error, UserError) else repr(error)}
     text = np.frombuffer(json.dumps(answer).encode(), np.uint8)
-    length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
-    padded = np.zeros(length, np.uint8)
-    if is_first():
-        padded[:] = text
-    answer = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)))
+    try:
+        length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
+        padded = np.zeros(length, np.uint8)
+        if is_first():
+            padded[:] = text
+        answer = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)))
+    except jax.errors.JaxRuntimeError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"another host does not answer ({reason}): see what it says; then start all again") from error
     if failure is not None:
         raise failure
     if "error" in answer:

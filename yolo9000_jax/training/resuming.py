@@ -1,5 +1,6 @@
 """Where the run of a workdir stands, and whether a config may go on with it. Decided by the first host for all."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from yolo9000_jax.logs import logger
 from yolo9000_jax.models.network import differences
 from yolo9000_jax.tasks import Task
 from yolo9000_jax.training import parallel
-from yolo9000_jax.workdir.checkpoints import latest_step
+from yolo9000_jax.workdir.checkpoints import latest_step, read_scores, write_scores
 from yolo9000_jax.workdir.facts import CONFIG, FACTS, Facts, Phase, Run, from_value, load_facts, save_facts, to_value
 
 
@@ -54,6 +55,8 @@ def inspect_workdir(workdir: Path, config: Any, extend: str = "") -> ResumePoint
             f"weights in another workdir: --config.init_from={workdir}"
         )
     names = [phase.name for phase in facts.run.phases]
+    if extend and not re.fullmatch(r"[\w.-]+", extend):
+        raise UserError(f"--extend {extend!r}: a name is made of letters, digits, dots, hyphens and underscores")
     if extend and extend not in names:
         _compare_networks(workdir, facts.run.phase, config, extend)
         return ResumePoint(replace(facts, run=replace(facts.run, max_boxes=0)), extend)
@@ -71,6 +74,7 @@ def _look(workdir: Path) -> dict[str, Any] | None:
         return None
     if not (workdir / FACTS).is_file() and not (workdir / CONFIG).is_file():
         raise UserError(f"{workdir}: has checkpoints, but no {FACTS}: put it back, or choose another workdir")
+    read_scores(workdir)  # a broken file stops it now, and not after hours
     return to_value(load_facts(workdir))
 
 
@@ -136,11 +140,15 @@ def begin_or_resume(task: Task, resume_point: ResumePoint, workdir: Path, start:
         _check_data(task, facts, prints, workdir)
     else:
         phase = Phase(resume_point.phase, start, steps, configs.as_saved(task.config))
-        logger.info(f"{workdir}: extended as {phase.name}, by {steps} steps from step {start} on")
+        before = configs.from_saved(_run_of(facts).phase.config, FACTS)
+        changes = "; ".join(configs.difference(before, task.config)) or "the same config"
+        logger.info(f"{workdir}: extended as {phase.name}, by {steps} steps from step {start} on ({changes})")
         facts = Facts(
             task.network, Run(task.max_boxes, configs.metric_of(task.config), prints, (*_run_of(facts).phases, phase))
         )
     if parallel.is_first():
+        if resume_point.facts is None:
+            write_scores(workdir, {})  # those of an earlier run, whose checkpoints are gone, are not this one's
         if resume_point.facts is None or resume_point.phase is not None:
             save_facts(facts, workdir)
         configs.save(task.config, workdir / CONFIG)

@@ -83,7 +83,10 @@ class Checkpoints:
                 self._manager.reload()
                 continue
             return _from_dict(saved, like, self.directory / str(step))
-        raise UserError(f"{self.directory}: there is no checkpoint here yet that can be read; train first")
+        raise UserError(
+            f"{self.directory}: no checkpoint can be read: put the folder back from a copy; otherwise the same "
+            "command, given again, begins anew"
+        )
 
     def raw(self, step: int) -> dict[str, Any]:
         """The saved state of `step` as nested dicts of NumPy arrays; raises what Orbax raises where it is broken."""
