@@ -191,3 +191,8 @@ def test_classes_that_belong_together():
     assert config.evaluation.classes == ()  # as data.classes
     config = load("demo", data__classes="('fox', 'wolf')", evaluation__classes="('fox',)")
     assert config.evaluation.classes == ("fox",)
+
+
+def test_overrides_may_be_values():
+    changed = configs.override(configs.from_scratch(), {"steps": 7, "multi_scale": (64, 96)})
+    assert changed.steps == 7 and changed.multi_scale == (64, 96)

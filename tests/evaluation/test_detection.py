@@ -118,3 +118,14 @@ def test_a_record_that_cannot_be_read():
 
     with pytest.raises(UserError, match="record 3 is broken"):
         evaluate(detector((*BOX, 0.9, 1)), Dataset("test", "all", NAMES, Broken(), lazy=True), batch_size=2)
+
+
+def test_what_is_no_data_set_for_a_detector():
+    found = detector((*BOX, 0.9, 1))
+    with pytest.raises(UserError, match="a picture has a label and no box"):
+        evaluate(found, dataset(record(0, [], [1])))
+    with pytest.raises(UserError, match="dataset is the text 'voc:x'; give what y9.open_source"):
+        evaluate(found, "voc:x")
+    for name in ("threshold", "nms", "hierarchical_threshold"):
+        with pytest.raises(UserError, match=f"{name} 2: it must be from 0 to 1"):
+            found(np.zeros((8, 8, 3), np.uint8), **{name: 2})
