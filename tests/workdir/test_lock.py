@@ -16,13 +16,13 @@ from yolo9000_jax.workdir.checkpoints import as_folder
 
 def refused(workdir, **options) -> str:
     with pytest.raises(UserError) as caught, lock.lock_workdir(workdir, **options):
-        pytest.fail("the workdir was claimed twice")
+        pytest.fail("the workdir was locked twice")
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def write_claim(workdir, silence=0.0, **changes):
-    """A claim of a run on another machine, whose last heartbeat was `silence` seconds ago."""
+def write_lock(workdir, silence=0.0, **changes):
+    """A lock of a run on another machine, whose last heartbeat was `silence` seconds ago."""
     owner = {"host": "elsewhere", "pid": 12, "machine": "x", "id": "1", "since": "yesterday"} | changes
     (workdir / lock.NAME).write_text(json.dumps(owner))
     then = time.time() - silence
@@ -56,36 +56,36 @@ def test_a_used_folder_stays(tmp_path):
 
 def test_the_dead_of_this_machine(tmp_path):
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    write_claim(tmp_path, machine=lock._machine(), pid=int(done.stdout))
+    write_lock(tmp_path, machine=lock._machine(), pid=int(done.stdout))
     with lock.lock_workdir(tmp_path):
         assert json.loads((tmp_path / lock.NAME).read_text())["pid"] == os.getpid()
 
 
 def test_the_living_and_an_earlier_process_of_this_number(tmp_path):
-    write_claim(tmp_path, machine=lock._machine(), pid=os.getppid())
+    write_lock(tmp_path, machine=lock._machine(), pid=os.getppid())
     assert f"process {os.getppid()} on elsewhere (since yesterday)" in refused(tmp_path)
-    write_claim(tmp_path, machine=lock._machine(), pid=os.getpid())
+    write_lock(tmp_path, machine=lock._machine(), pid=os.getpid())
     with lock.lock_workdir(tmp_path):
         pass
 
 
 def test_other_machines(tmp_path, monkeypatch):
     for silence in (0, lock.DOUBTFUL_S - 5):
-        write_claim(tmp_path, silence)
+        write_lock(tmp_path, silence)
         assert "process 12 on elsewhere" in refused(tmp_path)
-    write_claim(tmp_path, lock.DEAD_S + 1)
+    write_lock(tmp_path, lock.DEAD_S + 1)
     with lock.lock_workdir(tmp_path):
         pass
     assert not (tmp_path / lock.NAME).exists()
     # In between it waits, and takes over once the time is up.
     monkeypatch.setattr(lock, "POLL_S", 0.05)
-    write_claim(tmp_path, lock.DEAD_S - 0.3)
+    write_lock(tmp_path, lock.DEAD_S - 0.3)
     begun = time.monotonic()
     with lock.lock_workdir(tmp_path):
         assert 0.2 < time.monotonic() - begun < 30
 
 
-def test_a_claim_that_is_being_written(tmp_path):
+def test_a_lock_that_is_being_written(tmp_path):
     (tmp_path / lock.NAME).touch()
     assert f"{tmp_path}: another run trains here" in refused(tmp_path)
 
@@ -98,20 +98,20 @@ def test_signs_of_life(tmp_path, monkeypatch):
         while (tmp_path / lock.NAME).stat().st_mtime == 1000 and time.monotonic() < until:
             time.sleep(0.02)
         assert time.time() - (tmp_path / lock.NAME).stat().st_mtime < 30
-    assert not any(thread.name.startswith("claim") for thread in threading.enumerate())
+    assert not any(thread.name.startswith("lock ") for thread in threading.enumerate())
 
 
 def test_a_run_that_lost_its_workdir_says_so_and_leaves_it(tmp_path):
     with pytest.raises(UserError, match="taken over by process 12 on elsewhere"), lock.lock_workdir(tmp_path) as check:
         check()
-        write_claim(tmp_path)
+        write_lock(tmp_path)
         check()
     assert json.loads((tmp_path / lock.NAME).read_text())["host"] == "elsewhere"
 
 
 def test_one_of_many_gets_it(tmp_path):
-    """Also if all find a dead claim at the same time."""
-    write_claim(tmp_path, lock.DEAD_S + 1)
+    """Also if all find a dead lock at the same time."""
+    write_lock(tmp_path, lock.DEAD_S + 1)
     got, ready, leave = [], threading.Barrier(8), threading.Event()
 
     def run():

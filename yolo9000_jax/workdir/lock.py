@@ -20,7 +20,7 @@ DOUBTFUL_S = 75.0  # without one: wait and see
 DEAD_S = 180.0  # without one: gone
 POLL_S = 5.0
 
-_held: set[str] = set()  # ids of the claims of this very process
+_held: set[str] = set()  # ids of the locks of this very process
 
 
 class WorkdirInUse(UserError):
@@ -32,7 +32,7 @@ def lock_workdir(workdir: Path) -> Iterator[Callable[[], None]]:
     """Holds a workdir, which is made if need be, for this run: `with lock_workdir(workdir) as check`.
 
     Of two runs one gets it: the file is made atomically (O_CREAT | O_EXCL), also on file systems that machines share. A
-    claim whose process is no longer there is taken over: at once if it was on this machine, on another after three
+    lock whose process is no longer there is taken over: at once if it was on this machine, on another after three
     minutes without a heartbeat. Of the processes of one run on many hosts the first calls this, for all.
 
     Args:
@@ -56,7 +56,7 @@ def lock_workdir(workdir: Path) -> Iterator[Callable[[], None]]:
     except BaseException:
         _held.discard(mine["id"])
         raise
-    heartbeats = threading.Thread(target=_send_heartbeats, args=(path, ended), name=f"claim {workdir}", daemon=True)
+    heartbeats = threading.Thread(target=_send_heartbeats, args=(path, ended), name=f"lock {workdir}", daemon=True)
     heartbeats.start()
 
     def check() -> None:
@@ -115,7 +115,7 @@ def _take(path: Path, mine: dict) -> None:
 
 
 def _remove(path: Path, mine: dict) -> None:
-    """Removes a dead run's claim; of several that find it dead one does, so that none removes what the next claims."""
+    """Removes a dead run's lock; of several that find it dead one does, so that none removes the lock of the next."""
     guard = path.with_name(f"{NAME}.takeover")
     try:
         guard.open("x").close()
@@ -150,7 +150,7 @@ def _send_heartbeats(path: Path, ended: threading.Event) -> None:
 
 
 def _read(path: Path) -> dict | None:
-    """Who claims; None where nobody does, or the claim is being written just now."""
+    """Who holds the lock; None where nobody does, or it is being written just now."""
     try:
         owner = json.loads(path.read_text())
     except (OSError, ValueError):
