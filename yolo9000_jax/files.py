@@ -1,10 +1,16 @@
-"""Writing files that others may be reading."""
+"""Files of users: writing those that others may be reading, and names and texts as other systems write them."""
 
+import codecs
 import os
+import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePath
 
 from yolo9000_jax.errors import UserError
+
+SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -28,3 +34,74 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); free some space, or choose another place"
         ) from error
+
+
+def is_system_file(name: str | PurePath) -> bool:
+    """Whether a file is hidden or an operating system's own, or lies in such a folder: `._a.jpg`, `.idea/x`, `Thumbs.db`.
+
+    Args:
+        name: a path within the folder that a user named; the folders above that are not asked.
+    """
+    parts = PurePath(name).parts
+    return any((part.startswith(".") and part not in (".", "..")) or part.lower() in SYSTEM_NAMES for part in parts)
+
+
+def shown(path: str | PurePath) -> str:
+    """A path as text that any stream can be given: bytes that are no UTF-8 appear as `\\xdd`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file: UTF-8, with or without a byte order mark, or UTF-16 with one; every line ends in "\\n".
+
+    Raises:
+        UserError: it cannot be read, or is no such text.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{shown(path)}: cannot be read ({error.strerror}); check the path") from error
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        raise UserError(f"{shown(path)} is not UTF-8 text: save it as UTF-8, or fetch it again") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists) -> Path | None:
+    """The file that another file calls `name`, or None.
+
+    As it is written, else with Windows' backslashes as slashes, else composed or decomposed (a Mac writes "ä" as two
+    characters, others as one).
+
+    Args:
+        folder: where a relative name begins.
+        name: as the user's file has it.
+        test: what the path must be, such as `Path.is_file`.
+    """
+    for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
+        with suppress(OSError, ValueError):  # too long a name, or one with a zero byte, is that of no file
+            if test(place := folder / spelling):
+                return place
+            if not spelling.isascii() and (place := _in_other_form(folder, spelling)) and test(place):
+                return place
+    return None
+
+
+def _in_other_form(folder: Path, name: str) -> Path | None:
+    place = folder
+    for part in PurePath(name).parts:
+        exact = place / part
+        if not exact.exists():
+            known = _names_by_form(place, place.stat().st_mtime_ns)
+            if (found := known.get(unicodedata.normalize("NFC", part))) is None:
+                return None
+            exact = place / found
+        place = exact
+    return place
+
+
+@lru_cache(maxsize=64)
+def _names_by_form(folder: Path, modified_ns: int) -> dict[str, str]:
+    return {unicodedata.normalize("NFC", name): name for name in os.listdir(folder)}
