@@ -37,7 +37,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def is_system_file(name: str | PurePath) -> bool:
-    """Whether a file is hidden or an operating system's own, or lies in such a folder: `._a.jpg`, `.idea/x`, `Thumbs.db`.
+    """Whether a file is hidden or an operating system's own, or in such a folder: `._a.jpg`, `.idea/x`, `Thumbs.db`.
 
     Args:
         name: a path within the folder that a user named; the folders above that are not asked.
