@@ -134,6 +134,7 @@ def get_config(
     c.model.use_batch_norm = on["batch_norm"]
     if on["convolutional"]:
         c.image_size = sets.size
+        c.model.head_init = "darknet"  # whose unsteadiness direct location is to cure
         c.model.passthrough = {o: "none", X: "paper"}.get(on["passthrough"], on["passthrough"])
     else:
         _as_yolo_v1(c, sets)

@@ -50,7 +50,7 @@ CHANGES = {
     "passthrough_darknet": ({"passthrough"}, {"model.passthrough"}),
 }
 # Keys that one architecture alone looks at: for the other they have their defaults.
-OF_ONE_ARCHITECTURE = {"model.passthrough", "model.side", "model.dropout", "loss.warmup_images"}
+OF_ONE_ARCHITECTURE = {"model.passthrough", "model.head_init", "model.side", "model.dropout", "loss.warmup_images"}
 # The same of the classifiers that the rows start from.
 STAGES = {
     "batch_norm": {"model.use_batch_norm", "name", "optimizer.learning_rate"},
@@ -85,6 +85,7 @@ def test_each_row_is_its_base_with_its_change(dataset):
     assert [row_config(row, dataset).model.dropout for row in PATH[:3]] == [0.5, 0, 0]
     rows = [row_config(row, dataset).model.passthrough for row in ("passthrough", "passthrough_darknet", "priors_only")]
     assert rows == ["paper", "darknet", "none"]
+    assert {row_config(row, dataset).model.head_init for row in ROWS[3:]} == {"darknet"}
     # The high-resolution classifier is the one that the row above starts from, trained on.
     assert (
         row_config("hi_res_classifier", dataset).pretraining.pretraining
@@ -455,3 +456,17 @@ def test_darknets_figures_stand_beside_full_size_networks_only():
     assert "Darknet's" in make_table(MODULE, full, summary, {}).columns
     table = make_table(MODULE, narrow, summary, {"darknet19_128": 75.0})
     assert "Darknet's" not in table.columns and "darknet19_128 1m15s" in table.note and "width 0.25" in table.note
+
+
+def test_rows_below_the_path_are_compared_with_their_base():
+    """And not with the row above them; neither are those of the path with them."""
+    value = {row: 0.01 * place**2 for place, row in enumerate(ROWS)}
+    metrics = {row: {"voc07_ap50": value[row], "voc_ap50": 0.5, "recall50": 0.25} for row in ROWS}
+    rows = {row: {"cost": None, "results": {0: {"metrics": metrics[row], "training_s": 60.0}}} for row in ROWS}
+    summary = summarise(MODULE, rows)
+    for line, above in zip(summary, [None, *ROWS], strict=False):
+        base = MODULE.BASES.get(line["row"], above)
+        assert line["base"] == base and line["row"] != base
+        assert line["change"] == (None if base is None else pytest.approx(value[line["row"]] - value[base]))
+    table = make_table(MODULE, {row: row_config(row, "emoji") for row in ROWS}, summary, {})
+    assert "| priors_only (on new_network) |" in table.markdown() and "| multi_scale |" in table.markdown()
