@@ -106,12 +106,6 @@ UNUSED = (
         "choose model.use_batch_norm=True",
     ),
     Unused(("multi_scale_every",), lambda c: not c.multi_scale, "without multi_scale", "give its sizes"),
-    Unused(
-        ("evaluation.metric",),
-        lambda c: c.evaluation.checkpoint == "last",
-        "with evaluation.checkpoint=last",
-        "choose evaluation.checkpoint=best",
-    ),
     Unused(("evaluation.hierarchy_rule",), lambda c: not c.model.tree, "without model.tree", "give one"),
     Unused(
         ("augment.angle", "augment.aspect", "augment.crop", "augment.min_crop", "augment.max_crop"),
