@@ -49,6 +49,8 @@ def tiny_config(source: str):
     c.multi_scale_every = 2
     c.log_every = 2
     c.model.width = 1 / 16
+    c.model.passthrough = "darknet"  # so that it can be written as Darknet's files
+    c.model.head_init = "calm"
     c.model.num_anchors = 2
     c.model.sync_batch_norm = True
     c.optimizer.burn_in = 3

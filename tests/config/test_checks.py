@@ -142,7 +142,7 @@ V1_DIRECT = {"model__architecture": "yolo_v1", "model__head": "direct"}
         ({"model__hidden": 9}, "model.hidden", "yolo_v1"),
         ({"yolo_v1_loss__class_scale": 2}, "yolo_v1_loss.class_scale is 2.0", "yolo_v1"),
         ({"model__architecture": "yolo_v1", "loss__class_scale": 2}, "loss.class_scale", "yolo_v2"),
-        ({"model__architecture": "yolo_v1", "model__passthrough": False}, "model.passthrough", "yolo_v2"),
+        ({"model__architecture": "yolo_v1", "model__passthrough": "none"}, "model.passthrough", "yolo_v2"),
         ({"model__architecture": "yolo_v1", "model__anchors_cells": "((1, 1),)"}, "model.anchors_cells", "yolo_v2"),
         ({"model__architecture": "yolo_v1", "model__priors": "hand_picked"}, "model.priors", "yolo_v2"),
         ({"model__architecture": "yolo_v1", "model__head_convolutions": False}, "model.head_convolutions", "yolo_v2"),
@@ -229,6 +229,11 @@ def test_metric():
     assert configs.metric_of(configs.load("voc")) == configs.metric_of(configs.load("ablation")) == "voc07_ap50"
     assert configs.metric_of(configs.load("coco")) == configs.metric_of(configs.load("demo")) == "voc_ap50"
     assert configs.metric_of(configs.load("darknet19")) == "top1"
+    assert configs.metric_of(configs.load("blood_cells")) == "last"
+    with pytest.raises(
+        UserError, match="evaluation.metric is 'voc07_ap50', which is not used with evaluation.checkpoint=l"
+    ):
+        configs.load("voc", {"evaluation.checkpoint": "last"})
     configs.check(of("classification", evaluation__metric="top5"))
 
 

@@ -1,6 +1,7 @@
 """Darknet's crop for classifiers: its own numbers, a plain reading of darknet.md 11 for the ranges."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -33,7 +34,8 @@ OPTIONS = {"angle": 7.0, "aspect": 0.75, "min_crop": 32, "max_crop": 96, "flip":
 
 
 def _sample(uniform):
-    return augment.sample_rotate_crop(np.float32(uniform), WIDTH, HEIGHT, tf.constant(SIZE), **OPTIONS).numpy()
+    options = OPTIONS | {"crop": "darknet"}
+    return augment.sample_rotate_crop(np.float32(uniform), WIDTH, HEIGHT, tf.constant(SIZE), **options).numpy()
 
 
 def test_sampled_crops_lie_in_darknets_ranges():
@@ -70,3 +72,51 @@ def test_the_mirrored_crop_is_the_crop_mirrored():
     uniform[6] = 0.1
     mirrored = augment.warp(image, _sample(uniform), SIZE).numpy().astype(int)
     assert np.abs(mirrored[:, ::-1] - plain).max() <= 1 and len(np.unique(plain)) > 100
+
+
+IMAGENET = {"angle": 7.0, "aspect": 0.75, "min_crop": 128, "max_crop": 448, "flip": 0.5}  # the recipe's
+PHOTOGRAPH = 500, 375  # pixels, as most of ImageNet's
+
+
+def _seen(size, crop, angle=0.0, aspect=1.0):
+    """Of 2000 crops: the share of the photograph that each shows, the share of it that is black, and its uniform number
+    of the scale."""
+    uniform = np.float32(np.random.default_rng(0).random((7, 2000)))
+    options = IMAGENET | {"crop": crop, "angle": angle, "aspect": aspect}
+    transform = augment.sample_rotate_crop(uniform, *PHOTOGRAPH, tf.constant(size), **options).numpy()
+    a, b, c, d, e, f = transform.astype(np.float64)[:, :, None]
+    x, y = (np.indices((20, 20)).reshape(2, -1) + 0.5) * size / 20  # of 400 places in the crop
+    there = [
+        (position >= 0) & (position < side)
+        for position, side in zip((a * x + b * y + c, d * x + e * y + f), PHOTOGRAPH, strict=True)
+    ]
+    inside = np.mean(there[0] & there[1], axis=1)
+    area = np.abs(a * e - b * d)[:, 0] * size**2 / math.prod(PHOTOGRAPH)
+    return inside * area, 1 - inside, uniform[2]
+
+
+@pytest.mark.parametrize("size", [64, 224, 448])
+def test_relative_crops_show_the_same_share_at_every_input(size):
+    shown, black, uniform = _seen(size, "relative")
+    side = np.minimum(1, 224 / (128 + 320 * uniform))  # of the square, in the photograph's shorter sides
+    np.testing.assert_allclose(shown, side**2 * 375 / 500, rtol=1e-3)
+    assert not black.any()
+
+
+def test_relative_crops_show_what_darknets_show_at_224():
+    """Where Darknet's have black around, because the picture was brought to less than the input, the largest square."""
+    ours, black, uniform = _seen(224, "relative")
+    theirs, their_black, _ = _seen(224, "darknet")
+    fills = 128 + 320 * uniform > 226  # Darknet's are whole pixels
+    assert 0.65 < fills.mean() < 0.75 and not their_black[fills].any() and not black.any()
+    np.testing.assert_allclose(ours[fills], theirs[fills], rtol=0.02)
+    np.testing.assert_allclose(ours[~fills], 375 / 500, rtol=0.02)
+
+
+def test_black_and_blind_spots_of_darknets_crops():
+    """At an input of 64 hardly anything is seen; at 224 a quarter of the crops is more than a tenth black."""
+    assert 0.03 < np.median(_seen(64, "darknet", 7.0, 0.75)[0]) < 0.05
+    assert 0.2 < np.mean(_seen(224, "darknet", 7.0, 0.75)[1] > 0.1) < 0.35
+    for size in (64, 224, 448):
+        assert np.mean(_seen(size, "relative", 7.0, 0.75)[1] > 0.1) < 0.02
+        assert 0.3 < np.median(_seen(size, "relative", 7.0, 0.75)[0]) < 0.6

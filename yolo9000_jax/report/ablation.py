@@ -18,7 +18,7 @@ METRIC, RECALL = "voc07_ap50", "recall50"
 
 
 def summarise(module: ModuleType, rows: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """One dict a row, for table.json.
+    """One dict a row, for table.json; "base" is the row that it is compared with.
 
     Args:
         module: the ablation's config file, with what it cites.
@@ -26,21 +26,26 @@ def summarise(module: ModuleType, rows: Mapping[str, dict[str, Any]]) -> list[di
     """
     paper, darknet = getattr(module, "PAPER", {}), getattr(module, "DARKNET_GFLOP", {})
     summary: list[dict[str, Any]] = []
-    above: dict[int, float] = {}
-    above_paper = None
+    bases = bases_of(module)
+    values = {
+        row: {seed: result["metrics"][METRIC] for seed, result in found["results"].items()}
+        for row, found in rows.items()
+    }
     for row, found in rows.items():
-        ours = {seed: result["metrics"][METRIC] for seed, result in found["results"].items()}
-        both = sorted(set(ours) & set(above))
-        cited = paper.get(row, {}).get(METRIC)
+        base = bases[row]
+        ours, before = values[row], values.get(base, {})
+        both = sorted(set(ours) & set(before))
+        cited, cited_before = (paper.get(name or "", {}).get(METRIC) for name in (row, base))
         summary.append(
             {
                 "row": row,
+                "base": base,
                 "switches": dict(zip(module.COLUMNS, module.TABLE[row], strict=True)),
                 METRIC: _mean(ours.values()),
                 "spread": statistics.stdev(ours.values()) if len(ours) > 1 else None,
-                "change": _mean(ours[seed] - above[seed] for seed in both),
+                "change": _mean(ours[seed] - before[seed] for seed in both),
                 "paper": cited,
-                "paper_change": None if None in (cited, above_paper) else cited - above_paper,
+                "paper_change": None if None in (cited, cited_before) else cited - cited_before,
                 "voc_ap50": _mean(result["metrics"]["voc_ap50"] for result in found["results"].values()),
                 RECALL: _mean(result["metrics"][RECALL] for result in found["results"].values()),
                 "paper_recall": paper.get(row, {}).get(RECALL),
@@ -51,8 +56,14 @@ def summarise(module: ModuleType, rows: Mapping[str, dict[str, Any]]) -> list[di
                 "seeds": {str(seed): _numbers(result["metrics"]) for seed, result in found["results"].items()},
             }
         )
-        above, above_paper = ours, cited
     return summary
+
+
+def bases_of(module: ModuleType) -> dict[str, str | None]:
+    """The row that each is compared with: that of the module's BASES, or else the one above it; None of the first."""
+    given = getattr(module, "BASES", {})
+    path = [row for row in module.TABLE if row not in given]
+    return dict(zip(path, [None, *path], strict=False)) | given
 
 
 def make_table(
@@ -62,9 +73,10 @@ def make_table(
     stages: Mapping[str, float],
 ) -> Table:
     """The summary for people; `configs` are those of the rows, `stages` the seconds of each pre-training."""
+    beside = getattr(module, "BASES", {})
     full_size = all(config.model.width == 1 for config in configs.values())
     columns = {
-        "row": [line["row"] for line in summary],
+        "row": [line["row"] + (f" (on {line['base']})" if line["row"] in beside else "") for line in summary],
         "mAP (%)": [_with_spread(line) for line in summary],
         "change": [_percent(line["change"], "+.1f") for line in summary],
         "paper's mAP*": [_percent(line["paper"]) for line in summary],
@@ -96,9 +108,10 @@ def write_tables(
     write_whole(workdir / "table.json", json.dumps(content, indent=2) + "\n")
     write_whole(workdir / "table.md", table.markdown() + "\n")
     plot_table(table, workdir / "table.png")
-    if any(line[METRIC] is not None for line in summary):
-        ours = [(line[METRIC], line["spread"]) for line in summary]
-        plot_path([line["row"] for line in summary], ours, [line["paper"] for line in summary], workdir / "path.png")
+    path = [line for line in summary if line["row"] not in getattr(module, "BASES", {})]
+    if any(line[METRIC] is not None for line in path):
+        ours = [(line[METRIC], line["spread"]) for line in path]
+        plot_path([line["row"] for line in path], ours, [line["paper"] for line in path], workdir / "path.png")
     return table.text()
 
 
@@ -112,7 +125,7 @@ def _note(
     last = list(configs.values())[-1]
     seeds = max(len(line["seeds"]) for line in summary)
     where = f"{last.evaluation.source or last.data.source} {last.evaluation.split}"
-    parts = [f"mAP is {METRIC}, recall is {RECALL}, on {where}, width {last.model.width:g}."]
+    parts = [f"mAP is {METRIC}, recall is {RECALL}, which ignores the class, on {where}, width {last.model.width:g}."]
     if seeds > 1:
         parts.append(f"Means of up to {seeds} seeds of the detector's training, ± their standard deviation.")
     if source := getattr(module, "PAPER_SOURCE", ""):

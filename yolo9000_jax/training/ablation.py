@@ -3,6 +3,7 @@
 The rows come from a config file (experiments/ablation.py) that has, besides get_config(row):
 
     COLUMNS, TABLE    names of switches; {row: a flag a switch}, each row built on the one above
+    BASES             {row: the row it is built on}, of those that stand below the path; may be missing
     PAPER             {row: {metric: share}}, numbers to cite, and PAPER_SOURCE, where they are from; may be missing
     DARKNET_GFLOP     {row: what Darknet says of the full-size network}; may be missing
 
