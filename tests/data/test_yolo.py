@@ -264,7 +264,7 @@ def test_a_folder_stands_for_its_description(tmp_path):
 def test_repetitions_count_in_training_once_in_an_evaluation(tmp_path):
     for name in ("a", "b", "c"):
         write_labelled(tmp_path / f"{name}.jpg")
-    (tmp_path / "one.txt").write_text("a.jpg\nb.jpg\n./b.jpg\n")
+    (tmp_path / "one.txt").write_text(f"a.jpg\nb.jpg\n../{tmp_path.name}/b.jpg\n")
     (tmp_path / "two.txt").write_text("b.jpg\nc.jpg\n")
     description = "train: [one.txt, two.txt]\nval: two.txt\nnames: [a]"
     dataset = opened(tmp_path, description)

@@ -29,7 +29,7 @@ def pictures_in(folder: Path, notes: Notes) -> list[Path]:
     entered, waiting = _with_those_above(folder), [folder]
     while waiting:
         for place in _entries(waiting.pop()):
-            if place.is_dir():
+            if os.path.isdir(place):
                 if not is_system_file(place.name) and (real := os.path.realpath(place)) not in entered:
                     entered.add(real)
                     waiting.append(place)
@@ -56,14 +56,14 @@ def folders_in(folder: Path) -> list[Path]:
     return sorted(
         place
         for place in _entries(folder)
-        if place.is_dir() and not is_system_file(place.name) and os.path.realpath(place) not in above
+        if os.path.isdir(place) and not is_system_file(place.name) and os.path.realpath(place) not in above
     )
 
 
 def _entries(folder: Path) -> list[Path]:
     """What is in a folder, links last, so that a folder is found under its own name first."""
     try:
-        return sorted(folder.iterdir(), key=lambda place: (place.is_symlink(), place))
+        return sorted(folder.iterdir(), key=lambda place: (os.path.islink(place), place))
     except OSError as error:
         raise UserError(f"{shown(folder)}: this folder cannot be read ({error.strerror}); check the path") from None
 

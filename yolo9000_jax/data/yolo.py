@@ -8,10 +8,12 @@ A picture's labels are found by putting `labels` in the place of a folder `image
 the last such folder or, where that gives no file, Darknet's way, another or all of them; else beside the picture. A
 picture without label file has no objects; the notes count these, and the label files without picture.
 
+Lists may name pictures anywhere on the machine; folders are read with the folders in them, links followed, each once.
 A picture that a list names several times counts as often, as in Darknet; in an evaluation once. Split "" or "all" is
 train, val and test together, each picture once.
 """
 
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -23,7 +25,7 @@ from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.pictures import SYSTEM_FILE, is_picture, pictures_in
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import Split, split_among
-from yolo9000_jax.data.yolo_description import Description, read_description, read_limited
+from yolo9000_jax.data.yolo_description import MOST_LIST_BYTES, Description, read_description, read_limited
 from yolo9000_jax.data.yolo_labels import parse_labels
 from yolo9000_jax.data.yolo_places import Places
 from yolo9000_jax.errors import UserError
@@ -105,10 +107,11 @@ def _split_images(description: Description, split: Split, notes: Notes) -> dict[
             raise UserError(f"{description.name} has no split {quote(split.name)}{meant}: the splits are {there}")
         names = [name]
     counts: Counter[Path] = Counter()
+    first: dict[str, Path] = {}
     missing: list[_NothingThere] = []
     for name in names:
         try:
-            counts.update(_images_of(description, name, notes))
+            counts.update(_images_of(description, name, first, notes))
         except _NothingThere as error:
             if not split.is_all:
                 raise
@@ -123,8 +126,11 @@ class _NothingThere(UserError):
     """A folder or list that a description names is not there, or holds no picture."""
 
 
-def _images_of(description: Description, key: str, notes: Notes) -> dict[Path, int]:
-    """The pictures of one key: those in folders once each, those in lists as often as they are listed."""
+def _images_of(description: Description, key: str, first: dict[str, Path], notes: Notes) -> dict[Path, int]:
+    """The pictures of one key: those in folders once each, those in lists as often as they are listed.
+
+    `first` has the path of each picture as it came first, by its absolute path: a picture has one path.
+    """
     in_folders: list[Path] = []
     in_lists: list[Path] = []
     for entry in description.splits[key]:
@@ -133,7 +139,7 @@ def _images_of(description: Description, key: str, notes: Notes) -> dict[Path, i
             raise _NothingThere(
                 f"{description.name}: {key}: there is no folder or list {quote(entry, 200)}: correct {key} or path"
             )
-        if place.is_dir():
+        if os.path.isdir(place):
             found = pictures_in(place, notes)
             if not found:
                 raise _NothingThere(
@@ -144,15 +150,18 @@ def _images_of(description: Description, key: str, notes: Notes) -> dict[Path, i
             in_folders.append(place)
         else:
             in_lists += _listed_images(place, description.places.roots, notes)
+    in_folders, in_lists = (
+        [first.setdefault(os.path.abspath(image), image) for image in images] for images in (in_folders, in_lists)
+    )
     counts = Counter(in_lists)
-    return {image: max(counts[image], 1) for image in dict.fromkeys([*in_folders, *in_lists])}
+    return {image: max(counts[image], 1) for image in (*in_folders, *in_lists)}
 
 
 def _listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Path]:
     """The pictures that a list names, a line each."""
     images = []
     places = Places([listed.parent, *roots, Path()], notes)
-    for number, line in enumerate(read_limited(listed).split("\n"), 1):
+    for number, line in enumerate(read_limited(listed, MOST_LIST_BYTES).split("\n"), 1):
         written = line.strip()
         if not written:
             continue

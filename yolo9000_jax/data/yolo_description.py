@@ -6,6 +6,7 @@
 `val` may be called valid or validation. Keys with another meaning are not looked at.
 """
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from yolo9000_jax.files import read_text, shown
 
 SPLITS = ("train", "val", "test")
 ENDINGS = (".yaml", ".yml", ".data")
-MOST_BYTES = 1 << 24  # of a description, a list or a label file: what is larger is none
+MOST_BYTES = 1 << 24  # of a description or a label file: what is larger is none
+MOST_LIST_BYTES = 1 << 30  # of a list of pictures or names
 NO_PATH = ("path is not there: the folder of the file that names it is taken", "paths are not there")
 _EQUALS = re.compile(r"\s*[\w-]+\s*=")
 
@@ -67,10 +69,10 @@ def describe(text: str, file: Path, notes: Notes) -> Description:
     return Description(file, names, there, places, _keypoints(entries.get("kpt_shape")))
 
 
-def read_limited(file: Path) -> str:
-    """As `files.read_text`, of a file that is not longer than a label file, list or description can be."""
-    if file.is_file() and file.stat().st_size > MOST_BYTES:
-        raise UserError(f"{shown(file)}: larger than {MOST_BYTES >> 20} MiB: this is no text of labels or paths")
+def read_limited(file: Path, most_bytes: int = MOST_BYTES) -> str:
+    """As `files.read_text`, of a file that is not longer than one of its kind can be."""
+    if os.path.isfile(file) and os.path.getsize(file) > most_bytes:
+        raise UserError(f"{shown(file)}: larger than {most_bytes >> 20} MiB: this is no text of labels or paths")
     return read_text(file)
 
 
@@ -120,14 +122,14 @@ def _enter(entries: dict[str, Value], key: str, value: Value, place: str) -> Non
 
 def _file(location: str) -> Path:
     file = Path(location).expanduser()
-    if file.is_dir():
+    if os.path.isdir(file):
         found = [file / "data.yaml"] if (file / "data.yaml").is_file() else []
-        found = found or sorted(each for each in file.iterdir() if each.suffix.lower() in ENDINGS and each.is_file())
+        found = found or sorted(each for each in file.iterdir() if each.suffix.lower() in ENDINGS)
         if len(found) != 1:
             there = ", ".join(shown(each.name) for each in found) or "none"
             raise UserError(f"yolo:{shown(location)}: a folder; name its data.yaml or .data file (there: {there})")
         return found[0]
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise UserError(f"yolo:{shown(location)}: there is no such file; give the path of a data.yaml or .data file")
     return file
 
@@ -165,7 +167,7 @@ def _names_in_file(file: str, text: str, places: Places) -> tuple[str, ...]:
             some = ", ".join(words[:3]) + (", …" if len(words) > 3 else "")
             raise UserError(f"{file}: names is one text, {quote(text)}: write a list, names: [{some}]")
         raise UserError(f"{file}: names: there is no file {quote(text, 200)}: correct it, or list the names: [a, b]")
-    lines = [line.strip() for line in read_limited(found).rstrip().split("\n")]
+    lines = [line.strip() for line in read_limited(found, MOST_LIST_BYTES).rstrip().split("\n")]
     return _checked_names(lines, lambda index: f"{shown(found)}:{index + 1}")
 
 
