@@ -294,6 +294,8 @@ YAML_FAULTS = {
     "names: [a]\ntrain: imagse": "imagse",
     "names: [a]\ntrain: {a: 1}": "train: a value of type dict is not a path",
     "names: [a]\nval: images": "no split 'train'",
+    "names: [a]\ntrian: images": "none of the keys train, val, test names pictures",
+    "names: {cat: 0}\ntrain: images": "write 'number: name'",
 }
 
 

@@ -86,7 +86,7 @@ def test_keypoints_are_left_out():
         ("0 .5 .5 .5 .5 .9", "6 columns: the sixth is a confidence"),
         ("0 .5 .5 .5", "4 columns: write 'class x y w h'"),
         ("0 .1 .1 .2 .2 .3 .3 .4", "8 columns"),
-        ("2 .5 .5 .5 .5", "class 2 is outside 0 to 1 (there are 2 names, counted from 0)"),
+        ("2 .5 .5 .5 .5", "class 2 is outside 0 to 1 (names are counted from 0, of 2)"),
         ("-1 .5 .5 .5 .5", "class -1 is outside"),
         ("0.5 .5 .5 .5 .5", "class '0.5' is no whole number"),
         ("dog .5 .5 .5 .5", "class 'dog' is no number"),

@@ -66,6 +66,8 @@ def describe(text: str, file: Path, notes: Notes) -> Description:
     _check_count(name, entries.get("nc"), len(names))
     splits = {split: _paths(name, split, entries.get(split)) for split in SPLITS}
     there = {split: paths for split, paths in splits.items() if paths}
+    if not there:
+        raise UserError(f"{name}: none of the keys {', '.join(SPLITS)} names pictures: give a folder or list for one")
     return Description(file, names, there, places, _keypoints(entries.get("kpt_shape")))
 
 
@@ -152,7 +154,8 @@ def _names(file: str, names: Value, places: Places) -> tuple[str, ...]:
     if isinstance(names, dict):
         numbers = {int(key): name for key, name in names.items() if re.fullmatch(r"\s*[0-9]{1,9}\s*", key)}
         if len(numbers) < len(names) or set(numbers) != set(range(len(numbers))):
-            raise UserError(f"{file}: names: the keys are not 0 to {len(names) - 1}: number the classes without gaps")
+            last = len(names) - 1
+            raise UserError(f"{file}: names: the keys are not 0 to {last}: write 'number: name', without gaps")
         names = [numbers[index] for index in range(len(numbers))]
     if not isinstance(names, list) or not names:
         raise UserError(f"{file}: names is missing or empty: list the class names, or name the file that does")

@@ -95,7 +95,7 @@ def _label(place: str, column: str, classes: int) -> int:
         raise UserError(f"{place}: class {quote(column)} is no whole number: the class's number comes first in a row")
     if not 0 <= value < classes:
         raise UserError(
-            f"{place}: class {value:.15g} is outside 0 to {classes - 1} (there are {classes} names, counted from 0): "
+            f"{place}: class {value:.15g} is outside 0 to {classes - 1} (names are counted from 0, of {classes}): "
             "correct it, or add its name"
         )
     return int(value)
