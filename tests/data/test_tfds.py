@@ -393,7 +393,7 @@ def test_fingerprints(prepared, array_record, tmp_path, monkeypatch):
     first = [found("tfds:voc/2007", split) for split in splits]
     first += [found("tfds:voc/2012", "train"), found("tfds:voc/2007+voc/2012", "train")]
     assert len(set(first)) == len(first)
-    assert found("tfds:voc/2007:1.0.0", "train") == first[0]
+    assert found("tfds:voc/2007:1.0.0", "train") == first[0] and found("tfds:voc/2007", "val") == first[1]
     assert found("tfds:voc/2007", "train", classes=VOC_CLASSES[::-1]) != first[0]
     shutil.copytree(array_record / "voc", tmp_path / "voc")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))

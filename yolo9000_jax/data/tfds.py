@@ -31,7 +31,7 @@ import numpy as np
 from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.records import Dataset, Indexed, Record
-from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.splits import Split, split_among
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
@@ -131,12 +131,13 @@ def _split_name(location: str, builder: Any, split: Split) -> str:
         return known[0]
     if split.is_all:
         raise UserError(f"tfds:{location}: name a split ({', '.join(known)}), or several joined with +")
-    for part in split.name.split("+"):
-        if part not in known:
+    parts = split.name.split("+")
+    for part in parts:
+        if split_among(part, known) is None:
             raise UserError(
                 f"tfds:{location} has no split {quote(part)}{nearest(part, known)}: the splits are {', '.join(known)}"
             )
-    return split.name
+    return "+".join(split_among(part, known) or part for part in parts)
 
 
 def _features(location: str, features: Any) -> Any:
