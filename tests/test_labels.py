@@ -52,10 +52,10 @@ def test_wrong_names_files(tmp_path, text, part):
 
 
 def test_names_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(UserError, match="b.names: can't read"):
+    with pytest.raises(UserError, match="b.names: cannot be read"):
         read_labels(tmp_path / "b.names", 2)
     (tmp_path / "b.names").write_bytes(b"\xff\x00\xfe\x81")
-    with pytest.raises(UserError, match="b.names: not a text file"):
+    with pytest.raises(UserError, match="b.names is not UTF-8 text"):
         read_labels(tmp_path / "b.names", 2)
 
 

@@ -20,8 +20,8 @@ NAME = "yolo9000_jax"
 # it stands there.
 ORDER = {
     "errors": "any part may find a mistake of the user's",
-    "labels": "class names, which need nothing",
-    "files": "writing whole files",
+    "files": "writing whole files; names and texts as other systems write them",
+    "labels": "class names",
     "logs": "any part may have something to say",
     "shapes": "any part may be handed an array of the wrong shape",
     "config": "what was asked for: plain values, with no idea of what is made of them",

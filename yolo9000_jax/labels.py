@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import read_text
 
 SYNSET = re.compile(r"n\d{8}")
 _NUMBERED_SYNSET = re.compile(r"(?:\d+\s+)?(n\d{8})(?:\s+(.*))?")
@@ -45,12 +46,7 @@ def read_labels(path: str | PathLike, count: int) -> Labels:
     Raises:
         UserError: the file cannot be read, a line is blank, or the number of lines is another.
     """
-    try:
-        lines = Path(path).read_text("utf-8-sig").rstrip().split("\n")
-    except OSError as error:
-        raise UserError(f"{path}: can't read this names file ({error.strerror}); check the path") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; give the file with one class name a line") from None
+    lines = read_text(Path(path)).rstrip().split("\n")
     found = [parse_label(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
     note = None
     if len(found) > count and all(name == synset for name, synset in found):
@@ -92,6 +88,14 @@ def _bare(name: str) -> str:
 
 
 _SPELLING = {_bare(spelling): _bare(line[0]) for line in SPELLINGS for spelling in line}
+
+
+def spelt_alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that are one but for case, blanks, underscores, hyphens or usual spelling."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(canonical(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def match_classes(

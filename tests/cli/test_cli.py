@@ -98,7 +98,7 @@ def test_picture_that_breaks_after_opening(tmp_path, data, refused, monkeypatch)
         (["--config.data.source="], "data.source is empty"),
         (["--config.data.source=voc:nowhere"], "voc:nowhere: there is no such folder"),
         (["--config.data.split=trian"], "no trian.txt (did you mean 'train'?)"),
-        (["--config.data.classes=('disc',)"], "'rectangle'"),
+        (["--config.data.classes=('disc','rectangel')"], "class 'rectangel' is not among"),
         (["--config.model.widht=1"], "no config key model.widht; did you mean model.width?"),
         (["--config.steps=many"], "steps is 'many'"),
         (["--config.image_size=100"], "image_size is 100"),

@@ -212,12 +212,11 @@ def test_clean_boxes_property(boxes):
 
 def test_unknown_class(tmp_path):
     classes = ("cow", "dog")
-    assert_refused(voc(tmp_path / "v", ("Dogs", 0, 1, 1, 4, 4)), "a.xml, object 1", "'Dogs'", "'dog'", classes=classes)
-    assert_refused(yolo(tmp_path / "y", "1 .5 .5 .1 .1", "0 .5 .5 .1 .1"), "a.txt:2", "'cat'", classes=classes)
+    assert_refused(voc(tmp_path / "v", ("Dogs", 0, 1, 1, 4, 4)), f"{tmp_path}/v", "'Dogs'", "'dog'", classes=classes)
     assert_refused(yolo(tmp_path / "y", "2 .5 .5 .1 .1"), "a.txt:1", "class 2 is outside 0 to 1")
-    assert_refused(coco(tmp_path / "c", {"bbox": [1, 1, 5, 5]}), "annotation 50", "'cat'", classes=classes)
+    assert_refused(coco(tmp_path / "c", {"bbox": [1, 1, 5, 5]}), "none of the classes", "'cat'", classes=classes)
     write_picture(tmp_path / "f/caw/a.jpg")
-    assert_refused(f"folders:{tmp_path}/f", "a.jpg", "'caw'", "did you mean 'cow'", classes=classes)
+    assert_refused(f"folders:{tmp_path}/f", "class 'cow'", "did you mean 'caw'", classes=classes)
 
 
 def test_class_list_with_a_name_twice(tmp_path):
@@ -256,7 +255,15 @@ def test_xml_entities_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["0 .5 .5 .5", "0 .5 .5 .5 .5 .5 .5", "cat .5 .5 .1 .1", "0 320 240 50 50", "-1 .5 .5 .1 .1"]
+    "line",
+    [
+        "0 .5 .5 .5",
+        "0 .5 .5 .5 .5 .5",
+        "0 .5 .5 .5 .5 .5 .5 .5",
+        "cat .5 .5 .1 .1",
+        "0 320 240 50 50",
+        "-1 .5 .5 .1 .1",
+    ],
 )
 def test_malformed_txt(tmp_path, line):
     assert_refused(yolo(tmp_path, "", "0 .5 .5 .1 .1", line), "a.txt:3")
@@ -270,16 +277,25 @@ def test_yolo_without_any_label_file(tmp_path):
 
 YAML_FAULTS = {
     "": "give the keys",
-    "names: [": "data.yaml:1: not readable as YAML",
+    "names: [": "not readable as YAML",
+    "train: images\nnames: [a, }": "data.yaml:2: not readable as YAML",
+    'path: "C:\\data"\nnames: [a]': "data.yaml:1: not readable as YAML (found unknown escape",
+    "names: [*a]": "data.yaml:1: '*' refers to what is not there",
+    "names: [a]\ntrain: images\ntrain: labels": "data.yaml:3: the key 'train' stands there twice",
+    "names: [a]\nvalid: images\nval: labels": "val stands there twice",
+    "names: cat, dog\ntrain: images": "write a list, names: [cat, dog]",
+    "names: obj.names\ntrain: images": "there is no file 'obj.names'",
+    "names: [a]\ntrain: test/images": "no folder or list 'test/images'",  # not images, which is another split's
     "train: images": "names is missing",
-    "names: [no]\ntrain: images": "class 0 is False",
+    "names: [~]\ntrain: images": "class 0 is None",
     "names: [a, a]\ntrain: images": "'a' stands there twice",
     "names: {0: a, 2: b}\ntrain: images": "keys are not 0 to 1",
     "names: [a]\nnc: 3\ntrain: images": "nc is 3",
     "names: [a]\ntrain: imagse": "imagse",
     "names: [a]\ntrain: {a: 1}": "train: a value of type dict is not a path",
     "names: [a]\nval: images": "no split 'train'",
-    "names: [a]\ntrain: images\nx: !!python/object/apply:os.system ['true']": "not readable as YAML",
+    "names: [a]\ntrian: images": "none of the keys train, val, test names pictures",
+    "names: {cat: 0}\ntrain: images": "write 'number: name'",
 }
 
 

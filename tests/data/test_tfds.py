@@ -393,7 +393,7 @@ def test_fingerprints(prepared, array_record, tmp_path, monkeypatch):
     first = [found("tfds:voc/2007", split) for split in splits]
     first += [found("tfds:voc/2012", "train"), found("tfds:voc/2007+voc/2012", "train")]
     assert len(set(first)) == len(first)
-    assert found("tfds:voc/2007:1.0.0", "train") == first[0]
+    assert found("tfds:voc/2007:1.0.0", "train") == first[0] and found("tfds:voc/2007", "val") == first[1]
     assert found("tfds:voc/2007", "train", classes=VOC_CLASSES[::-1]) != first[0]
     shutil.copytree(array_record / "voc", tmp_path / "voc")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
@@ -450,9 +450,24 @@ def test_bad_sources(array_record, spec, split, text):
     assert "\n" not in str(error.value)
 
 
-def test_unknown_class(array_record):
-    with pytest.raises(UserError, match="class 'cat' is not among the 2 classes"):
-        open_source("tfds:voc/2007", "train", ("aeroplane", "person"))
+def test_some_of_the_classes(array_record):
+    """Boxes of the others are left out as they are read; pictures that have a label only go with it."""
+    whole = open_source("tfds:voc/2007", "train")
+    wanted = (VOC_CLASSES[2], VOC_CLASSES[0])
+    part = open_source("tfds:voc/2007", "train", wanted)
+    assert part.classes == wanted and len(part) == len(whole) and part.lazy
+    assert any(f"left out as they are read, and not counted here: {VOC_CLASSES[1]!r}" in note for note in part.notes)
+    left = 0
+    for record, full in zip(part, whole, strict=True):
+        expected = [wanted.index(VOC_CLASSES[label]) for label in full.labels if VOC_CLASSES[label] in wanted]
+        assert record.labels.tolist() == expected and len(record.boxes_xyxy) == len(expected)
+        left += len(full.labels) - len(expected)
+    assert left > 0
+    with pytest.raises(UserError, match="class 'persons' is not among the 3 classes .*'person'"):
+        open_source("tfds:voc/2007", "train", ("cat", "persons"))
+    labelled = open_source("tfds:imagenet2012", "train", SYNSETS[1:2])
+    assert 0 < len(labelled) < 6 and all(record.labels.tolist() == [0] for record in labelled)
+    assert labelled.synsets == SYNSETS[1:2]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,14 @@ def test_the_last_batch_counts_fully(batch_size):
     assert found["per_class"]["cat"]["voc_ap50"] is None
 
 
+def test_a_picture_that_is_there_several_times_counts_once():
+    """As lists for training have it, which repeat the rare."""
+    right, wrong = record(0, [[8, 6, 40, 30]], [1]), record(1, [[50, 40, 70, 55]], [1])
+    repeated = Dataset("test", "all", NAMES, [right, right, wrong, right])
+    found = evaluate(detector((*BOX, 0.9, 1), resize="stretch"), repeated).metrics
+    assert found["images"] == 2 and found["recall50"] == 0.5
+
+
 def test_difficult_boxes_do_not_count():
     found = evaluate(
         detector((*BOX, 0.9, 1), resize="stretch"),

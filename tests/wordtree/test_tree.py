@@ -129,7 +129,7 @@ def test_save_and_load(pets, tmp_path):
 
 
 def test_load_takes_windows_line_ends_and_tabs(tmp_path):
-    (tmp_path / "a.tree").write_bytes(b"a -1\r\nb\t0\r\n\r\n")
+    (tmp_path / "a.tree").write_bytes(b"\xef\xbb\xbfa -1\r\nb\t0\r\n\r\n")
     assert WordTree.load(tmp_path / "a.tree").parents.tolist() == [-1, 0]
 
 

@@ -19,7 +19,7 @@ Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # what
 
 Number = TypeVar("Number", int, float)
 
-SOURCES = "voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml, folders:DIR, tfds:NAME, or emoji"
+SOURCES = "voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml (or .data), folders:DIR, tfds:NAME, or emoji"
 SIZE_STEP, LARGEST_SIZE = 32, 4096  # pixels of the network's input
 
 

@@ -1,27 +1,28 @@
 """Classification: one folder a class, `DIR/CLASS/*.jpg`, or `DIR/SPLIT/CLASS/*.jpg` where there are splits.
 
-A record has no boxes and one label, that of the whole picture. A class folder named like n01443537 is a WordNet synset.
-A folder without splits is taken whole under any split name, which a note says.
+A record has no boxes and one label, that of the whole picture: the name of the class folder, which may have folders in
+it. A class folder named like n01443537 is a WordNet synset. A folder without splits is taken whole under any split
+name, which a note says. Hidden and system files and folders are no data.
 """
 
 from pathlib import Path
 
-from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
+from yolo9000_jax.data.annotations import Annotation, Notes, make_records
 from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.pictures import folders_in, holds_pictures, pictures_in
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import NO_SPLITS, Split
+from yolo9000_jax.data.splits import NO_SPLITS, Split, split_among
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images.reading import EXTENSIONS
+from yolo9000_jax.files import shown
 from yolo9000_jax.labels import SYNSET
 
 
-def open_folders(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
+def open_folders(location: str, split: Split) -> Dataset:
     """Reads a folder of class folders (see the module).
 
     Args:
         location: the folder.
         split: which part of it; "" or "all" joins all splits there are.
-        classes: class names in the order wanted; None: the sorted folder names of all splits.
 
     Raises:
         UserError: names the folder or picture that is wrong.
@@ -37,19 +38,21 @@ def open_folders(location: str, split: Split, classes: tuple[str, ...] | None) -
     elif split.is_all:
         chosen = splits
     else:
-        chosen = [folder for folder in splits if folder.name == split.name]
-        if not chosen:
-            names = [folder.name for folder in splits]
-            known = ", ".join(names)
+        names = [folder.name for folder in splits]
+        name = split_among(split.name, names)
+        if name is None:
             raise UserError(
-                f"{root} has no folder {quote(split.name)}{nearest(split.name, names)}: the splits are {known}"
+                f"{root} has no folder {quote(split.name)}{nearest(split.name, names)}: "
+                f"the splits are {', '.join(names)}"
             )
-    if classes is None:
-        classes = class_names(location)
+        chosen = [root / name]
+    classes = class_names(location)
     ids = {name: index for index, name in enumerate(classes)}
-    images = [image for part in chosen for folder in _subfolders(part) for image in _images(folder)]
-    picked = split.pick(images, key=lambda image: f"{image.stem}/{image.parent.name}")
-    records = make_records([_annotation(image, ids) for image in picked], notes)
+    images = [
+        (folder.name, image) for part in chosen for folder in folders_in(part) for image in pictures_in(folder, notes)
+    ]
+    picked = split.pick(images, key=lambda pair: f"{pair[1].stem}/{pair[0]}")
+    records = make_records([_annotation(image, name, ids[name]) for name, image in picked], notes)
     synsets = [name if SYNSET.fullmatch(name) else None for name in classes]
     return Dataset(f"folders:{location}", split.text, classes, records, synsets, (*lines, *notes.lines()))
 
@@ -63,27 +66,19 @@ def class_names(location: str) -> tuple[str, ...]:
     root = Path(location).expanduser()
     if not root.is_dir():
         raise UserError(f"folders:{location}: there is no such folder")
-    return tuple(sorted({folder.name for part in _splits(root) or [root] for folder in _subfolders(part)}))
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(image for image in folder.iterdir() if image.suffix.lower() in EXTENSIONS)
+    return tuple(sorted({folder.name for part in _splits(root) or [root] for folder in folders_in(part)}))
 
 
 def _splits(root: Path) -> list[Path]:
     """The split folders: those that hold folders; none where the folders of `root` hold the pictures themselves."""
-    folders = _subfolders(root)
+    folders = folders_in(root)
     if not folders:
         raise UserError(f"folders:{root} has no folders: put the pictures into one folder a class")
-    if any(_images(folder) for folder in folders):
+    if any(map(holds_pictures, folders)):
         return []
-    return [folder for folder in folders if _subfolders(folder)]
+    return [folder for folder in folders if folders_in(folder)]
 
 
-def _annotation(image: Path, ids: dict[str, int]) -> Annotation:
-    label = class_id(image.parent.name, ids, str(image))
-    return Annotation(f"{image.parent.name}/{image.name}", str(image), image, [], [label], [False], [])
+def _annotation(image: Path, class_name: str, label: int) -> Annotation:
+    name = shown(f"{class_name}/{image.name}")
+    return Annotation(name, str(image), image, [], [label], [False], [])

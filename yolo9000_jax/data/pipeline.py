@@ -221,7 +221,7 @@ def _from_files(dataset: Dataset, annotations: Annotations) -> Load:
     boxes, labels = [rows for rows, _ in found], [rows for _, rows in found]
     box_ends, label_ends = (tf.constant(np.cumsum([0, *map(len, rows)]), tf.int64) for rows in (boxes, labels))
     all_boxes, all_labels = tf.constant(np.concatenate(boxes)), tf.constant(np.concatenate(labels))
-    paths = tf.constant([record.image for record in dataset])
+    paths = tf.constant([os.fsencode(record.image or "") for record in dataset])  # which may be no UTF-8
 
     def load(index: tf.Tensor) -> Example:
         return (

@@ -151,11 +151,24 @@ class Dataset(Sequence[Record]):
             taken.identity = f"{self.identity}, {hashlib.sha256(places).hexdigest()}"
         return taken
 
+    def once(self) -> "Dataset":
+        """Without repetitions: a record that is there several times, as oversampling lists have it, comes once."""
+        if self.lazy:
+            return self
+        first = {id(record): index for index, record in reversed(list(enumerate(self._records)))}
+        return self if len(first) == len(self) else self.take(sorted(first.values()))
+
     def named(self, spec: str, split: str) -> "Dataset":
         """The same data under another name."""
         renamed = copy.copy(self)
         renamed.spec, renamed.split = spec, split
         return renamed
+
+    def noted(self, notes: Sequence[str]) -> "Dataset":
+        """The same data with more notes."""
+        more = copy.copy(self)
+        more.notes = (*self.notes, *notes)
+        return more
 
     def records(self) -> Iterator[Record]:
         """All records in order, those of a lazy set read ahead by several threads."""

@@ -2,7 +2,7 @@
 
     voc:DIR                          Pascal VOC layout, or XML files beside the pictures (voc.py)
     coco:ANNOTATIONS.json,IMAGES_DIR COCO instances (coco.py)
-    yolo:data.yaml                   one text file a picture (yolo.py)
+    yolo:data.yaml                   or Darknet's .data: one text file a picture (yolo.py)
     folders:DIR                      classification: one folder a class (folders.py)
     tfds:NAME                        prepared data of TensorFlow Datasets (tfds.py)
     emoji, emoji:VARIANT             the embedded set, rendered as it is read, and its variants (emoji.py): emoji:coarse
@@ -14,8 +14,10 @@ Sources with the same classes are joined with `+`: `voc:A/VOC2007+voc:A/VOC2012`
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from yolo9000_jax.data.choosing import alike, with_classes
 from yolo9000_jax.data.coco import open_coco
 from yolo9000_jax.data.folders import class_names, open_folders
 from yolo9000_jax.data.messages import nearest, quote
@@ -29,29 +31,22 @@ from yolo9000_jax.labels import SYNSET
 __all__ = ["SCHEMES", "Dataset", "Record", "is_source", "open_classes", "open_source"]
 
 
-def _open_emoji(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
-    from yolo9000_jax.data.emoji import open_variant
-
-    dataset = open_variant(location, split.name, classes)
-    # A slice is of the pictures in their own order: they are random already.
-    return dataset.take(split.indexes(len(dataset))) if split.is_slice else dataset
-
-
-def _open_tfds(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
+def _open_tfds(location: str, split: Split) -> Dataset:
     from yolo9000_jax.data.tfds import open_tfds
 
-    return open_tfds(location, split, classes)
+    return open_tfds(location, split)
 
 
-# A new source is one file and one line here: (location, split, classes or None) -> Dataset.
-SCHEMES: dict[str, Callable[[str, Split, tuple[str, ...] | None], Dataset]] = {
-    "voc": open_voc,
-    "coco": open_coco,
+# A new source is one file and one line here: (location, split) -> Dataset, with all of its classes.
+SCHEMES: dict[str, Callable[[str, Split], Dataset]] = {
+    "voc": partial(open_voc, classes=None),
+    "coco": partial(open_coco, classes=None),
     "yolo": open_yolo,
     "folders": open_folders,
     "tfds": _open_tfds,
-    "emoji": _open_emoji,
 }
+EMOJI = "emoji"  # draws the classes that it is asked for
+KNOWN = (*SCHEMES, EMOJI)
 
 
 def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = None) -> Dataset:
@@ -60,7 +55,8 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
     Args:
         spec: `SCHEME:LOCATION`, see the module; several joined with `+`.
         split: name of a split, perhaps with a slice; "" or "all" for everything (see `Split`).
-        classes: fixes the class names and their order; None takes the source's own.
+        classes: the class names and their order; None takes the source's own. Boxes of other classes are left out and
+            counted (choosing.with_classes).
 
     Returns:
         The records, with the class names and with notes for the user on what was clipped, dropped or assumed.
@@ -77,9 +73,11 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
     for part, dataset in zip(parts, datasets, strict=True):
         if not len(dataset):
             raise UserError(f"{part}: split {quote(split)} has no pictures")
-    if len(parts) == 1:
-        return datasets[0].named(spec, split)
-    return _join(spec, split, parts, datasets)
+    if classes is not None:
+        own = {name for dataset in datasets for name in dataset.classes}
+        datasets = [with_classes(dataset, classes, own) for dataset in datasets]
+    dataset = datasets[0].named(spec, split) if len(parts) == 1 else _join(spec, split, parts, datasets)
+    return dataset.noted(alike(dataset.classes))
 
 
 def is_source(text: str) -> bool:
@@ -116,12 +114,22 @@ def _parts(spec: str) -> list[str]:
 
 def _open_one(spec: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
     scheme, _, location = spec.partition(":")
+    if scheme == EMOJI:
+        return _open_emoji(location, split, classes)
     if scheme not in SCHEMES:
-        known = f"{nearest(scheme, SCHEMES)}; known are {', '.join(SCHEMES)} (SCHEME:LOCATION)"
+        known = f"{nearest(scheme, KNOWN)}; known are {', '.join(KNOWN)} (SCHEME:LOCATION)"
         raise UserError(f"{spec}: there is no data source {quote(scheme)}{known}")
-    if not location and scheme != "emoji":
+    if not location:
         raise UserError(f"{spec}: say where the data are, {scheme}:LOCATION")
-    return SCHEMES[scheme](location, split, classes)
+    return SCHEMES[scheme](location, split)
+
+
+def _open_emoji(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
+    from yolo9000_jax.data.emoji import open_variant
+
+    dataset = open_variant(location, split.name, classes)
+    # A slice is of the pictures in their own order: they are random already.
+    return dataset.take(split.indexes(len(dataset))) if split.is_slice else dataset
 
 
 def _checked_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:

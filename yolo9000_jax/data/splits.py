@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
@@ -12,6 +12,7 @@ from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
 
 NO_SPLITS = "the folder has no splits: {} is all of it (take slices, such as all[:80%] and all[80%:])"
+VALIDATION = ("val", "valid", "validation")  # one split, as one tool or another calls it
 
 Item = TypeVar("Item")
 _BOUND = r"(-?\d+(?:\.\d+)?%|-?\d+)?"
@@ -66,6 +67,13 @@ class Split:
             return list(items)
         shuffled = sorted(items, key=lambda item: hashlib.sha256(key(item).encode("utf-8", "replace")).digest())
         return [shuffled[index] for index in self.indexes(len(shuffled))]
+
+
+def split_among(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that is meant by `name`: itself, else another word for validation, else None."""
+    known = list(names)
+    words = (name, *VALIDATION) if name in VALIDATION else (name,)
+    return next((word for word in words if word in known), None)
 
 
 def _index(bound: str | None, length: int) -> int | None:

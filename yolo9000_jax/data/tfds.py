@@ -28,10 +28,10 @@ from typing import Any  # what TensorFlow Datasets gives has no types
 
 import numpy as np
 
-from yolo9000_jax.data.annotations import Annotation, Notes, class_id, clean_boxes
+from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.records import Dataset, Indexed, Record
-from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.splits import Split, split_among
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
@@ -43,13 +43,12 @@ FILES_OPEN_BESIDES = 256  # what a training run may have open beside its data
 UNCOUNTED = "boxes are checked as they are read: those without area are dropped, and not counted here"
 
 
-def open_tfds(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
+def open_tfds(location: str, split: Split) -> Dataset:
     """Opens a prepared data set of TensorFlow Datasets (see the module).
 
     Args:
         location: its name, such as "voc/2007".
         split: which part of it; several joined by "+". Slices are of a fixed pseudo-random order.
-        classes: class names in the order wanted; None: those of the data set in its own order.
 
     Raises:
         UserError: there is no such data set or split, it is not prepared, its files are incomplete, or it is neither
@@ -58,24 +57,18 @@ def open_tfds(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     builder = _builder(location)
     name = _split_name(location, builder, split)
     features = _features(location, builder.info.features)
-    own, synsets = _classes(builder.name, features)
-    if classes is None:
-        classes, ids = own, np.arange(len(own))
-    else:
-        places = {wanted: place for place, wanted in enumerate(classes)}
-        ids = np.array([class_id(each, places, f"tfds:{location}") for each in own])
+    classes, synsets = _classes(builder.name, features)
     source = _random_access(location, builder, name)
-    records = _Records(f"tfds:{location} {name}", source, features, ids, builder.name == "voc")
+    records = _Records(f"tfds:{location} {name}", source, features, builder.name == "voc")
     if len(records):
         records[0]  # what is wrong with all of them shows now
-    known = dict(zip(own, synsets, strict=True))
     notes = (UNCOUNTED,) if "objects" in features else ()
     dataset = Dataset(
         f"tfds:{location}",
         split.text,
         classes,
         records,
-        [known.get(name) for name in classes],
+        synsets,
         notes,
         lazy=True,
         identity=f"tfds:{builder.info.full_name} {name}",
@@ -138,12 +131,13 @@ def _split_name(location: str, builder: Any, split: Split) -> str:
         return known[0]
     if split.is_all:
         raise UserError(f"tfds:{location}: name a split ({', '.join(known)}), or several joined with +")
-    for part in split.name.split("+"):
-        if part not in known:
+    parts = split.name.split("+")
+    for part in parts:
+        if split_among(part, known) is None:
             raise UserError(
                 f"tfds:{location} has no split {quote(part)}{nearest(part, known)}: the splits are {', '.join(known)}"
             )
-    return split.name
+    return "+".join(split_among(part, known) or part for part in parts)
 
 
 def _features(location: str, features: Any) -> Any:
@@ -251,12 +245,12 @@ def _allow_open_files(count: int) -> None:
 class _Records(Indexed[Record]):
     """Makes a `Record` of each serialised example when asked for it. A record holds no picture: it is read again."""
 
-    def __init__(self, name: str, source: Indexed[bytes], features: Any, ids: np.ndarray, from_one: bool):
+    def __init__(self, name: str, source: Indexed[bytes], features: Any, from_one: bool):
         import tensorflow_datasets as tfds
 
         self._name, self._source, self._features = name, source, features
         self._decoders = {"image": tfds.decode.SkipDecoding()}
-        self._ids, self._from_one = ids, from_one
+        self._from_one = from_one
 
     def __len__(self) -> int:
         return len(self._source)
@@ -273,7 +267,6 @@ class _Records(Indexed[Record]):
             difficult = np.zeros(1, bool)
         if (labels < 0).any():
             raise UserError(f"{name} has no label: choose a split that has them")
-        labels = self._ids[labels].astype(np.int32)
         picture, encoded = partial(self._picture, index), partial(self._encoded, index)
         return Record(name, None, *size, boxes, labels, difficult, picture, encoded)
 

@@ -1,206 +1,218 @@
-"""The YOLO text format: a data.yaml that names the classes and the pictures, and one text file a picture.
+"""The YOLO text format, as Darknet and its successors have it: pictures, and one text file of boxes for each.
 
-A picture's labels are found by replacing the last folder `images` of its path by `labels`. A line is `class x y w h`,
-centre and size in fractions of the picture. A picture without label file has no objects; the notes count these, and
-the label files without picture.
-Split "" or "all" is train, val and test together.
+A data.yaml or Darknet's .data file names the classes and the pictures (yolo_description.py), as folders or as lists
+(yolo_places.py says where they are looked for), and a row of a label file is `class x y w h` in fractions of the
+picture, or a polygon (yolo_labels.py).
+
+A picture's labels are found by putting `labels` in the place of a folder `images`, `JPEGImages` or `raw` of its path,
+the last such folder or, where that gives no file, Darknet's way, another or all of them; else beside the picture. A
+picture without label file has no objects; the notes count these, and the label files without picture.
+
+Lists may name pictures anywhere on the machine; folders are read with the folders in them, links followed, each once.
+A picture that a list names several times counts as often, as in Darknet; in an evaluation once. Split "" or "all" is
+train, val and test together, each picture once.
 """
 
-import math
 import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
-from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
+from yolo9000_jax.data.annotations import Annotation, Notes, make_records
 from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.pictures import SYSTEM_FILE, is_picture, pictures_in
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.splits import Split, split_among
+from yolo9000_jax.data.yolo_description import MOST_LIST_BYTES, Description, read_description, read_limited
+from yolo9000_jax.data.yolo_labels import parse_labels
+from yolo9000_jax.data.yolo_places import Places
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import find, is_system_file, shown
 from yolo9000_jax.images.reading import EXTENSIONS
 
-SPLITS = ("train", "val", "test")
 NO_FILE = (
     "picture has no label file: taken as without objects",
     "pictures have no label file: taken as without objects",
 )
 NO_PICTURE = ("label file has no picture and is not used", "label files have no picture and are not used")
+NO_SPLIT = ("split of the description is not there and is left out", "splits of the description are not there")
+POLYGON = ("polygon is taken as the box around it", "polygons are taken as the boxes around them")
+REPEATED = (
+    "picture is listed several times: it counts as often in training, once in an evaluation",
+    "pictures are listed several times: they count as often in training, once in an evaluation",
+)
+PICTURE_FOLDERS = ("images", "jpegimages", "raw")  # whose place `labels` takes; in lower case
+JUNK = frozenset({".ipynb_checkpoints", "__macosx"})  # folders that are never meant, wherever they lie
+NO_LABELS = ("classes.txt", "predefined_classes.txt")  # LabelImg's, in a folder of labels
 
 
-def open_yolo(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
-    """Reads the data set that a data.yaml describes (see the module).
+def open_yolo(location: str, split: Split) -> Dataset:
+    """Reads the data set that a data.yaml or .data file describes (see the module).
 
     Args:
-        location: the data.yaml.
+        location: the file, or a folder that holds one.
         split: which part of it.
-        classes: class names in the order wanted; None: those of data.yaml.
 
     Raises:
         UserError: names the file and the line that is wrong.
     """
-    file = Path(location).expanduser()
-    description = _read_yaml(file)
-    names = _names(file, description)
-    images = _split_images(file, description, split)
-    if images and not any(os.path.isfile(label_file(image)) for image in images):
-        expected = label_file(images[0])
-        raise UserError(f"{file}: no picture of {quote(split.name)} has a label file: expected {expected} and so on")
     notes = Notes()
-    _note_labels_without_picture(images, notes)
-    images = split.pick(images, key=lambda image: image.stem)
-    wanted = names if classes is None else classes
-    ids = {name: index for index, name in enumerate(wanted)}
-    annotations = [_annotation(image, names, ids, notes) for image in images]
-    return Dataset(f"yolo:{location}", split.text, wanted, make_records(annotations, notes), notes=notes.lines())
-
-
-def label_file(image: Path) -> Path:
-    """Where the labels of a picture are: `…/images/a/b.jpg` -> `…/labels/a/b.txt`; else beside the picture."""
-    folders = list(image.parts[:-1])
-    if "images" in folders:
-        folders[len(folders) - 1 - folders[::-1].index("images")] = "labels"
-    return Path(*folders, image.name).with_suffix(".txt")
-
-
-def _read_yaml(file: Path) -> dict:
-    if not os.path.isfile(file):
-        raise UserError(f"yolo:{file}: there is no such file; give the path of a data.yaml")
-    try:
-        description = yaml.safe_load(file.read_bytes())
-    except Exception as error:  # besides YAMLError, tagged values raise what their Python constructor raises
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = (getattr(error, "problem", None) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{file}{line}: not readable as YAML ({problem}): correct it") from None
-    if not isinstance(description, dict):
-        raise UserError(f"{file}: give the keys names and {', '.join(SPLITS)}, as in a data.yaml")
-    return description
-
-
-def _names(file: Path, description: dict) -> tuple[str, ...]:
-    names = description.get("names")
-    if isinstance(names, dict):
-        if set(names) != set(range(len(names))):
-            raise UserError(f"{file}: names: the keys are not 0 to {len(names) - 1}: number the classes without gaps")
-        names = [names[index] for index in range(len(names))]
-    if not isinstance(names, list) or not names:
-        raise UserError(f"{file}: names is missing or empty: list the class names")
-    for index, name in enumerate(names):
-        if not isinstance(name, str) or not name:
-            raise UserError(f"{file}: names: class {index} is {quote(name)}, not text: put the name in quotes")
-        if names.index(name) != index:
-            raise UserError(
-                f"{file}: names: {quote(name)} stands there twice (classes {names.index(name)} and {index})"
-            )
-    count = description.get("nc", len(names))
-    if count != len(names):
-        raise UserError(f"{file}: nc is {quote(count)}, but names has {len(names)} names: correct one of them")
-    return tuple(names)
-
-
-def _split_images(file: Path, description: dict, split: Split) -> list[Path]:
-    present = [name for name in SPLITS if description.get(name)]
-    if not split.is_all and split.name not in present:
-        known = ", ".join(present) or "none"
+    description = read_description(location, notes)
+    listed = _split_images(description, split, notes)
+    labels = {image: find_labels(image) for image in listed}
+    if listed and not any(labels.values()):
+        expected = shown(label_places(next(iter(listed)))[0])
         raise UserError(
-            f"{file} has no split {quote(split.name)}{nearest(split.name, present)}: the splits are {known}"
+            f"{description.name}: no picture of {quote(split.name)} has a label file: expected {expected} and so on"
         )
-    root = file.parent / _text(file, "path", description.get("path") or ".")
-    images: dict[Path, None] = {}  # in order, and once each: val is often train again
-    for name in present if split.is_all else (split.name,):
-        entries = description[name]
-        for entry in entries if isinstance(entries, list) else [entries]:
-            images.update(dict.fromkeys(_images_at(file, name, root, _text(file, name, entry))))
-    return list(images)
+    _note_labels_without_picture(labels, notes)
+    images = split.pick(list(listed), key=lambda image: image.stem)
+    records = make_records([_annotation(image, labels[image], description, notes) for image in images], notes)
+    for image in images:
+        if listed[image] > 1:
+            notes.add(REPEATED, f"{shown(image.name)}, {listed[image]} times")
+    records = [record for record, image in zip(records, images, strict=True) for _ in range(listed[image])]
+    return Dataset(f"yolo:{location}", split.text, description.names, records, notes=notes.lines())
 
 
-def _text(file: Path, key: str, value: object) -> str:
-    if not isinstance(value, str) or "\0" in value:
-        raise UserError(f"{file}: {key}: {quote(value)} is not a path")
-    return os.path.expanduser(value)
+def label_places(image: Path) -> list[Path]:
+    """Where the labels of a picture may be, the likeliest first: `…/images/a/b.jpg` -> `…/labels/a/b.txt`."""
+    folders, name = list(image.parts[:-1]), image.with_suffix(".txt").name
+    places = [place for place, folder in enumerate(folders) if folder.lower() in PICTURE_FOLDERS][::-1]
+    replaced = [{place} for place in places] + [set(places)] * bool(places)
+    found = [Path(*("labels" if n in at else folder for n, folder in enumerate(folders)), name) for at in replaced]
+    darknet = str(image.parent / name)
+    for word in ("images", "JPEGImages", "raw"):  # Darknet takes the first place, be it a part of a name
+        darknet = darknet.replace(word, "labels", 1)
+    return list(dict.fromkeys([*found, Path(darknet), image.parent / name]))
 
 
-def _images_at(file: Path, key: str, root: Path, entry: str) -> list[Path]:
-    place = root / entry
-    if not os.path.exists(place) and entry.startswith("../"):
-        place = root / entry[3:]  # Roboflow's exports write ../train/images for what lies beside data.yaml
-    if os.path.isdir(place):
-        images = sorted(image for image in place.rglob("*") if image.suffix.lower() in EXTENSIONS)
-        if not images:
-            raise UserError(f"{file}: {key}: {place} has no pictures ({' '.join(EXTENSIONS)})")
-        return images
-    if os.path.isfile(place) and place.suffix == ".txt":
-        return _listed_images(root, place)
-    raise UserError(
-        f"{file}: {key}: there is no folder or .txt list {quote(str(root / entry), 200)}: correct {key} or path"
+def find_labels(image: Path) -> Path | None:
+    """The label file of a picture; None where there is none."""
+    found = (find(place.parent, place.name, Path.is_file) for place in label_places(image))
+    return next(filter(None, found), None)
+
+
+def _split_images(description: Description, split: Split, notes: Notes) -> dict[Path, int]:
+    """The pictures of a split, in order, and how often each counts."""
+    known = list(description.splits)
+    if split.is_all:
+        names = known
+    else:
+        name = split_among(split.name, known)
+        if name is None:
+            meant, there = nearest(split.name, known), ", ".join(known) or "none"
+            raise UserError(f"{description.name} has no split {quote(split.name)}{meant}: the splits are {there}")
+        names = [name]
+    counts: Counter[Path] = Counter()
+    first: dict[str, Path] = {}
+    missing: list[_NothingThere] = []
+    for name in names:
+        try:
+            counts.update(_images_of(description, name, first, notes))
+        except _NothingThere as error:
+            if not split.is_all:
+                raise
+            missing.append(error)
+            notes.add(NO_SPLIT, str(error))
+    if missing and len(missing) == len(names):
+        raise missing[0]
+    return {image: 1 for image in counts} if split.is_all else dict(counts)
+
+
+class _NothingThere(UserError):
+    """A folder or list that a description names is not there, or holds no picture."""
+
+
+def _images_of(description: Description, key: str, first: dict[str, Path], notes: Notes) -> dict[Path, int]:
+    """The pictures of one key: those in folders once each, those in lists as often as they are listed.
+
+    `first` has the path of each picture as it came first, by its absolute path: a picture has one path.
+    """
+    in_folders: list[Path] = []
+    in_lists: list[Path] = []
+    for entry in description.splits[key]:
+        place = description.places.find(entry, Path.exists, keep_split=True)
+        if place is None:
+            raise _NothingThere(
+                f"{description.name}: {key}: there is no folder or list {quote(entry, 200)}: correct {key} or path"
+            )
+        if os.path.isdir(place):
+            found = pictures_in(place, notes)
+            if not found:
+                raise _NothingThere(
+                    f"{description.name}: {key}: {shown(place)} has no pictures ({' '.join(EXTENSIONS)})"
+                )
+            in_folders += found
+        elif is_picture(place):
+            in_folders.append(place)
+        else:
+            in_lists += _listed_images(place, description.places.roots, notes)
+    in_folders, in_lists = (
+        [first.setdefault(os.path.abspath(image), image) for image in images] for images in (in_folders, in_lists)
     )
+    counts = Counter(in_lists)
+    return {image: max(counts[image], 1) for image in (*in_folders, *in_lists)}
 
 
-def _listed_images(root: Path, listed: Path) -> list[Path]:
+def _listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Path]:
+    """The pictures that a list names, a line each."""
     images = []
-    for number, line in enumerate(_lines(listed), 1):
-        if line.strip():
-            places = [folder / os.path.expanduser(line.strip()) for folder in (listed.parent, root)]
-            found = next((place for place in places if os.path.isfile(place)), None)
-            if found is None:
-                raise UserError(f"{listed}:{number}: there is no picture {quote(line.strip(), 200)}: correct the path")
-            images.append(found)
+    places = Places([listed.parent, *roots, Path()], notes)
+    for number, line in enumerate(read_limited(listed, MOST_LIST_BYTES).split("\n"), 1):
+        written = line.strip()
+        if not written:
+            continue
+        if _is_system_file(written):
+            notes.add(SYSTEM_FILE, written[:200])
+            continue
+        found = places.find(written, Path.is_file)
+        if found is None:
+            raise UserError(f"{shown(listed)}:{number}: there is no picture {quote(written, 200)}: correct the path")
+        images.append(found)
     return images
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError:
-        raise UserError(f"{file} is not UTF-8 text: fetch or write it again") from None
+def _is_system_file(written: str) -> bool:
+    """Whether a line of a list names a hidden or system file; a whole path may lead through hidden folders."""
+    path = written.strip("\"' ").replace("\\", "/")
+    if path.startswith(("/", "~")) or re.match("[A-Za-z]:", path):
+        return is_system_file(path.rpartition("/")[2]) or not JUNK.isdisjoint(path.lower().split("/"))
+    return is_system_file(path)
 
 
-def _note_labels_without_picture(images: list[Path], notes: Notes) -> None:
+def _note_labels_without_picture(labels: dict[Path, Path | None], notes: Notes) -> None:
     """Looks at the label folders of the pictures, unless the labels are among the pictures themselves."""
-    folders = {image.parent: label_file(image).parent for image in images}
+    folders = {image.parent: file.parent for image, file in labels.items() if file is not None}
     for image_folder, label_folder in folders.items():
-        if label_folder != image_folder and label_folder.is_dir():
-            stems = {image.stem for image in image_folder.iterdir() if image.suffix.lower() in EXTENSIONS}
+        if label_folder != image_folder:
+            stems = {_form(image.stem) for image in image_folder.iterdir() if is_picture(image)}
             for file in sorted(label_folder.glob("*.txt")):
-                if file.stem not in stems and file.name != "classes.txt":
-                    notes.add(NO_PICTURE, file.name)
+                if _form(file.stem) not in stems and file.name not in NO_LABELS and not is_system_file(file.name):
+                    notes.add(NO_PICTURE, shown(file.name))
 
 
-def _annotation(image: Path, names: tuple[str, ...], ids: dict[str, int], notes: Notes) -> Annotation:
-    file = label_file(image)
-    if not os.path.isfile(file):
-        notes.add(NO_FILE, image.name)
-        return Annotation(image.name, str(image), image, [], [], [], [])
-    annotation = Annotation(file.name, str(file), image, [], [], [], [], fractions=True)
-    for number, line in enumerate(_lines(file), 1):
-        if line.strip():
-            index, box = _parse_line(f"{file}:{number}", line, names)
-            annotation.labels.append(class_id(names[index], ids, f"{file}:{number}"))
-            annotation.boxes_xyxy.append(box)
-            annotation.difficult.append(False)
-            annotation.places.append(f"line {number}")
-    return annotation
+def _form(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
-def _parse_line(place: str, line: str, names: tuple[str, ...]) -> tuple[int, tuple[float, float, float, float]]:
-    """Class and corners (fractions of the picture) of one line."""
-    columns = line.split()
-    if len(columns) != 5:
-        polygon = " (polygons are not read)" if len(columns) > 6 else ""
-        raise UserError(f"{place}: {len(columns)} columns{polygon}: write 'class x y w h'")
-    try:
-        index, numbers = int(columns[0]), [float(column) for column in columns[1:]]
-    except ValueError:
-        raise UserError(f"{place}: {quote(line.strip())} is not 'class x y w h' in numbers: correct it") from None
-    if not 0 <= index < len(names):
-        raise UserError(f"{place}: class {quote(index)} is outside 0 to {len(names) - 1}: correct it, or add its name")
-    if not all(map(math.isfinite, numbers)):
-        raise UserError(f"{place}: {quote(line.strip())} is not made of finite numbers: correct it")
-    if max(map(abs, numbers)) > 2:
-        raise UserError(
-            f"{place}: {quote(line.strip())} is not in fractions of the picture: divide by its width and height"
-        )
-    x, y, w, h = numbers
-    if w < 0 or h < 0:
-        raise UserError(f"{place}: width or height is negative ({w:g}, {h:g}): correct it")
-    return index, (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+def _annotation(image: Path, file: Path | None, description: Description, notes: Notes) -> Annotation:
+    if file is None:
+        notes.add(NO_FILE, shown(image.name))
+        return Annotation(shown(image.name), str(image), image, [], [], [], [])
+    rows = parse_labels(read_limited(file), shown(file), len(description.names), description.keypoints)
+    for row in rows:
+        if row.is_polygon:
+            notes.add(POLYGON, f"{shown(file.name)}, line {row.line}")
+    return Annotation(
+        name=shown(file.name),
+        source=shown(file),
+        image=image,
+        boxes_xyxy=[row.corners for row in rows],
+        labels=[row.label for row in rows],
+        difficult=[False] * len(rows),
+        places=[f"line {row.line}" for row in rows],
+        fractions=True,
+    )

@@ -25,7 +25,7 @@ def evaluate(
     groups: Sequence[str] | None = None,
     examples: int = EXAMPLES,
 ) -> Evaluation:
-    """Applies a detector or a classifier to every picture of a data set and compares its answers with the truth.
+    """Applies a detector or a classifier to every picture of a data set, once, and compares its answers with the truth.
 
     It is evaluated on the classes that the data set and the model share, found by synset or name
     (labels.match_classes).
@@ -62,6 +62,7 @@ def evaluate(
     for what, given, wanted in (("model", model, "y9.load(WORKDIR)"), ("dataset", dataset, "y9.open_source(SOURCE)")):
         if isinstance(given, str):
             raise UserError(f"evaluate: {what} is the text {given!r}; give what {wanted} returns")
+    dataset = dataset.once()
     if isinstance(model, Classifier):
         run = evaluate_classifier if model.tree is None else evaluate_tree_classifier
         return run(model, dataset, batch_size=batch_size or CLASSIFIER_BATCH_SIZE)

@@ -17,8 +17,8 @@ from PIL import Image
 
 from yolo9000_jax.errors import UserError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # of picture files, in lower case
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # no PostScript: opening it would run a program
+EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".ppm", ".gif", ".webp", ".tif", ".tiff")  # in lower case
+FORMATS = ("JPEG", "PNG", "BMP", "PPM", "GIF", "WEBP", "TIFF")  # no PostScript: opening it would run a program
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 TAIL_BYTES = 65536
 ORIENTATION_TAG = 0x0112

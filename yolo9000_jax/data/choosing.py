@@ -1,0 +1,157 @@
+"""Some of a data set's classes, in the order wanted. Boxes of the others are left out and counted; their pictures stay.
+
+A picture that has one label and no boxes (`folders:`) goes with its label.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.records import Dataset, Indexed, Record
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.labels import canonical, spelt_alike
+
+LEFT_OUT = -1  # instead of the label of a class that is not wanted
+NAMES_SHOWN = 10
+
+
+def with_classes(dataset: Dataset, classes: tuple[str, ...], elsewhere: Collection[str] = ()) -> Dataset:
+    """A data set of these classes only, whose labels are their places.
+
+    Args:
+        dataset: with all of its own classes.
+        classes: those wanted. The data set may lack some, which a note then says.
+        elsewhere: classes that other data sets, joined to this one, have.
+
+    Raises:
+        UserError: the data set has none of the classes; it lacks one but has another of nearly that name; or boxes
+            that would be left out are of a class whose name differs only in spelling from one that is wanted.
+    """
+    if dataset.classes == classes:
+        return dataset
+    places = {name: place for place, name in enumerate(classes)}
+    ids = np.array([places.get(name, LEFT_OUT) for name in dataset.classes], np.int32)
+    notes = [*dataset.notes, *_missing(dataset, classes, elsewhere), *_left_out(dataset, classes, ids)]
+    synset_of = dict(zip(dataset.classes, dataset.synsets, strict=True))
+    synsets = [synset_of.get(name) for name in classes]
+    if (ids < 0).any() and _is_labelled(dataset):
+        dataset = dataset.take(np.flatnonzero(ids[dataset.ground_truth().labels] >= 0).tolist())
+    records = _Relabelled(dataset, ids)
+    return Dataset(
+        dataset.spec,
+        dataset.split,
+        classes,
+        records if dataset.lazy else _made_once(dataset, records),
+        synsets,
+        notes,
+        dataset.rendered,
+        dataset.lazy,
+        dataset.identity,
+    )
+
+
+def alike(classes: Iterable[str]) -> list[str]:
+    """A note on classes that have one name but for its spelling ("dog", "Dog "), if there are any."""
+    groups = [" and ".join(map(quote, group)) for group in spelt_alike(classes)]
+    more = "; …" if len(groups) > NAMES_SHOWN else ""
+    some = "; ".join(groups[:NAMES_SHOWN]) + more
+    return [f"classes with nearly the same name: {some} (if they are one, correct the labels)"] if groups else []
+
+
+def _missing(dataset: Dataset, classes: Sequence[str], elsewhere: Collection[str]) -> list[str]:
+    """A note on the classes wanted that the data set lacks, if there are any."""
+    own, wanted = set(dataset.classes), set(classes)
+    missing = [name for name in classes if name not in own and name not in elsewhere]
+    others = [name for name in dataset.classes if name not in wanted]
+    for name in missing if others else ():
+        if meant := nearest(name, others):
+            raise UserError(
+                f"{dataset.spec}: class {quote(name)} is not among the {len(own)} classes of the data{meant}; "
+                "correct the class list, or the labels"
+            )
+    if own and len(missing) == len(wanted):
+        raise UserError(
+            f"{dataset.spec}: none of the classes asked for ({_some(classes)}) is among those of the data "
+            f"({_some(dataset.classes)}); correct the class list"
+        )
+    return [f"the data have no class {_some(missing)}"] if missing else []
+
+
+def _left_out(dataset: Dataset, classes: Sequence[str], ids: np.ndarray) -> list[str]:
+    """A note on the boxes, or labelled pictures, of other classes, if there are any."""
+    others = np.flatnonzero(ids < 0)
+    if not len(others):
+        return []
+    is_labelled = _is_labelled(dataset)
+    if dataset.lazy and not is_labelled:
+        names = [dataset.classes[label] for label in others]
+        _check_spelling(dataset, classes, names)
+        return [f"boxes of other classes are left out as they are read, and not counted here: {_some(names)}"]
+    counts = np.bincount(dataset.ground_truth().labels, minlength=len(ids))
+    used = others[counts[others] > 0]
+    _check_spelling(dataset, classes, [dataset.classes[label] for label in used])
+    if not len(used):
+        return []
+    total, many = int(counts[used].sum()), ("picture" if is_labelled else "box")
+    if total > 1:
+        many = "pictures" if is_labelled else "boxes"
+    each = ", ".join(f"{counts[label]} {quote(dataset.classes[label])}" for label in used[:NAMES_SHOWN])
+    more = ", …" if len(used) > NAMES_SHOWN else ""
+    return [f"{total} {many} of classes that are not asked for left out: {each}{more}"]
+
+
+def _check_spelling(dataset: Dataset, classes: Sequence[str], others: Iterable[str]) -> None:
+    wanted = {canonical(name): name for name in classes}
+    for name in others:
+        if same := wanted.get(canonical(name)):
+            raise UserError(
+                f"{dataset.spec}{_first_with(dataset, name)}: class {quote(name)} is not among the {len(classes)} "
+                f"classes asked for (did you mean {quote(same)}?); correct the label, or add the class to the list"
+            )
+
+
+def _first_with(dataset: Dataset, name: str) -> str:
+    label = dataset.classes.index(name)
+    return "" if dataset.lazy else next((f", {each.name}" for each in dataset if label in each.labels), "")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(quote, names[:NAMES_SHOWN])) + (", …" if len(names) > NAMES_SHOWN else "")
+
+
+def _is_labelled(dataset: Dataset) -> bool:
+    """Whether the pictures have one label each and no boxes."""
+    return len(dataset) > 0 and len(dataset[0].labels) == 1 and not len(dataset[0].boxes_xyxy)
+
+
+class _Relabelled(Indexed[Record]):
+    """Records whose labels go through a table, without the boxes of classes that are left out there.
+
+    Args:
+        records: with labels of the data set's own classes.
+        ids: int32 [own classes], the new label of each, or LEFT_OUT.
+    """
+
+    def __init__(self, records: Indexed[Record], ids: np.ndarray):
+        self._records, self._ids = records, ids
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Record:
+        record = self._records[index]
+        labels = self._ids[record.labels]
+        kept = labels >= 0
+        boxes = record.boxes_xyxy[kept] if len(record.boxes_xyxy) else record.boxes_xyxy
+        return replace(record, boxes_xyxy=boxes, labels=labels[kept], difficult=record.difficult[kept])
+
+
+def _made_once(dataset: Dataset, relabelled: Indexed[Record]) -> list[Record]:
+    """All of them; a record that the data set has several times stays one and the same (`Dataset.once`)."""
+    made: dict[int, Record] = {}
+    for index, record in enumerate(dataset):
+        if id(record) not in made:
+            made[id(record)] = relabelled[index]
+    return [made[id(record)] for record in dataset]

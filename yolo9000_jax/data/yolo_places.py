@@ -1,0 +1,71 @@
+"""Where the files are that a data.yaml, a .data file or a list names, on whatever machine and system it was written.
+
+A path is looked for as it is written, from each root in turn, with backslashes or slashes and in any Unicode form; then
+without its first folders, more and more of them: `data/obj_train_data/a.jpg` (CVAT), `../train/images` (Roboflow) and
+`C:\\Users\\me\\set\\images\\a.jpg` are then found beside the file that names them, which the notes say. A list may name
+pictures anywhere on the machine: it is the user's own statement.
+"""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from yolo9000_jax.data.annotations import Notes
+from yolo9000_jax.data.messages import quote
+from yolo9000_jax.files import find, shown
+
+MOVED = (
+    "path is not there as it is written, and was found without its first folders",
+    "paths are not there as they are written, and were found without their first folders",
+)
+MOST_FOLDERS = 40  # of a path that is looked for
+_SPLIT_FOLDER = re.compile(r"train|val|test", re.IGNORECASE)
+
+
+class Places:
+    """Finds what is written from some roots, and says what it had to leave out.
+
+    Args:
+        roots: folders where a relative path may begin, in the order in which they are tried.
+        notes: counts the paths that were found elsewhere than written.
+    """
+
+    def __init__(self, roots: Sequence[Path], notes: Notes):
+        self.roots = list(roots)
+        self._notes = notes
+        self._folders: dict[str, Path] = {}  # of paths found without their first folders: as written -> where it is
+
+    def find(self, written: str, test: Callable[[Path], bool], keep_split: bool = False) -> Path | None:
+        """The file or folder that is meant, or None.
+
+        Args:
+            written: the path, perhaps in quotes.
+            test: what it must be, such as `Path.is_file`.
+            keep_split: whether a folder that tells the split ("test/images") may not be left out: "images" is another.
+        """
+        for text in dict.fromkeys((written, written.strip("\"' "))):
+            if found := self._from_roots(os.path.expanduser(text), test):
+                return found
+        return self._without_first_folders(written.strip("\"' "), test, keep_split)
+
+    def _from_roots(self, path: str, test: Callable[[Path], bool]) -> Path | None:
+        return next((found for root in self.roots if path and (found := find(root, path, test))), None)
+
+    def _without_first_folders(self, written: str, test: Callable[[Path], bool], keep_split: bool) -> Path | None:
+        folder, _, name = written.replace("\\", "/").rpartition("/")
+        if folder in self._folders and (found := find(self._folders[folder], name, test)):
+            return self._moved(written, found)
+        parts = [part for part in re.split(r"[\\/]", written) if part not in ("", ".", "..")][-MOST_FOLDERS:]
+        for start in range(len(parts)):
+            if start and keep_split and _SPLIT_FOLDER.match(parts[start - 1]):
+                return None
+            if found := self._from_roots("/".join(parts[start:]), test):
+                if not keep_split:
+                    self._folders[folder] = found.parent
+                return self._moved(written, found)
+        return None
+
+    def _moved(self, written: str, found: Path) -> Path:
+        self._notes.add(MOVED, f"{quote(written, 200)} as {shown(found)}")
+        return found
