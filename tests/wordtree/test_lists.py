@@ -52,7 +52,7 @@ def test_data_sets_are_lists(tmp_path):
     [
         (b"", "there is no label"),
         (b"# only this\n\n", "there is no label"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"\xff\x00", "not UTF-8"),
         (b"cat\na\x07b\n", "line 2: .*no name"),
         (b"\t\t1\n", "line 1: "),
     ],

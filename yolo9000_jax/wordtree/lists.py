@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import read_text
 from yolo9000_jax.labels import SYNSET, parse_label
 
 _NAME_AND_SYNSET = re.compile(r"\s*(.*[^\s=])\s*[\s=]\s*(n\d{8})\s*")
@@ -45,14 +46,8 @@ def read_label_list(path: str | Path) -> LabelList:
         UserError: the file cannot be read, has no label, or a line is no label.
     """
     source = str(path)
-    try:
-        lines = Path(path).read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(f"{source}: can't read this label list ({error.strerror}); check the path") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{source}: not UTF-8 text; give a file with one label a line") from None
     labels = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(Path(path)).split("\n"), 1):
         line = _COMMENT.sub("", line)
         titles = number == 1 and not _HEADERS.isdisjoint(line.lower().split("\t"))
         if line.strip() and not titles:
