@@ -62,10 +62,6 @@ def _run(command_line: list[str] | None) -> int:
         return stopped.status
     except KeyboardInterrupt:
         return _failed("stopped", 128 + signal.SIGINT)
-    except RuntimeError as error:
-        if "initialize backend" not in str(error) and "Unknown backend" not in str(error):
-            raise
-        return _failed(f"JAX finds no such device: {_first_sentence(error)}; set JAX_PLATFORMS to another", 1)
     return 0
 
 
@@ -76,10 +72,6 @@ def _failed(why: str, status: int) -> int:
     except OSError:
         _discard(sys.stderr)
     return status
-
-
-def _first_sentence(error: Exception) -> str:
-    return " ".join(str(error).split()).partition(". ")[0].partition(" (you may")[0]
 
 
 def _prepare_streams() -> None:

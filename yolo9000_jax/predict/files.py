@@ -122,10 +122,7 @@ def expand(given: Input, suffixes: Collection[str]) -> Iterator[Source]:
 def _video(
     detector: Detector, source: Source, target: Path | None, batch_size: int, thresholds: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """An item a frame; of a video that is damaged a last one has "error" in place of the detections.
-
-    Ctrl-C ends a camera or an address as its end would.
-    """
+    """An item a frame; of a video that is damaged a last one has "error" in place of the detections."""
     with open_video(source) as video, ExitStack() as stack:
         batch_size = 1 if video.live else batch_size  # what is seen now, not when a batch of it is full
         times: deque[tuple[Fraction, Fraction]] = deque()  # of the frames that the network works on
@@ -136,21 +133,17 @@ def _video(
                 yield frame.pixels
 
         writer, count, objects = None, 0, 0
-        try:
-            for result in detector.stream(pixels(), batch_size=batch_size, **thresholds):
-                when = times.popleft()
-                if target is not None:
-                    if writer is None:
-                        writer = VideoWriter(target, video.rate, result.image.shape, video.pixel_aspect)
-                        stack.callback(writer.close)
-                    writer.write(result.draw(), *when)
-                yield {"image": str(source), "frame": count} | result.to_json()
-                count, objects = count + 1, objects + len(result)
-                if count % LOG_EVERY == 0:
-                    logger.info(f"{source}: {count} frames")
-        except KeyboardInterrupt:
-            if not video.live or not count:
-                raise
+        for result in detector.stream(pixels(), batch_size=batch_size, **thresholds):
+            when = times.popleft()
+            if target is not None:
+                if writer is None:
+                    writer = VideoWriter(target, video.rate, result.image.shape, video.pixel_aspect)
+                    stack.callback(writer.close)  # also where it is stopped: what was written is whole
+                writer.write(result.draw(), *when)
+            yield {"image": str(source), "frame": count} | result.to_json()
+            count, objects = count + 1, objects + len(result)
+            if count % LOG_EVERY == 0:
+                logger.info(f"{source}: {count} frames")
         if video.fault is not None:
             yield {"image": str(source), "frame": count, "error": video.fault}
             logger.warning(f"{source}: {video.fault}")
