@@ -16,7 +16,8 @@ from PIL import Image
 from tests.images.videos import quarters, read_video, save_video
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import video
-from yolo9000_jax.images.video import VideoWriter, is_video, open_video
+from yolo9000_jax.images.video import is_video, open_video
+from yolo9000_jax.images.video_writer import VideoWriter
 
 ONE = 1 << 16  # in a display matrix
 
@@ -64,8 +65,8 @@ FLIPS = [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)]
 @pytest.mark.parametrize("a, b, c, d", TURNS + FLIPS)
 def test_a_display_matrix(tmp_path, a, b, c, d):
     matrix = (a * ONE, b * ONE, 0, c * ONE, d * ONE, 0, 0, 0, 1 << 30)
-    path = save_video(tmp_path / "a.mp4", frames=2, matrix=matrix)
-    plain = save_video(tmp_path / "b.mp4", frames=2)
+    path = save_video(tmp_path / "a.mp4", frames=2, size_wh=(32, 24), matrix=matrix)
+    plain = save_video(tmp_path / "b.mp4", frames=2, size_wh=(32, 24))
     (first, *_), fault = read(path)
     expected = as_shown(read_video(plain)[2][0], a, b, c, d)
     assert fault is None and first.pixels.shape == expected.shape
@@ -208,7 +209,9 @@ def test_frames_that_would_fill_the_memory(tmp_path, monkeypatch):
     assert "64x48" in refused(path)
 
 
-@pytest.mark.parametrize("suffix, codec", [(".mp4", "mjpeg"), (".avi", "mjpeg"), (".mkv", "mpeg4"), (".mp4", "mpeg4")])
+@pytest.mark.parametrize(
+    "suffix, codec", [(".mp4", "mjpeg"), (".avi", "mjpeg"), (".mkv", "mpeg4"), (".mp4", "mpeg4"), (".mp4", "libx264")]
+)
 def test_damaged_packets(tmp_path, suffix, codec):
     path = save_video(tmp_path / f"a{suffix}", frames=20, codec=codec)
     content = bytearray(path.read_bytes())
@@ -231,6 +234,15 @@ def test_truncated_files(tmp_path, suffix, options):
     frames, fault = read(path)
     assert 5 < len(frames) < 15
     assert "it ends after" in fault
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_a_recording_that_begins_between_two_whole_pictures(tmp_path, codec):
+    """As a camera's are cut: nothing of it is damaged."""
+    path = save_video(tmp_path / "a.ts", frames=40, rate=25, codec=codec)
+    path.write_bytes(path.read_bytes()[188 * (path.stat().st_size // 188 // 3) :])
+    frames, fault = read(path)
+    assert 10 <= len(frames) < 40 and fault is None
 
 
 def test_a_file_of_which_nothing_can_be_decoded(tmp_path):
@@ -313,6 +325,12 @@ def test_a_camera_that_is_not_there(impatient):
     message = refused("87")
     assert message.startswith("87: ") and "/dev/video87" in message
     assert is_video("87")
+
+
+def test_names_of_nothing():
+    for name in ("http://[::1", "9" * 5000, "a\0b", "x" * 5000, "://"):
+        assert is_video(name) in (False, True)
+        refused(name)
 
 
 def test_a_file_called_as_a_camera(tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ def save_video(
         timing = {} if times is None else {"time_base": TICK}
         stream = container.add_stream(codec, rate=rate, **timing)
         stream.width, stream.height, stream.pix_fmt = *size_wh, "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.bit_rate = 2_000_000
+        stream.bit_rate, stream.gop_size = 2_000_000, 10
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect
         if matrix is not None:

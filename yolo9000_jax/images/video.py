@@ -1,5 +1,7 @@
-"""Videos, frame by frame, through PyAV (FFmpeg): files, cameras and addresses are read, MP4 files are written."""
+"""Reading videos frame by frame, through PyAV (FFmpeg), from files, cameras and addresses."""
 
+import http.client
+import os
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import av
 import numpy as np
@@ -28,9 +30,10 @@ VIDEO_EXTENSIONS = (  # of video files, in lower case: what FFmpeg reads
 STREAM_EXTENSIONS = (*VIDEO_EXTENSIONS, ".m3u8", ".mpd")  # what an address of a video ends in
 STREAM_TYPES = ("video/", "multipart/x-mixed-replace", "application/vnd.apple.mpegurl", "application/x-mpegurl")
 NO_VIDEO = ("image2", "gif", "apng", "tty", "concat", "hls", "dash")  # FFmpeg's names of what is taken for no video
+NO_DAMAGE = ("mmco:", "co located POCs unavailable", "number of reference frames")  # errors in FFmpeg's log
 WAIT_SECONDS = 10.0  # for a camera or an address to answer, and then for each frame
+FAILURES = (av.FFmpegError, ValueError)  # ValueError: a name with a zero byte, a format that this FFmpeg lacks
 USUAL_RATE = Fraction(25)  # frames a second where nothing says
-MOST_TICKS = 65535  # a second, in MPEG-4
 MOST_FAILURES = 10_000  # in a row, of reading on in a damaged file
 
 
@@ -106,17 +109,18 @@ class Video:
         begun = False
         for packet in self._packets():
             try:
-                frames = packet.decode()
+                with _errors() as errors:
+                    frames = packet.decode()
             except av.error.EOFError:
                 continue
             except av.FFmpegError as error:
                 self._undecodable += begun  # a recording may begin between two whole pictures
-                self._broken_off = self._broken_off or _reason(error)
+                self._broken_off = self._broken_off or reason_of(error)
                 continue
-            for frame in frames:
-                begun = True
-                self._damaged += bool(frame.is_corrupt)
-                yield frame
+            if begun and (errors or any(frame.is_corrupt for frame in frames)):
+                self._damaged += max(len(frames), 1)  # a decoder makes up what is missing, and only logs it
+            begun = begun or bool(frames)
+            yield from frames
 
     def _packets(self) -> Iterator[Any]:
         """The packets of the stream, an empty one last; reading goes on behind what cannot be read."""
@@ -131,7 +135,7 @@ class Video:
                 failures += 1
                 self._undecodable += 1
             except av.FFmpegError as error:
-                self._broken_off = _reason(error)
+                self._broken_off = reason_of(error)
                 break
         yield av.Packet()
 
@@ -179,22 +183,20 @@ def open_video(source: str | Path) -> Video:
         options = {"rtsp_flags": "prefer_tcp"} if name.lower().startswith("rtsp") else {}
         try:
             return _open(str(source), name, live=True, options=options, timeout=WAIT_SECONDS)
-        except av.FFmpegError as error:
+        except FAILURES as error:
             advice = "check the address, and that it is one of a video"
-            raise UserError(f"{name}: cannot be opened ({_reason(error)}); {advice}") from None
+            raise UserError(f"{name}: cannot be opened ({reason_of(error)}); {advice}") from None
     try:  # "file:" as a name may hold a colon; no other protocol, so that a file cannot make us fetch others
         return _open(f"file:{source}", name, options={"protocol_whitelist": "file"})
-    except av.FFmpegError as error:
-        raise UserError(f"{name}: not a video that can be decoded ({_reason(error)}); fetch or convert it") from None
+    except FAILURES as error:
+        raise UserError(f"{name}: not a video that can be decoded ({reason_of(error)}); fetch or convert it") from None
 
 
 def is_camera(source: Any) -> bool:
     """Whether a source is the number of a camera, and not the name of a file, or is a camera's device."""
     if isinstance(source, str) and source.isascii() and source.isdecimal():
-        return not Path(source).exists()
-    with suppress(OSError, ValueError):
-        return str(source).startswith("/dev/video") and Path(source).is_char_device()
-    return False
+        return not os.path.exists(source)
+    return str(source).startswith("/dev/video") and Path(source).is_char_device()
 
 
 def is_address(source: Any) -> bool:
@@ -210,7 +212,8 @@ def is_video(source: str | Path) -> bool:
     """
     if is_address(source):
         text = str(source)
-        ending = PurePosixPath(unquote(urlsplit(text).path)).suffix.lower()
+        path = text.partition("://")[2].partition("?")[0].partition("#")[0]
+        ending = PurePosixPath(unquote(path)).suffix.lower() if "/" in path else ""
         if not text.lower().startswith(("http://", "https://")) or ending in STREAM_EXTENSIONS:
             return True
         return not Image.registered_extensions().get(ending) and _content_type(text).startswith(STREAM_TYPES)
@@ -219,7 +222,7 @@ def is_video(source: str | Path) -> bool:
     ending = Path(source).suffix.lower()
     if ending in VIDEO_EXTENSIONS:
         return True
-    if ending in Image.registered_extensions() or not Path(source).is_file():
+    if ending in Image.registered_extensions() or not os.path.isfile(source):
         return False
     try:
         Image.open(source).close()
@@ -229,6 +232,20 @@ def is_video(source: str | Path) -> bool:
     with suppress(UserError), open_video(Path(source)):
         return True
     return False
+
+
+@contextmanager
+def _errors() -> Iterator[list[str]]:
+    """What FFmpeg logs as errors meanwhile, but for what whole videos also give rise to."""
+    told: list[str] = []
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture(local=False) as logs:
+            yield told
+        told += [text for _, _, text in logs if not text.startswith(NO_DAMAGE)]
+    finally:
+        av.logging.set_level(None)
 
 
 def _open(name: str, told: str, live: bool = False, timeout: float | None = None, **options: Any) -> Video:
@@ -261,16 +278,16 @@ def _open_camera(source: str) -> Video:
         raise UserError(f"{source}: cameras are read on Linux only; give a video file, or the camera's rtsp:// address")
     try:
         return _open(device, source, live=True, format="video4linux2", timeout=WAIT_SECONDS)
-    except (av.FFmpegError, ValueError) as error:
-        reason = _reason(error) if isinstance(error, av.FFmpegError) else str(error)
+    except FAILURES as error:
         advice = "plug it in, or give a video file or an address (rtsp://…)"
-        raise UserError(f"{source}: camera {device} cannot be opened ({reason}); {advice}") from None
+        raise UserError(f"{source}: camera {device} cannot be opened ({reason_of(error)}); {advice}") from None
 
 
 def _content_type(url: str) -> str:
-    request = urllib.request.Request(url, headers={"User-Agent": "yolo9000_jax"})
-    with suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=WAIT_SECONDS) as answer:
-        return answer.headers.get_content_type().lower()
+    with suppress(OSError, ValueError, http.client.HTTPException):
+        request = urllib.request.Request(url, headers={"User-Agent": "yolo9000_jax"})
+        with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as answer:
+            return answer.headers.get_content_type().lower()
     return ""
 
 
@@ -292,63 +309,12 @@ def _announced_seconds(container: Any, stream: Any) -> Fraction | None:
     return None
 
 
-def _reason(error: Any) -> str:
+def reason_of(error: Exception) -> str:
     """What FFmpeg says, in one line, without its number and the file's name."""
     if isinstance(error, av.error.ExitError):
         return f"no answer in {WAIT_SECONDS:g} s"
-    return " ".join(str(error.strerror or error).split())
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-class VideoWriter:
-    """Writes frames to an MP4 file, each at its time.
-
-    Args:
-        path: the file.
-        rate: frames a second; single frames may come at other times.
-        shape: (height, width, …) of the first frame; others are scaled to it.
-        pixel_aspect: as `Video.pixel_aspect`.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-
-    def __init__(self, path: Path, rate: Fraction, shape: tuple[int, ...], pixel_aspect: Fraction = Fraction(1)):
-        self._path, self._rate, self._last = path, rate, -1
-        fits = rate.numerator <= MOST_TICKS
-        ticks = MOST_TICKS // rate.numerator * rate.numerator if fits else 60_000  # a second: each frame on one
-        self._tick = Fraction(1, ticks)
-        with self._writing():
-            self._container = av.open(f"file:{path}", "w", format="mp4")
-            self._stream = self._container.add_stream("mpeg4", rate=rate, time_base=self._tick)
-        self._stream.height, self._stream.width = shape[:2]
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.bit_rate = 4_000_000
-        if pixel_aspect != 1:
-            self._stream.codec_context.sample_aspect_ratio = pixel_aspect
-
-    def write(self, image: np.ndarray, seconds: Fraction, duration: Fraction = Fraction(0)) -> None:
-        """Adds a frame uint8 [H, W, 3] that is shown from `seconds` on; 0 as duration: one frame's."""
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        size = {"width": self._stream.width, "height": self._stream.height}
-        frame = frame.reformat(**size, format="yuv420p")
-        self._last = max(round(seconds / self._tick), self._last + 1)
-        frame.pts, frame.time_base = self._last, self._tick
-        frame.duration = max(round((duration or 1 / self._rate) / self._tick), 1)
-        with self._writing():
-            self._container.mux(self._stream.encode(frame))
-
-    def close(self) -> None:
-        with self._writing(), self._container:
-            self._container.mux(self._stream.encode())
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except (av.FFmpegError, ValueError) as error:
-            reason = _reason(error) if isinstance(error, av.FFmpegError) else str(error)
-            raise UserError(f"{shown(self._path)}: cannot write the video ({reason}); choose another place") from error

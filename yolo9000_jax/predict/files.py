@@ -14,7 +14,8 @@ import numpy as np
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.reading import EXTENSIONS
-from yolo9000_jax.images.video import VIDEO_EXTENSIONS, VideoWriter, is_address, is_camera, is_video, open_video
+from yolo9000_jax.images.video import VIDEO_EXTENSIONS, is_address, is_camera, is_video, open_video
+from yolo9000_jax.images.video_writer import VideoWriter
 from yolo9000_jax.logs import logger
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import BATCH_SIZE, Detector
