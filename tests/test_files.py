@@ -1,11 +1,14 @@
 """Names and texts of files as other systems write them."""
 
 import codecs
+import json
 import os
 import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from yolo9000_jax import files
 from yolo9000_jax.errors import UserError
@@ -26,6 +29,28 @@ def test_a_user_s_file(name):
 def test_a_name_that_is_no_utf8_is_shown():
     assert files.shown(os.fsdecode(b"a\xdd.jpg")) == "a\\xdd.jpg"
     assert files.shown("Käse.jpg") == "Käse.jpg"
+    assert files.shown("K\ud800") == "K\\ud800", "half a pair, from JSON"
+    as_ascii = "K\udcc3\udca4se\udcdd"  # as Python hands it over where the locale is ASCII
+    assert files.shown(as_ascii) == "Käse\\xdd"
+
+
+@given(st.text(st.characters(codec=None), max_size=20))
+def test_json_is_unicode(text):
+    value = {text: [text, 1, {"a": (text, None)}], "b": 0.5}
+    read = json.loads(files.to_json(value))
+    read_key = next(key for key in read if key != "b" or text == "b")
+    assert read_key.encode().decode() == read_key, "what other programs take"
+    if text.isascii():
+        assert read == json.loads(json.dumps(value))
+
+
+def test_json_shows_names():
+    assert json.loads(files.to_json({"a\udcdd": ["🐶", "b\udcdd"]})) == {"a\\xdd": ["🐶", "b\\xdd"]}
+
+
+def test_text_that_is_no_unicode_is_written(tmp_path):
+    files.write_whole(tmp_path / "a", "a\udcdd ä")
+    assert (tmp_path / "a").read_bytes() == "a\\xdd ä".encode()
 
 
 @pytest.mark.parametrize(

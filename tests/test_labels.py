@@ -36,6 +36,31 @@ def test_a_longer_list_of_synsets(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text, note",
+    [
+        ("'traffic light'\n'dog'\n", "the quotes are left out"),
+        ('"traffic light",\n"dog"\n', "the quotes are left out"),
+        ("0: traffic light\n1: dog\n", "the numbers are left out"),
+        ("- 'traffic light'\n- 'dog'\n", "the list marks and quotes are left out"),
+        ("traffic light\r\ndog\r\n", ""),
+        ("\ufefftraffic light\ndog", ""),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_names_as_other_programs_write_them(tmp_path, text, note, encoding):
+    (tmp_path / "a.names").write_bytes(text.removeprefix("\ufeff" if encoding == "utf-16" else "").encode(encoding))
+    found = read_labels(tmp_path / "a.names", 2)
+    assert found.names == ("traffic light", "dog")
+    assert note in (found.note or "")
+
+
+def test_quotes_that_are_of_a_name(tmp_path):
+    assert read(tmp_path, "'n' sync\ndog\n", 2).names == ("'n' sync", "dog")
+    assert read(tmp_path, "'dog'\ncat\n", 2).names == ("'dog'", "cat"), "not on every line"
+    assert read(tmp_path, "null\nNone\n", 2).names == ("null", "None")
+
+
+@pytest.mark.parametrize(
     "text, part",
     [
         ("cat\ndog\nbird\n", "a.names: 3 names, but the network has 2 classes"),

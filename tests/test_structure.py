@@ -20,9 +20,10 @@ NAME = "yolo9000_jax"
 # it stands there.
 ORDER = {
     "errors": "any part may find a mistake of the user's",
-    "files": "writing whole files; names and texts as other systems write them",
-    "labels": "class names",
+    "files": "writing whole files, and reading those of other systems",
+    "labels": "class names, out of files",
     "logs": "any part may have something to say",
+    "devices": "any part may say what it runs on",
     "shapes": "any part may be handed an array of the wrong shape",
     "config": "what was asked for: plain values, with no idea of what is made of them",
     "images": "pixels: no boxes, no networks",

@@ -1,12 +1,14 @@
 """Files of users: writing those that others may be reading, and names and texts as other systems write them."""
 
 import codecs
+import json
 import os
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePath
+from typing import Any
 
 from yolo9000_jax.errors import UserError
 
@@ -18,7 +20,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
     Args:
         path: its folder is made if need be.
-        content: text, written as UTF-8, or bytes.
+        content: text, written as UTF-8 (what is none, as `shown`), or bytes.
 
     Raises:
         UserError: it cannot be written.
@@ -26,7 +28,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.write_bytes(shown(content).encode() if isinstance(content, str) else content)
         part.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -47,8 +49,26 @@ def is_system_file(name: str | PurePath) -> bool:
 
 
 def shown(path: str | PurePath) -> str:
-    """A path as text that any stream can be given: bytes that are no UTF-8 appear as `\\xdd`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path, or any text, as text that is UTF-8: bytes of a name that are none appear as `\\xdd`."""
+    text = str(path)
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a pair, which JSON and Windows can hold
+        return text.encode("utf-8", "backslashreplace").decode()
+
+
+def to_json(value: Any) -> str:
+    """A value as the text of a JSON file, the names in it as `shown`: other programs refuse what is no Unicode."""
+    text = json.dumps(value, indent=2)
+    return (json.dumps(_shown_within(value), indent=2) if "\\ud" in text else text) + "\n"
+
+
+def _shown_within(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_shown_within(key): _shown_within(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown_within(item) for item in value]
+    return shown(value) if isinstance(value, str) else value
 
 
 def read_text(path: Path) -> str:
@@ -61,12 +81,16 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{shown(path)}: cannot be read ({error.strerror}); check the path") from error
-    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        text = content.decode(encoding)
+        return to_text(content)
     except UnicodeDecodeError:
         raise UserError(f"{shown(path)} is not UTF-8 text: save it as UTF-8, or fetch it again") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def to_text(content: bytes, errors: str = "strict") -> str:
+    """What `read_text` makes of a file's content; `errors` as of `bytes.decode`."""
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return content.decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists) -> Path | None:
@@ -84,8 +108,8 @@ def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists) ->
         with suppress(OSError, ValueError):  # too long a name, or one with a zero byte, is that of no file
             if test(place := folder / spelling):
                 return place
-            if not spelling.isascii() and (place := _in_other_form(folder, spelling)) and test(place):
-                return place
+            if not spelling.isascii() and (other := _in_other_form(folder, spelling)) and test(other):
+                return other
     return None
 
 

@@ -25,6 +25,14 @@ SPELLINGS = (
 )
 
 
+# What other programs write around the names, if they do it on every line.
+DECORATIONS = {
+    "list marks": re.compile(r"\s*-\s+(?P<name>.+)"),
+    "numbers": re.compile(r"\s*\d+\s*:\s*(?P<name>.+)"),
+    "quotes": re.compile(r"""\s*(["'])(?P<name>.*)\1\s*,?\s*"""),
+}
+
+
 class Labels(NamedTuple):
     """Names of a model's classes in order, their WordNet synsets where known, and a remark for the user or None."""
 
@@ -39,6 +47,7 @@ def read_labels(path: str | PathLike, count: int) -> Labels:
     Args:
         path: a text file of one class a line: "dog", "n02084071", "n02084071 dog", any of them after its number, or
             columns parted by tabs, of which one is the synset and the first other one that is no number the name.
+            Quotes, list marks and "0:" are left out where they are on every line.
             A list of synsets alone may be longer than `count`, as Darknet's imagenet.labels.list is: the model's
             classes are its first.
         count: classes of the model.
@@ -47,8 +56,13 @@ def read_labels(path: str | PathLike, count: int) -> Labels:
         UserError: the file cannot be read, a line is blank, or the number of lines is another.
     """
     lines = read_text(Path(path)).rstrip().split("\n")
+    decorations = []
+    for what, form in DECORATIONS.items():
+        if all(form.fullmatch(line) for line in lines):
+            lines = [form.sub(r"\g<name>", line) for line in lines]
+            decorations.append(what)
+    note = f"{path}: the {' and '.join(decorations)} are left out of the names" if decorations else None
     found = [parse_label(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
-    note = None
     if len(found) > count and all(name == synset for name, synset in found):
         note = f"{path} lists {len(found)} synsets; the first {count} are the network's classes"
         found = found[:count]

@@ -11,14 +11,24 @@ import logging
 import math
 import sys
 
+from yolo9000_jax.files import shown
+
 logger = logging.getLogger("yolo9000_jax")
 
 
 class _Printer(logging.Handler):
-    """Prints each message on what `sys.stdout` is at that moment, which in a notebook or a test may change."""
+    """Prints each message on what `sys.stdout` is at that moment, which in a notebook or a test may change.
+
+    Characters that it cannot show appear as escapes; where there is no stdout, as in a program without a console, or it
+    is closed, the message is lost. Only a pipe that nobody reads any more is an error: BrokenPipeError.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stdout, flush=True)
+        stream, text = sys.stdout, shown(self.format(record))
+        if stream is None or getattr(stream, "closed", False):
+            return
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
 def show() -> None:

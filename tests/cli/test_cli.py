@@ -306,7 +306,7 @@ def test_predict(trained, tmp_path, run):
         assert found["label"] == tiny.CLASSES[found["class"]] and 0 <= found["score"] <= 1
         assert 0 <= min(found["box_xyxy"]) and max(found["box_xyxy"]) <= 96
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{n}.jpg" for n in range(8)]
-    assert output.count("\n") == 10 and ": the checkpoint of step 6\n" in output
+    assert output.count("\n") == 11 and ": the checkpoint of step 6\n" in output and output.startswith("on cpu (")
 
 
 def test_predict_wrong_files(trained, tmp_path, refused):

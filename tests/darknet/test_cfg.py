@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.helpers import golden_root
 from yolo9000_jax.darknet.cfg import parse_cfg
 from yolo9000_jax.darknet.layers import Convolutional, MaxPool
+from yolo9000_jax.darknet.train import learning_rate, loss_options
 from yolo9000_jax.errors import UserError
 
 DETECTOR = """[net]
@@ -124,6 +125,93 @@ def test_unknown_options_warn(tmp_path):
     assert cfg.warnings == (f"{path}, line 9: [convolutional] option `fliters` is not used here",)
 
 
+TIDY = [
+    ("batch=8", "batch=8 ; testing", 7),
+    ("filters=8", "filters=8   # num*(classes+5)", 14),
+    ("filters=8", "filters=8#num", 14),
+    ("filters=8", "filters=8 // num", 14),
+    ("filters=8", "filters = 8\t; none", 14),
+    ("activation=leaky", "activation=leaky ; not linear", 18),
+    ("[region]", "[region]   # head", 31),
+    ("[region]", "[region]; head [old]", 31),
+    ("layers=-1,2", "layers = -1, 2, # both", 28),
+    ("1,2,  3.5,4e0", "1,2, 3.5,4,", 32),
+    ("classes=2", "classes=2,", 33),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line"), TIDY)
+def test_comments_behind_values_and_commas_behind_lists(old, new, line):
+    text = DETECTOR.replace("batch=1\n", "", 1)
+    cfg = parse_cfg(text.replace(old, new, 1))
+    plain = parse_cfg(text)
+    assert (cfg.net, cfg.layers) == (plain.net, plain.layers)
+    (warning,) = cfg.warnings
+    assert warning.startswith("cfg text: comments behind values, and commas behind lists, are left out: line ")
+    assert plain.warnings == ()
+
+
+def test_one_warning_for_all_that_is_tidied():
+    text = DETECTOR.replace("batch=1\n", "").replace("size=3", "size=3 # a").replace("pad=1", "pad=1,")
+    (warning,) = parse_cfg(text).warnings
+    assert warning.endswith("line 14, 16")
+
+
+def test_a_path_may_hold_the_sign_of_a_comment():
+    cfg = parse_cfg(DETECTOR.replace("absolute=1", "tree=data/c#;/my.tree # mine\nmap=x#1.map"))
+    assert (cfg.head.tree, cfg.head.map) == ("data/c#;/my.tree", "x#1.map")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_files_of_other_systems(tmp_path, encoding, ends):
+    text = DETECTOR.replace("# comment", "# größe").replace("[region]", "[Region]").replace("=", "\t = ")
+    (tmp_path / "a.cfg").write_bytes(text.replace("\n", ends).encode(encoding))
+    assert parse_cfg(tmp_path / "a.cfg").layers == parse_cfg(DETECTOR).layers
+
+
+TRAINING = """policy=sgdr
+sgdr_cycle=1000
+mosaic=1
+letter_box=1
+steps=400,,900
+momentum=much
+max_batches=500 200x
+"""
+
+
+def test_options_of_training_do_not_stop_prediction():
+    text = DETECTOR.replace("policy=steps\nsteps=-1,100\nscales=.1,10\n", TRAINING).replace("batch=1\n", "")
+    text = text.replace("absolute=1", "random=1.4\nfocal_loss=1")
+    cfg = parse_cfg(text)
+    assert cfg.layers[:-1] == parse_cfg(text.replace("random=1.4", "")).layers[:-1]
+    (warning,) = cfg.warnings
+    for part in (
+        "policy=sgdr (line 8)",
+        "sgdr_cycle=1000",
+        "mosaic=1",
+        "letter_box",
+        "steps=400,,900",
+        "momentum=much",
+    ):
+        assert part in warning
+    for part in ("max_batches=500200x", "random=1.4", "focal_loss=1"):
+        assert part in warning
+    assert (cfg.net.policy, cfg.net.momentum, cfg.net.steps) == ("constant", 0.9, ())
+    with pytest.raises(UserError, match="momentum=much, policy=sgdr, .*cannot be trained with") as error:
+        learning_rate(cfg.net)
+    assert "mosaic" not in str(error.value), "which Darknet does not know either"
+    with pytest.raises(UserError, match="random=1.4: cannot be trained with"):
+        loss_options(cfg.head)
+
+
+def test_steps_without_their_scales():
+    cfg = parse_cfg(DETECTOR.replace("scales=.1,10", "scales=.1"))
+    assert "2 steps but 1 scales (line 10)" in cfg.warnings[-1]
+    with pytest.raises(UserError, match="2 steps but 1 scales"):
+        learning_rate(cfg.net)
+
+
 MISTAKES = [
     ("size=3", "size=x", 15, "'x' is not a whole number"),
     ("size=3", "size=3.5", 15, "whole number"),
@@ -154,8 +242,10 @@ MISTAKES = [
     ("width = 64", "", 1, "no size"),
     ("width = 64", "width=64\ninputs=7", 5, "not height*width*channels"),
     ("width = 64", "width=65536\nheight=65536", 1, "too large"),
-    ("scales=.1,10", "scales=.1", 10, "give one scale a step"),
-    ("policy=steps", "policy=cosine", 9, "poly"),
+    ("pad=1", "pad=true", 17, "'true' is not 0 or 1"),
+    ("pad=1", "dilation=2", 17, "out of range"),
+    ("pad=1", "stride_x=2", 17, "not supported"),
+    ("filters=8", "filters=#8", 14, "'' is not a whole number"),
 ]
 
 
@@ -236,6 +326,9 @@ KEYS = [
     "anchors",
     "output",
     "steps",
+    "policy",
+    "momentum",
+    "mosaic",
 ]
 SECTIONS = ["net", "convolutional", "maxpool", "route", "region", "reorg", "softmax", "local", "connected", "detection"]
 VALUES = st.one_of(
@@ -244,6 +337,7 @@ VALUES = st.one_of(
     st.floats().map(str),
     st.lists(st.integers(-9, 40), max_size=5).map(lambda values: ",".join(map(str, values))),
     st.text(max_size=8),
+    st.sampled_from(["1,2,", "6 # num", "3;", "1 // one", ",", "#", "true", "steps"]),
 )
 LINES = st.one_of(
     st.builds("{}={}".format, st.sampled_from(KEYS), VALUES),
@@ -259,6 +353,7 @@ def _only_user_errors(text: str) -> None:
         assert "\n" not in str(error) and len(str(error)) < 1000
     else:
         assert all(min(layer.out_shape) > 0 for layer in cfg.layers)
+        assert all("\n" not in warning and len(warning) < 2500 for warning in cfg.warnings)
 
 
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck), database=None)

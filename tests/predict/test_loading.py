@@ -233,7 +233,7 @@ def test_names(tmp_path):
     (tmp_path / "a.names").write_text("cat\ndog\nbird\n")
     assert "3 names, but the network has 2 classes" in refused(*files, names=tmp_path / "a.names")
     assert "1 names, but" in refused(*files, names=["cat"])
-    assert "b.names: can't read" in refused(*files, names=tmp_path / "b.names")
+    assert "b.names: cannot be read" in refused(*files, names=tmp_path / "b.names")
 
 
 def test_files_that_do_not_belong_together(tmp_path):

@@ -178,6 +178,24 @@ def test_unreadable_files_are_refused(tmp_path, monkeypatch):
         WordTree(("a", "b"), np.array([-1, -1]))
 
 
+@pytest.mark.parametrize("start, encoding", [("\ufeff", "utf-8"), ("", "utf-16"), ("", "utf-8")])
+def test_files_of_other_systems(pets, tmp_path, start, encoding):
+    pets.save(tmp_path / "a.tree", tmp_path / "a.names")
+    for name in ("a.tree", "a.names"):
+        text = start + (tmp_path / name).read_text().replace("\n", "\r\n")
+        (tmp_path / name).write_bytes(text.encode(encoding))
+    assert WordTree.load_with_names(tmp_path / "a.tree") == pets
+
+
+def test_an_unknown_node_gets_the_nearest(pets):
+    name = pets.names[3]
+    for near in (f"{name}x", name.upper(), name[:-1]):
+        with pytest.raises(UserError, match=f"no node is called {near!r}; did you mean .*{name!r}"):
+            pets.find_all([near])
+    with pytest.raises(UserError, match="give a synset or a name"):
+        pets.find("qqqqqqqqqqqqqq")
+
+
 def test_names_must_fit_the_tree(pets, tmp_path):
     pets.save(tmp_path / "pets.tree")
     (tmp_path / "few.names").write_text("a\nb\n")

@@ -1,15 +1,20 @@
 """`yolo9000 VERB …`: finds the verb and runs it. The other modules hold the verbs, each group's arguments and work."""
 
 import argparse
+import errno
+import io
 import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from yolo9000_jax import logs
 from yolo9000_jax.cli import arguments, conversion, data, evaluation, prediction, training, wordtree
 from yolo9000_jax.errors import Stopped, UserError
+from yolo9000_jax.files import shown
 
 STATUS = """exit status:
   0    done
@@ -28,25 +33,61 @@ def main(command_line: list[str] | None = None) -> int:
     done, so whatever restarts failed runs carries on; nor 1, which no restart helps. Raises SystemExit(2), as
     argparse does, where the arguments fit no verb.
     """
+    _prepare_streams()
+    try:
+        try:
+            return _run(command_line)
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        _discard(sys.stdout)
+        if error.errno == errno.EPIPE:  # `yolo9000 … | head`: nobody reads on
+            _discard(sys.stderr)
+            return 128 + signal.SIGPIPE
+        return _failed(f"what it prints cannot be written ({error.strerror}); free some space", 1)
+
+
+def _run(command_line: list[str] | None) -> int:
     options = _parse(command_line)
     _prepare_process()
     try:
         arguments.check_json(options)
         options.run(options)
-        sys.stdout.flush()
     except UserError as error:
-        print(f"yolo9000: {error}", file=sys.stderr)
-        return 1
+        return _failed(str(error), 1)
     except Stopped as stopped:
         logs.logger.info(stopped)
         return stopped.status
     except KeyboardInterrupt:
-        print("yolo9000: stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except BrokenPipeError:  # `yolo9000 … | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not fail once more at exit
-        return 128 + signal.SIGPIPE
+        return _failed("stopped", 128 + signal.SIGINT)
     return 0
+
+
+def _failed(why: str, status: int) -> int:
+    """Says in one line why a verb was not done; gives its status, also where nobody listens any more."""
+    try:
+        print(shown(f"yolo9000: {why}"), file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
+    return status
+
+
+def _prepare_streams() -> None:
+    """Whatever is printed can be: what a console cannot show appears as escapes, and there is always a stream."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed, or a program without a console
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard(stream: TextIO) -> None:
+    """What is left in a stream that nobody reads, and what still comes, must not fail once more at exit."""
+    with suppress(OSError, ValueError):  # it has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parse(command_line: list[str] | None) -> argparse.Namespace:

@@ -2,13 +2,13 @@
 
 import argparse
 import difflib
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import to_json
 from yolo9000_jax.logs import logger
 
 if TYPE_CHECKING:
@@ -126,14 +126,21 @@ def unknown(argument: str, parser: argparse.ArgumentParser) -> str:
 
 
 def load_network(options: argparse.Namespace) -> "Detector | Classifier":
-    """The detector or classifier that `add_network` and `add_size` ask for, with its size and resize."""
+    """The detector or classifier that `add_network` and `add_size` ask for, with its size and resize.
+
+    What it runs on is said.
+    """
     if options.workdir and not (options.cfg or options.weights or options.names):
+        from yolo9000_jax import devices
         from yolo9000_jax.predict.loading import load
 
+        logger.info(f"on {devices.described()}")
         model = load(options.workdir)
     elif options.cfg and options.weights and not options.workdir:
+        from yolo9000_jax import devices
         from yolo9000_jax.predict.loading import load_darknet
 
+        logger.info(f"on {devices.described()}")
         model = load_darknet(options.cfg, options.weights, options.names)
     else:
         raise UserError("say which network: --workdir D, or --cfg F --weights F and perhaps --names F")
@@ -167,6 +174,6 @@ def write_json(path: str | None, value: Any) -> None:
     """Writes the value, if there is a path."""
     if path:
         try:
-            Path(path).write_text(json.dumps(value, indent=2) + "\n")
+            Path(path).write_text(to_json(value), "utf-8")
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from error

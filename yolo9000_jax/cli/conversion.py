@@ -23,8 +23,10 @@ def add(verbs: Verbs) -> None:
 
 def convert(options: argparse.Namespace) -> None:
     """Converts, and prints what was written."""
+    from yolo9000_jax import devices
     from yolo9000_jax.darknet.convert import from_workdir, to_workdir
 
+    devices.described()  # there are some: a mistake in JAX_PLATFORMS is said before the work
     if options.cfg:
         to_workdir(options.cfg, options.weights, options.workdir, options.names)
         print(f"workdir {options.workdir}")

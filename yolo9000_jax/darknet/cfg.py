@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from os import PathLike
 
 from yolo9000_jax.darknet.layers import LAYERS, MAX_LAYERS, MAX_OUTPUTS, Cost, Layer, Net, Route, Shape
-from yolo9000_jax.darknet.options import Section, read_options, read_sections
+from yolo9000_jax.darknet.options import Remarks, Section, read_options, read_sections
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import to_text
 
 MAX_FILE_BYTES = 1 << 20
 MAX_PARAMETERS = 1 << 31
@@ -39,7 +40,8 @@ def parse_cfg(path_or_text: str | PathLike) -> Cfg:
         path_or_text: the file's path; a string with a line break in it is taken as the text itself.
 
     Returns:
-        The Cfg; options that are not known are named in its `warnings`.
+        The Cfg; its `warnings` name options that are not known, those of training that cannot be read (they have their
+        defaults, and `darknet.train` refuses them), and lines with comments behind values.
 
     Raises:
         UserError: naming the file, the line, what is wrong and what to do.
@@ -48,15 +50,15 @@ def parse_cfg(path_or_text: str | PathLike) -> Cfg:
         name, text = "cfg text", path_or_text
     else:
         name, text = str(path_or_text), _read_text(path_or_text)
-    warnings: list[str] = []
-    sections = read_sections(name, text, warnings)
+    remarks = Remarks(name)
+    sections = read_sections(name, text, remarks)
     if not sections or sections[0].type != "net":
         raise UserError(f"{name}: the first section is not [net]: is this a Darknet .cfg file?")
     if not 2 <= len(sections) <= MAX_LAYERS + 1:
         raise UserError(f"{name}: {len(sections) - 1} layers after [net]; there must be 1 to {MAX_LAYERS}")
-    net = _read_net(sections[0], warnings)
-    layers = _plan(net, sections[1:], warnings)
-    return Cfg(name, net, tuple(sections[1:]), tuple(layers), tuple(warnings))
+    net = _read_net(sections[0], remarks)
+    layers = _plan(net, sections[1:], remarks)
+    return Cfg(name, net, tuple(sections[1:]), tuple(layers), remarks.lines())
 
 
 def _read_text(path: str | PathLike) -> str:
@@ -65,13 +67,14 @@ def _read_text(path: str | PathLike) -> str:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UserError(f"{str(path)!r}: can't read this cfg file ({getattr(error, 'strerror', error)})") from None
-    if len(data) > MAX_FILE_BYTES or b"\0" in data:
+    text = to_text(data, errors="replace")  # comments may be in any encoding
+    if len(data) > MAX_FILE_BYTES or "\0" in text:
         raise UserError(f"{path}: this is not a text file: give the .cfg file here, not the .weights file")
-    return data.decode("utf-8", errors="replace")
+    return text
 
 
-def _read_net(section: Section, warnings: list[str]) -> Net:
-    net = Net(**read_options(section, Net, warnings))
+def _read_net(section: Section, remarks: Remarks) -> Net:
+    net = Net(**read_options(section, Net, remarks))
     if not net.inputs:
         section.fail("the input has no size: give width, height and channels, or inputs")
     if math.prod(net.shape) != net.inputs:
@@ -79,11 +82,13 @@ def _read_net(section: Section, warnings: list[str]) -> Net:
     if net.inputs > MAX_OUTPUTS:
         section.fail(f"an input of {net.inputs} numbers is too large: at most {MAX_OUTPUTS}")
     if net.policy == "steps" and len(net.steps) != len(net.scales):
-        section.fail(f"{len(net.steps)} steps but {len(net.scales)} scales: give one scale a step", "steps")
+        uneven = f"{len(net.steps)} steps but {len(net.scales)} scales"
+        remarks.training.append(f"{uneven} (line {section.option_lines.get('steps', section.line)})")
+        return replace(net, unread=(*net.unread, uneven))
     return net
 
 
-def _plan(net: Net, sections: list[Section], warnings: list[str]) -> list[Layer]:
+def _plan(net: Net, sections: list[Section], remarks: Remarks) -> list[Layer]:
     """Every section as a layer with its inputs and shapes; checks sizes and order."""
     layers: list[Layer] = []
     parameters = 0
@@ -93,7 +98,7 @@ def _plan(net: Net, sections: list[Section], warnings: list[str]) -> list[Layer]
             section.fail(f"a type that is not known (YOLOv3 and later can't be read): use one of {', '.join(LAYERS)}")
         if layers and layers[-1].last and (kind is not Cost or layers[-1].type == "cost"):
             section.fail(f"nothing but [cost] may follow [{layers[-1].type}]: it must come last")
-        options = read_options(section, kind, warnings)
+        options = read_options(section, kind, remarks)
         inputs = _route_inputs(section, index, options["layers"]) if kind is Route else (index - 1,)
         in_shape = _join([layers[i].out_shape if i >= 0 else net.shape for i in inputs], section)
         layer = kind(index=index, line=section.line, inputs=inputs, in_shape=in_shape, out_shape=in_shape, **options)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from yolo9000_jax.darknet.cfg import Cfg
 from yolo9000_jax.darknet.layers import Detection, Region
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import find
 from yolo9000_jax.labels import Labels, read_labels
 from yolo9000_jax.wordtree.tree import WordTree
 
@@ -22,7 +23,7 @@ def read_classes(plan: Cfg, names: Names) -> tuple[Labels, WordTree | None]:
     """The classes of a network and, where its cfg names one, their tree.
 
     A tree's file is looked for as the cfg names it from the working directory, as Darknet does, then from the cfg's
-    folder and from the folder above it, and last beside the cfg.
+    folder and from the folder above it, and last beside the cfg; Windows' backslashes are slashes.
 
     Args:
         plan: the network.
@@ -53,9 +54,9 @@ def _load_tree(plan: Cfg) -> WordTree | None:
     written = getattr(plan.head, "tree", "")
     if not written:
         return None
-    folder = Path(plan.name).parent
-    places = [Path(written), folder / written, folder.parent / written, folder / Path(written).name]
-    path = next((place for place in places if place.is_file()), None)
+    folder, bare = Path(plan.name).parent, PureWindowsPath(written).name
+    places = [(Path(), written), (folder, written), (folder.parent, written), (folder, bare)]
+    path = next(filter(None, (find(place, name, Path.is_file) for place, name in places)), None)
     where = f"{plan.name}, line {plan.head.line}: [{plan.head.type}]"
     if path is None:
         raise UserError(f"{where} there is no tree {written} in the working directory, in {folder} or in the one above")

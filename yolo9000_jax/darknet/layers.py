@@ -20,37 +20,41 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Net:
-    """Options of [net]; those of training are described in darknet.md 8 to 11."""
+    """Options of [net]; those of training are described in darknet.md 8 to 11.
+
+    `unread` names those of training that could not be read and have their defaults, such as "policy=sgdr".
+    """
 
     unused: ClassVar[tuple[str, ...]] = ()
     refused: ClassVar[tuple[str, ...]] = ()
+    unread: tuple[str, ...] = ()
 
-    batch: int = option(1, 1)
-    subdivisions: int = option(1, 1)
+    batch: int = option(1, 1, training=True)
+    subdivisions: int = option(1, 1, training=True)
     height: int = option(0)
     width: int = option(0)
     channels: int = option(0)
     inputs: int = option(lambda read: read["height"] * read["width"] * read["channels"], 1, MAX_OUTPUTS)
-    learning_rate: float = option(0.001)
-    momentum: float = option(0.9)
-    decay: float = option(0.0001)
-    policy: str = option("constant", choices=POLICIES)
-    burn_in: int = option(0, 0, MAX_BATCHES)
-    power: float = option(4.0)
-    max_batches: int = option(0, 0, MAX_BATCHES)
-    steps: tuple[int, ...] = option((), -1, MAX_BATCHES)
-    scales: tuple[float, ...] = option(())
-    step: int = option(1, 1, MAX_BATCHES)
-    scale: float = option(1.0)
-    gamma: float = option(1.0)
-    angle: float = option(0.0)
-    aspect: float = option(1.0)
-    saturation: float = option(1.0)
-    exposure: float = option(1.0)
-    hue: float = option(0.0)
-    min_crop: int = option(lambda read: read["width"])
-    max_crop: int = option(lambda read: 2 * read["width"])
-    random: bool = option(False)
+    learning_rate: float = option(0.001, training=True)
+    momentum: float = option(0.9, training=True)
+    decay: float = option(0.0001, training=True)
+    policy: str = option("constant", choices=POLICIES, training=True)
+    burn_in: int = option(0, 0, MAX_BATCHES, training=True)
+    power: float = option(4.0, training=True)
+    max_batches: int = option(0, 0, MAX_BATCHES, training=True)
+    steps: tuple[int, ...] = option((), -1, MAX_BATCHES, training=True)
+    scales: tuple[float, ...] = option((), training=True)
+    step: int = option(1, 1, MAX_BATCHES, training=True)
+    scale: float = option(1.0, training=True)
+    gamma: float = option(1.0, training=True)
+    angle: float = option(0.0, training=True)
+    aspect: float = option(1.0, training=True)
+    saturation: float = option(1.0, training=True)
+    exposure: float = option(1.0, training=True)
+    hue: float = option(0.0, training=True)
+    min_crop: int = option(lambda read: read["width"], training=True)
+    max_crop: int = option(lambda read: 2 * read["width"], training=True)
+    random: bool = option(False, training=True)
 
     @property
     def shape(self) -> Shape:
@@ -62,7 +66,10 @@ class Net:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """What every layer has. `inputs` holds the absolute indices of its sources; -1 is the network's input."""
+    """What every layer has. `inputs` holds the absolute indices of its sources; -1 is the network's input.
+
+    `unread` is as of `Net`.
+    """
 
     type: ClassVar[str]
     last: ClassVar[bool] = False  # nothing but [cost] may follow
@@ -74,10 +81,11 @@ class Layer:
     inputs: tuple[int, ...]
     in_shape: Shape
     out_shape: Shape
+    unread: tuple[str, ...] = ()
     dontload: bool = option(False)
     dontsave: bool = option(False)
-    stopbackward: bool = option(False)
-    learning_rate: float = option(1.0)
+    stopbackward: bool = option(False, training=True)
+    learning_rate: float = option(1.0, training=True)
 
     def check(self, section: Section) -> Shape:
         """The shape of the output; raises UserError where the options do not fit the input."""
@@ -104,12 +112,16 @@ class Convolutional(Layer):
 
     type = "convolutional"
     unused = ("flip",)
-    refused = ("binary", "xnor", "flipped", "dontloadscales", "numload", "dot")
+    refused = (
+        *("binary", "xnor", "flipped", "dontloadscales", "numload", "dot"),
+        *("stride_x", "stride_y", "antialiasing", "coordconv", "share_index", "sway", "rotate", "stretch"),
+    )
     filters: int = option(1, 1)
     size: int = option(1, 1)
     stride: int = option(1, 1)
     pad: bool = option(False)
     padding: int = option(0)
+    dilation: int = option(1, 1, 1)
     groups: int = option(1, 1)
     activation: str = option("logistic", choices=ACTIVATIONS)
     batch_normalize: bool = option(False)
@@ -187,6 +199,7 @@ class MaxPool(Layer):
     """Maximum over windows; `padding` is the total of both sides (darknet.md 4.3)."""
 
     type = "maxpool"
+    refused = ("stride_x", "stride_y", "antialiasing", "maxpool_depth", "out_channels")
     stride: int = option(1, 1)
     size: int = option(lambda read: read["stride"], 1)
     padding: int = option(lambda read: read["size"] - 1)
@@ -216,6 +229,7 @@ class Route(Layer):
     """Channels of earlier layers, one after the other. `layers` is as written, `inputs` absolute."""
 
     type = "route"
+    refused = ("groups", "group_id", "stream")
     layers: tuple[int, ...] = option((), -MAX_LAYERS, MAX_LAYERS)
 
 
@@ -279,17 +293,17 @@ class Region(Layer):
     anchors: tuple[float, ...] = option(lambda read: (0.5,) * (2 * read["num"]), 1e-6, MAX_SIDE)
     softmax: bool = option(False)
     background: bool = option(False)
-    max: int = option(30, 1)
-    jitter: float = option(0.2)
-    rescore: bool = option(False)
-    thresh: float = option(0.5)
-    coord_scale: float = option(1.0)
-    object_scale: float = option(1.0)
-    noobject_scale: float = option(1.0)
-    class_scale: float = option(1.0)
-    mask_scale: float = option(1.0)
-    bias_match: bool = option(False)
-    random: bool = option(False)
+    max: int = option(30, 1, training=True)
+    jitter: float = option(0.2, training=True)
+    rescore: bool = option(False, training=True)
+    thresh: float = option(0.5, training=True)
+    coord_scale: float = option(1.0, training=True)
+    object_scale: float = option(1.0, training=True)
+    noobject_scale: float = option(1.0, training=True)
+    class_scale: float = option(1.0, training=True)
+    mask_scale: float = option(1.0, training=True)
+    bias_match: bool = option(False, training=True)
+    random: bool = option(False, training=True)
     tree: str = option("")
     map: str = option("")
 
@@ -316,17 +330,17 @@ class Detection(Layer):
     classes: int = option(1, 1)
     num: int = option(1, 1)
     side: int = option(7, 1)
-    rescore: bool = option(False)
+    rescore: bool = option(False, training=True)
     softmax: bool = option(False)
     sqrt: bool = option(False)
-    max: int = option(30, 1)
-    jitter: float = option(0.2)
-    coord_scale: float = option(1.0)
-    object_scale: float = option(1.0)
-    noobject_scale: float = option(1.0)
-    class_scale: float = option(1.0)
+    max: int = option(30, 1, training=True)
+    jitter: float = option(0.2, training=True)
+    coord_scale: float = option(1.0, training=True)
+    object_scale: float = option(1.0, training=True)
+    noobject_scale: float = option(1.0, training=True)
+    class_scale: float = option(1.0, training=True)
     forced: bool = option(False)
-    random: bool = option(False)
+    random: bool = option(False, training=True)
 
     def check(self, section: Section) -> Shape:
         need, found = self.side**2 * (self.classes + self.num * (self.coords + 1)), math.prod(self.in_shape)

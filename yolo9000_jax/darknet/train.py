@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from yolo9000_jax.darknet.cfg import Cfg
-from yolo9000_jax.darknet.layers import Detection, Net, Region
+from yolo9000_jax.darknet.layers import Detection, Layer, Net, Region
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.layers import is_kernel
 
@@ -29,8 +29,9 @@ def learning_rate(net: Net, unsigned: bool = False) -> Callable[[Any], jax.Array
         rate(batch_num) -> scalar; works on traced numbers, in float64 where JAX has it enabled.
 
     Raises:
-        UserError: for policy=random, and for policy=poly without max_batches.
+        UserError: for policy=random, for policy=poly without max_batches, and for options that could not be read.
     """
+    _check_read(net)
     if net.policy == "random":
         raise UserError("policy=random draws another rate at every update: choose another policy in [net]")
     if net.policy == "poly" and not net.max_batches:
@@ -42,6 +43,11 @@ def learning_rate(net: Net, unsigned: bool = False) -> Callable[[Any], jax.Array
         return net.learning_rate * jnp.where(number < net.burn_in, burning, _factor(net, number, unsigned))
 
     return rate
+
+
+def _check_read(part: Net | Layer) -> None:
+    if part.unread:
+        raise UserError(f"{', '.join(part.unread)}: cannot be trained with; correct it in the cfg")
 
 
 def _factor(net: Net, number: jax.Array, unsigned: bool) -> Any:
@@ -76,6 +82,8 @@ def optimizer(cfg: Cfg, seen: int = 0) -> optax.GradientTransformation:
         cfg: the network, built by `build_network`.
         seen: images seen before the first update, as the header of its .weights file says.
     """
+    for layer in cfg.layers:
+        _check_read(layer)
     rate, first = learning_rate(cfg.net), seen // cfg.net.batch + 1
     stopped = max((layer.index for layer in cfg.layers if layer.stopbackward), default=-1)
     return optax.chain(
@@ -101,8 +109,10 @@ def loss_options(head: Region | Detection) -> dict[str, Any]:
     A region's `tree` and `map` are files, which the caller reads.
 
     Raises:
-        UserError: for random=1 in [detection], which trains random boxes for a while.
+        UserError: for random=1 in [detection], which trains random boxes for a while, and for options that could not
+            be read.
     """
+    _check_read(head)
     names = ("coord_scale", "object_scale", "noobject_scale", "class_scale", "rescore")
     options = {name: getattr(head, name) for name in names}
     if isinstance(head, Region):

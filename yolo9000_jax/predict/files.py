@@ -1,30 +1,33 @@
 """Detections in files, folders and videos: pictures with boxes, and JSON; and the classes of pictures."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
+from fractions import Fraction
 from itertools import groupby
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.reading import EXTENSIONS
-from yolo9000_jax.images.video import VideoWriter, frames_per_second, read_frames
+from yolo9000_jax.images.video import VIDEO_EXTENSIONS, is_address, is_camera, is_video, open_video
+from yolo9000_jax.images.video_writer import VideoWriter
 from yolo9000_jax.logs import logger
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import BATCH_SIZE, Detector
-from yolo9000_jax.predict.pictures import is_url
 from yolo9000_jax.predict.result import Ranking, Result
 from yolo9000_jax.report.draw import save_picture
 
 PICTURES = frozenset(EXTENSIONS)
-VIDEOS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
+VIDEOS = frozenset(VIDEO_EXTENSIONS)
 LOG_EVERY = 100  # frames
 
 Input = str | PathLike[str]
-Source = str | Path  # an http(s) address, or a file
+Source = str | Path  # an address, or the number of a camera; or a file
 
 
 def predict(
@@ -60,11 +63,11 @@ def predict(
     targets = [None] * len(sources) if folder is None else _targets(sources, folder)
     thresholds: dict[str, Any] = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
     items: list[dict[str, Any]] = []
-    for is_video, group in groupby(zip(sources, targets, strict=True), key=lambda pair: _is_video(pair[0])):
+    for are_videos, group in groupby(zip(sources, targets, strict=True), key=lambda pair: is_video(pair[0])):
         pairs = list(group)
-        if is_video:
+        if are_videos:
             for source, target in pairs:
-                items += _video(detector, Path(source), target, batch_size, thresholds)
+                items += _video(detector, source, target, batch_size, thresholds)
             continue
         pictures = [source for source, _ in pairs]
         results = detector.stream(pictures, batch_size=min(batch_size, len(pictures)), **thresholds)
@@ -101,8 +104,8 @@ def classify(
 
 
 def expand(given: Input, suffixes: Collection[str]) -> Iterator[Source]:
-    """An http(s) address or a file itself, or a folder's files of these kinds. Raises UserError where nothing is."""
-    if is_url(given):
+    """An address, a camera or a file itself, or a folder's files of these kinds. Raises UserError where nothing is."""
+    if isinstance(given, str) and (is_address(given) or is_camera(given)):
         yield given
         return
     path = Path(given)
@@ -118,25 +121,34 @@ def expand(given: Input, suffixes: Collection[str]) -> Iterator[Source]:
 
 
 def _video(
-    detector: Detector, path: Path, target: Path | None, batch_size: int, thresholds: dict[str, Any]
-) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    with ExitStack() as stack:
-        writer = None
-        results = detector.stream(read_frames(path), batch_size=batch_size, **thresholds)
-        for number, result in enumerate(results):
-            items.append({"image": str(path), "frame": number} | result.to_json())
+    detector: Detector, source: Source, target: Path | None, batch_size: int, thresholds: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """An item a frame; of a video that is damaged a last one has "error" in place of the detections."""
+    with open_video(source) as video, ExitStack() as stack:
+        batch_size = 1 if video.live else batch_size  # what is seen now, not when a batch of it is full
+        times: deque[tuple[Fraction, Fraction]] = deque()  # of the frames that the network works on
+
+        def pixels() -> Iterator[np.ndarray]:
+            for frame in video.frames():
+                times.append((frame.seconds, frame.duration))
+                yield frame.pixels
+
+        writer, count, objects = None, 0, 0
+        for result in detector.stream(pixels(), batch_size=batch_size, **thresholds):
+            when = times.popleft()
             if target is not None:
                 if writer is None:
-                    writer = VideoWriter(target, frames_per_second(path), result.image.shape)
-                    stack.callback(writer.close)
-                writer.write(result.draw())
-            if (number + 1) % LOG_EVERY == 0:
-                logger.info(f"{path}: {number + 1} frames")
-    if not items:
-        raise UserError(f"{path}: holds no video frames")
-    logger.info(f"{path}: {len(items)} frames, {sum(len(item['detections']) for item in items)} objects")
-    return items
+                    writer = VideoWriter(target, video.rate, result.image.shape, video.pixel_aspect)
+                    stack.callback(writer.close)  # also where it is stopped: what was written is whole
+                writer.write(result.draw(), *when)
+            yield {"image": str(source), "frame": count} | result.to_json()
+            count, objects = count + 1, objects + len(result)
+            if count % LOG_EVERY == 0:
+                logger.info(f"{source}: {count} frames")
+        if video.fault is not None:
+            yield {"image": str(source), "frame": count, "error": video.fault}
+            logger.warning(f"{source}: {video.fault}")
+    logger.info(f"{source}: {count} frames, {objects} objects")
 
 
 def _make_folder(folder: Path) -> Path:
@@ -149,12 +161,16 @@ def _make_folder(folder: Path) -> Path:
 
 def _targets(sources: Sequence[Source], folder: Path) -> list[Path]:
     """A file in the folder for each source, named after it; none twice, and none that is itself a source."""
-    files = (Path(source) for source in sources if not is_url(source))
+    files = (Path(source) for source in sources if not is_address(source))
     taken = {path.name for path in files if path.parent.resolve() == folder.resolve()}
     targets = []
     for source in sources:
-        stem = PurePosixPath(unquote(urlsplit(source).path)).stem or "picture" if is_url(source) else Path(source).stem
-        suffix = ".mp4" if _is_video(source) else ".jpg"
+        stem = Path(source).stem
+        if is_address(source):
+            stem = (
+                PurePosixPath(unquote(urlsplit(str(source)).path)).stem or urlsplit(str(source)).hostname or "picture"
+            )
+        suffix = ".mp4" if is_video(source) else ".jpg"
         name, count = stem + suffix, 1
         while name in taken:
             count += 1
@@ -162,10 +178,6 @@ def _targets(sources: Sequence[Source], folder: Path) -> list[Path]:
         taken.add(name)
         targets.append(folder / name)
     return targets
-
-
-def _is_video(source: Source) -> bool:
-    return not is_url(source) and Path(source).suffix.lower() in VIDEOS
 
 
 def _summary(result: Result) -> str:

@@ -1,6 +1,5 @@
 """The table of an ablation, our numbers beside the cited ones, as text, Markdown, JSON and pictures."""
 
-import json
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from yolo9000_jax.files import write_whole
+from yolo9000_jax.files import to_json, write_whole
 from yolo9000_jax.logs import duration
 from yolo9000_jax.report.comparisons import plot_path, plot_table
 from yolo9000_jax.report.table import Table
@@ -105,7 +104,7 @@ def write_tables(
     table = make_table(module, configs, summary, stages)
     source = getattr(module, "PAPER_SOURCE", "")
     content = {"rows": summary, "metric": METRIC, "paper": source, "pretraining_s": stages}
-    write_whole(workdir / "table.json", json.dumps(content, indent=2) + "\n")
+    write_whole(workdir / "table.json", to_json(content))
     write_whole(workdir / "table.md", table.markdown() + "\n")
     plot_table(table, workdir / "table.png")
     path = [line for line in summary if line["row"] not in getattr(module, "BASES", {})]

@@ -1,6 +1,5 @@
 """The report of an evaluation: a folder of pictures and tables, and metrics.json."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.result import Evaluation, Example
 from yolo9000_jax.evaluation.voc import ImageDetections
-from yolo9000_jax.files import write_whole
+from yolo9000_jax.files import to_json, write_whole
 from yolo9000_jax.report.draw import contact_sheet, draw_against_truth, save_picture
 from yolo9000_jax.report.plots import plot_confusion, plot_precision_recall
 from yolo9000_jax.report.table import Table
@@ -56,7 +55,7 @@ def write_report(folder: Path, evaluation: Evaluation, step: int | None = None) 
         sheet = draw_examples(evaluation.examples, evaluation.class_names)
         save_picture(sheet, folder / "detections.png")
     content = metrics if step is None else metrics | {"step": step}
-    write_whole(folder / "metrics.json", json.dumps(content, indent=2) + "\n")
+    write_whole(folder / "metrics.json", to_json(content))
 
 
 def draw_examples(examples: Sequence[Example], class_names: Sequence[str]) -> np.ndarray:

@@ -14,7 +14,7 @@ import optax
 from PIL import Image
 
 from yolo9000_jax import config as configs
-from yolo9000_jax import logs
+from yolo9000_jax import devices, logs
 from yolo9000_jax.errors import Stopped, UserError
 from yolo9000_jax.evaluation import Evaluation
 from yolo9000_jax.evaluation.detection import EXAMPLES
@@ -66,6 +66,7 @@ def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None,
         UserError: wrong configs or data, a workdir of another experiment or in use, or a loss that is no longer finite.
     """
     logs.show()
+    logger.info(f"on {devices.described()}")
     folder = as_folder(workdir)
     with preemption.handle_signals() as stop:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from os import PathLike
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import to_text
 
 MAX_TEXT_LENGTH = 200
 MAX_FILE_BYTES = 1 << 26
@@ -15,14 +16,14 @@ def read_lines(path: FilePath) -> list[str]:
     """The lines of a text file, blank ones at the end left out.
 
     Raises:
-        UserError: it cannot be read, is empty, larger than `MAX_FILE_BYTES` or not UTF-8.
+        UserError: it cannot be read, is empty, larger than `MAX_FILE_BYTES` or no text (files.read_text).
     """
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise UserError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; this is no tree, names or map file")
-        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+        text = to_text(content)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; check the path") from None
     except UnicodeDecodeError as error:
@@ -37,7 +38,7 @@ def read_lines(path: FilePath) -> list[str]:
 def write_lines(path: FilePath, lines: Iterable[str]) -> None:
     """Writes a text file; raises UserError where that cannot be done."""
     try:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.writelines(f"{line}\n" for line in lines)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None

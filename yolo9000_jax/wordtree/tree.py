@@ -1,5 +1,6 @@
 """The WordTree: a hierarchy of classes, siblings in groups (paper, section 4), and its files in Darknet's format."""
 
+import difflib
 import functools
 import hashlib
 import operator
@@ -221,7 +222,10 @@ class WordTree:
             return nodes[0]
         if _INTEGER.fullmatch(node):
             return self._checked(int(node))
-        raise UserError(f"{self.source}: no node is called {short(node)}; give a synset or a name of the tree")
+        known = {name.lower(): name for name in (*self.synsets, *self.names)}
+        near = [short(known[name]) for name in difflib.get_close_matches(node[:60].lower(), known)]
+        advice = f"did you mean {' or '.join(near)}?" if near else "give a synset or a name of the tree"
+        raise UserError(f"{self.source}: no node is called {short(node)}; {advice}")
 
     def find_all(self, nodes: Iterable[Node]) -> np.ndarray:
         """The numbers of nodes that are given as for `find`: int32, one each."""

@@ -1,0 +1,28 @@
+"""What JAX computes on, in words."""
+
+import os
+import re
+
+import jax
+
+from yolo9000_jax.errors import UserError
+
+
+def described() -> str:
+    """The devices of all hosts: "cpu (2 threads)", "gpu (NVIDIA H100)", "32 tpu (TPU v4)".
+
+    Raises:
+        UserError: JAX finds none of the kind that it was told to use.
+    """
+    try:
+        devices = jax.devices()
+    except (RuntimeError, AssertionError) as error:  # which of them depends on the kind
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        reason = re.split(r"\.? \((?:set|you may) ", " ".join(str(error).split()))[0]
+        because = f" ({reason})" if reason else ""
+        advice = "install JAX for it, or set JAX_PLATFORMS=cpu"
+        raise UserError(f"JAX finds no {asked} device here, which JAX_PLATFORMS asks for{because}; {advice}") from error
+    platform, number = devices[0].platform, f"{len(devices)} " if len(devices) > 1 else ""
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    kind = f"{threads} thread{'s' if threads > 1 else ''}" if platform == "cpu" else devices[0].device_kind
+    return f"{number}{platform} ({kind})"
