@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.data.test_sources import write_picture
+from tests.data.test_sources import write_picture, write_xml
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.coco import file_and_folder
 from yolo9000_jax.data.coco_json import decode, parse
@@ -422,13 +422,17 @@ def lists_of(choices: bytes) -> dict:
     return {key: [entry(likely, number) for number in range(1, 1 + counts[key])] for key, likely in LIKELY.items()}
 
 
-@settings(max_examples=2000, deadline=None)
-@given(st.binary(min_size=60, max_size=120))
-def test_any_lists(choices):
+@settings(max_examples=3000, deadline=None)
+@given(st.sampled_from(["bytes", "tokens", "lists", "lists"]), st.binary(max_size=100))
+def test_any_file(kind, data):
     """Consistent annotations, or one line that names the file."""
+    if kind == "tokens":
+        data = "".join(TOKENS[byte % len(TOKENS)] for byte in data).encode()
+    if kind == "lists":
+        data = json.dumps(lists_of(data)).encode()
     notes = Notes()
     try:
-        instances = parse(lists_of(choices), Path("ann.json"), None, notes)
+        instances = parse(decode(data, Path("ann.json")), Path("ann.json"), None, notes)
     except UserError as error:
         assert str(error).startswith("ann.json") and "\n" not in str(error)
         return
@@ -441,19 +445,6 @@ def test_any_lists(choices):
     assert not any("\n" in line for line in notes.lines())
 
 
-@settings(max_examples=2000, deadline=None)
-@given(st.binary(max_size=60), st.booleans())
-def test_any_bytes(data, as_tokens):
-    if as_tokens:
-        data = "".join(TOKENS[byte % len(TOKENS)] for byte in data).encode()
-    try:
-        found = decode(data, Path("ann.json"))
-    except UserError as error:
-        assert str(error).startswith("ann.json") and "\n" not in str(error)
-    else:
-        assert isinstance(found["images"], list)
-
-
 # The source.
 
 
@@ -462,7 +453,13 @@ def test_commas_and_plus_signs_in_folders(tmp_path, monkeypatch):
     for folder in ("a,b", "c+voc:d", "x:y", "c++ data"):
         opened(tmp_path / folder)
         assert len(open_source(f"coco:{folder}/ann.json,{folder}/images")) == 1
-    assert len(open_source("coco:a,b/ann.json,a,b/images+coco:c+voc:d/ann.json,c+voc:d/images")) == 2
+    Path("c+voc:d/ann.json").rename("c+voc:d/image.json")
+    assert len(open_source("coco:a,b/ann.json,a,b/images+coco:c+voc:d/image.json,c+voc:d/images")) == 2
+    assert len(open_source("coco:c+voc:d/{split}.json,c+voc:d/{split}s", "image")) == 1
+    write_xml(Path("x:y/a.xml"), [("cat", 0, 2, 2, 6, 6)])
+    write_picture(Path("x:y/a.jpg"))
+    Path("x:y").rename("e+voc:f")
+    assert len(open_source("voc:e+voc:f+coco:a,b/ann.json,a,b/images")) == 2
     assert file_and_folder("a,b/ann.json,none,at,all") == (Path("a,b/ann.json"), Path("none,at,all"))
     assert file_and_folder("no.json,a,b/images") == (Path("no.json"), Path("a,b/images"))
     assert file_and_folder("no.json,none") == (Path("no.json"), Path("none"))

@@ -127,7 +127,13 @@ def _exists(spec: str) -> bool:
     """Whether the files of one source are there."""
     scheme, _, location = spec.partition(":")
     places = file_and_folder(location) or () if scheme == "coco" else (Path(location).expanduser(),)
-    return scheme in SCHEMES and bool(places) and all(os.path.exists(place) for place in places)
+    return scheme in SCHEMES and bool(places) and all(map(_is_there, map(str, places)))
+
+
+def _is_there(place: str) -> bool:
+    """Whether a path exists; of one with `{split}` in it, the folder before that."""
+    start, split, rest = place.partition("{split}")
+    return os.path.exists(os.path.dirname(start) or ".") and "+" not in rest if split else os.path.exists(place)
 
 
 def _open_one(spec: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
