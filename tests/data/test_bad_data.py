@@ -190,7 +190,8 @@ def test_clean_boxes_property(boxes):
     """Either an inverted box is refused, or what is left lies inside with area, and every box changed is counted."""
     stated = np.array(boxes, np.float64).reshape(-1, 4)
     places = [f"object {index}" for index in range(len(boxes))]
-    annotation, notes = Annotation("a", "a", Path("a"), [], [], [], places), Notes()
+    labels, flags = list(range(len(boxes))), [False] * len(boxes)
+    annotation, notes = Annotation("a", "a", Path("a"), [], labels, flags, places), Notes()
     inverted = [x1 < x0 or y1 < y0 for x0, y0, x1, y1 in boxes]
     if any(inverted):
         with pytest.raises(UserError, match=f"object {inverted.index(True)}:"):
@@ -205,6 +206,44 @@ def test_clean_boxes_property(boxes):
     assert [tuple(box) for box in left] == expected and kept.sum() == len(expected)
     dropped = [line for line in notes.lines() if "without area" in line]
     assert dropped == [] if kept.all() else dropped[0].startswith(f"{(~kept).sum()} box")
+
+
+# What is readable, and not plausible.
+
+
+def test_boxes_under_a_pixel_are_counted(tmp_path):
+    stated = voc(tmp_path / "v", ("cat", 0, 0.2, 0.3, 0.6, 0.9), BOX, ("cat", 0, 0.1, 2, 0.5, 9))
+    fractions = yolo(tmp_path / "y", "0 .5 .5 .04 .5", "0 .5 .5 .5 .09", "0 .5 .5 .05 .1")
+    pixels = coco(tmp_path / "c", {"bbox": [1, 1, 0.5, 4]}, {"bbox": [1, 1, 5, 5]}, {"bbox": [1, 1, 5, 0.5]})
+    for spec, first in ((stated, "a.xml, object 1"), (fractions, "a.txt, line 1"), (pixels, "image 7, annotation 50")):
+        dataset = open_source(spec)
+        (note,) = [note for note in dataset.notes if "fractions taken for pixels?" in note]
+        assert note.startswith("2 boxes are narrower or lower than a pixel") and first in note
+        assert len(dataset[0].boxes_xyxy) == 3
+
+
+def test_a_box_that_stands_there_twice_is_dropped(tmp_path):
+    """The same box with another label, or another flag, is another one."""
+    stated = voc(tmp_path / "v", BOX, BOX, ("dog", *BOX[1:]), BOX, ("cat", 1, *BOX[2:]))
+    fractions = yolo(
+        tmp_path / "y", "0 .5 .5 .5 .5", "1 .5 .5 .5 .5", "0 .5 .5 .5 .5", "0 .5 .5 .5 .4", "0 .5 .5 .5 .50"
+    )
+    box = {"bbox": [1, 1, 5, 5]}
+    pixels = coco(tmp_path / "c", box, box, box | {"iscrowd": 1}, box, {"bbox": [1, 1, 5, 6]})
+    for spec, second in ((stated, "a.xml, object 2"), (fractions, "a.txt, line 3"), (pixels, "image 7, annotation 51")):
+        dataset = open_source(spec)
+        (note,) = [note for note in dataset.notes if "twice" in note]
+        assert note.startswith("2 boxes stand there twice with the same label") and second in note
+        assert len(dataset[0].boxes_xyxy) == len(dataset[0].labels) == len(dataset[0].difficult) == 3
+
+
+def test_a_picture_that_is_labelled_twice_is_said(tmp_path):
+    write_picture(tmp_path / "images/a.jpg")
+    for name in ("a", "b", "c"):
+        write_xml(tmp_path / f"xml/{name}.xml", [BOX], filename="a.jpg")
+    dataset = open_source(f"voc:{tmp_path}/xml")
+    assert len(dataset) == 3
+    assert dataset.notes[0] == "1 picture is listed or labelled more than once; each time counts (first: a.jpg)"
 
 
 # Labels.
@@ -316,7 +355,7 @@ def test_malformed_json(tmp_path, content):
 def test_coco_entries(tmp_path):
     image, category = {"id": 7, "file_name": "a.jpg"}, {"id": 1, "name": "cat"}
     box = {"bbox": [1, 1, 5, 5]}
-    assert_refused(coco(tmp_path, images=[image, image]), "ann.json, image 7", "twice")
+    assert_refused(coco(tmp_path, images=[image, image | {"file_name": "b.jpg"}]), "ann.json, image 7", "twice")
     assert_refused(coco(tmp_path, images=[{"id": 7}]), "ann.json, image 7", "'file_name' is missing")
     assert_refused(coco(tmp_path, images=[{"file_name": "a.jpg"}]), "ann.json, image number 1", "'id' is missing")
     assert_refused(coco(tmp_path, images=["a.jpg"]), "ann.json, image number 1")
@@ -324,10 +363,9 @@ def test_coco_entries(tmp_path):
     assert_refused(coco(tmp_path, categories=[category, category]), "category 1", "twice")
     assert_refused(coco(tmp_path, box | {"image_id": 8}), "annotation 50", "no image 8")
     assert_refused(coco(tmp_path, box | {"category_id": 8}), "annotation 50", "no category 8")
-    assert_refused(coco(tmp_path, box | {"category_id": "cat"}), "annotation 50", "'category_id' is 'cat', not int")
-    assert_refused(coco(tmp_path, {}), "annotation 50", "'bbox' is missing")
+    assert_refused(coco(tmp_path, box | {"category_id": "cat"}), "annotation 50", "no category 'cat'")
+    assert_refused(coco(tmp_path, {}), "ann.json", "none of its 1 annotations has a box")
     assert_refused(coco(tmp_path, {"bbox": [1, 2, 3]}), "annotation 50", "not four numbers")
-    assert_refused(coco(tmp_path, box, box | {"id": 50}), "annotation 50", "twice")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.helpers import data_dir
 from tests.images.pictures import encoded, encoded_pictures, picture
@@ -15,15 +16,32 @@ def decode():
     """`pipeline.decode` as the input runs it, in a graph."""
     from yolo9000_jax.data import pipeline
 
-    return tf.function(pipeline.decode, input_signature=[tf.TensorSpec([], tf.string)])
+    signature = [tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)]
+    graph = tf.function(pipeline.decode, input_signature=signature)
+    return lambda data, orientation=1: graph(data, orientation)
 
 
 @pytest.mark.parametrize("name", encoded_pictures())
 def test_the_same_bytes(decode, name):
     data = encoded_pictures()[name]
-    found = decode(data).numpy()
+    found = decode(data, reading.inspect_bytes(data, name).orientation).numpy()
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, reading.decode(data, name))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_pictures_to_be_turned(decode, kind):
+    """All eight orientations; each gives another picture."""
+    seen = []
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        data = encoded(picture(64, 48), kind, exif=exif)
+        assert reading.inspect_bytes(data, kind).orientation == orientation
+        found = decode(data, orientation).numpy()
+        np.testing.assert_array_equal(found, reading.decode(data, kind))
+        assert not any(np.array_equal(found, other) for other in seen)
+        seen.append(found)
 
 
 def test_the_test_sees_a_difference():

@@ -336,7 +336,8 @@ def test_coco_split_placeholder_and_sparse_ids(tmp_path):
         and dataset[0].difficult.tolist() == [True]
     )
     np.testing.assert_array_equal(dataset[0].boxes_xyxy, [[2, 1, 6, 6]])
-    assert len(dataset.notes) == 1 and "no size" in dataset.notes[0]
+    assert dataset[0].crowd.tolist() == [True]
+    assert len(dataset.notes) == 2 and "'cat'" in dataset.notes[0] and "no size" in dataset.notes[1]
 
 
 def test_folders_with_splits(tmp_path):
@@ -373,15 +374,6 @@ def test_several_jpegs_in_one_file(tmp_path):
     first.save(tmp_path / "cat/a.jpg", format="MPO", save_all=True, append_images=[second])
     pixels = open_source(f"folders:{tmp_path}")[0].read()
     assert pixels.shape == (10, 20, 3) and pixels[0, 0, 0] > 200 > pixels[0, 0, 2]
-
-
-def test_exif_orientation_is_not_applied_but_noted(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    write_picture(tmp_path / "cat/a.jpg", exif=exif)
-    dataset = open_source(f"folders:{tmp_path}")
-    assert (dataset[0].width, dataset[0].height) == (20, 10) and dataset[0].read().shape == (10, 20, 3)
-    assert dataset.notes[0].startswith("1 picture has an EXIF orientation") and "a.jpg" in dataset.notes[0]
 
 
 # The report.

@@ -259,7 +259,7 @@ def test_coco(array_record, config):
         boxes = [(0, 0, 10.5, 20), (4, 2, 30, 18)][: 1 + crowd]
         np.testing.assert_allclose(record.boxes_xyxy, boxes, atol=1e-4)
         assert record.labels.tolist() == [index, 79][: 1 + crowd]
-        assert record.difficult.tolist() == [False, True][: 1 + crowd]
+        assert record.difficult.tolist() == record.crowd.tolist() == [False, True][: 1 + crowd]
 
 
 def test_names_of_coco():
@@ -293,6 +293,23 @@ def test_photographs_are_those_of_coco_py(tmp_path, monkeypatch):
     assert not found
 
 
+def test_a_turned_picture(tmp_path, monkeypatch):
+    """TensorFlow's decoder leaves it as it is stored, so that is where the boxes are."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # what is stored on the left is shown at the top
+    Image.fromarray(picture(0)).save(tmp_path / "a.png", exif=exif)
+    objects = [{"bbox": box(0, 5, 10, 20), "label": 0, "is_crowd": False}]
+    example = {"image": str(tmp_path / "a.png"), "image/id": 0, "objects": objects}
+    prepare(tmp_path, "coco", coco(num_classes=80), {"train": [example]}, config="2017")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    (record,) = dataset = open_source("tfds:coco/2017")
+    assert (record.width, record.height) == (20, 40)
+    np.testing.assert_array_equal(record.read(), np.rot90(picture(0), -1))
+    np.testing.assert_allclose(record.boxes_xyxy, [[0, 0, 15, 10]], atol=1e-5)
+    [batch] = batches(dataset, configuration(steps=1, batch_size=1))
+    np.testing.assert_allclose(batch["boxes_cxcywh"][0, 0], [7.5 / 20, 5 / 40, 15 / 20, 10 / 40], atol=1e-6)
+
+
 @pytest.mark.parametrize("classes", [None, SYNSETS[::-1], ("n00000001", *SYNSETS)])
 def test_classification_goes_by_synset(array_record, classes):
     """The two data sets number their classes differently."""
@@ -320,7 +337,7 @@ def test_the_real_definitions(tmp_path, name, count, synset):
     assert len(set(names)) == len(synsets) == count and synsets[0] == synset
     assert ("objects" in chosen, "label" in chosen) == ((True, False) if count < 100 else (False, True))
     if count < 100:
-        assert len(set(chosen["objects"].feature) & set(source.DIFFICULT)) == 1
+        assert len(set(chosen["objects"].feature) & {source.DIFFICULT, source.CROWD}) == 1
 
 
 def encoded(mode, kind="JPEG"):

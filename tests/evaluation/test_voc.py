@@ -91,7 +91,7 @@ def loop_class(detections, truths, class_id, threshold, plus):
     taken, right, wrong, curve = set(), 0, 0, []
     for _, image, box in rows:
         best, best_iou = None, -1.0
-        for j, (true_box, label, _) in enumerate(zip(*truths[image], strict=True)):
+        for j, (true_box, label, _) in enumerate(zip(*truths[image][:3], strict=True)):
             if label == class_id and loop_iou(box, true_box, plus) > best_iou:
                 best, best_iou = j, loop_iou(box, true_box, plus)
         if best is None or best_iou < threshold:

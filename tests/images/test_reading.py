@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.images.pictures import encoded_pictures
 from yolo9000_jax.errors import UserError
@@ -37,11 +37,11 @@ def test_read_gives_rgb_bytes(tmp_path):
         assert result.shape == (5, 7, 3) and result.dtype == np.uint8
 
 
-def test_read_ignores_the_orientation_tag(tmp_path):
+def test_read_turns_as_a_viewer(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
-    assert read(tmp_path / "turned.jpg").shape == (4, 8, 3)
+    assert read(tmp_path / "turned.jpg").shape == (8, 4, 3)
 
 
 def one_line_about(path):
@@ -103,10 +103,10 @@ def test_header_and_pixels(tmp_path, name):
     pixels = decode(data, name)
     assert pixels.dtype == np.uint8 and pixels.shape[2] == 3
     np.testing.assert_array_equal(read(tmp_path / name), pixels)
-    np.testing.assert_array_equal(to_rgb(Image.open(io.BytesIO(data))), pixels)
+    np.testing.assert_array_equal(to_rgb(ImageOps.exif_transpose(Image.open(io.BytesIO(data)))), pixels)
     header = inspect(tmp_path / name)
     assert (header.height, header.width) == pixels.shape[:2] and header == inspect_bytes(data, name)
-    assert header.turned == ("turned" in name)
+    assert header.orientation == (6 if "turned" in name else 1)
 
 
 def test_every_extension_has_its_format():

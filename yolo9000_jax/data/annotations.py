@@ -2,21 +2,25 @@
 
 A source (voc.py, coco.py, yolo.py, folders.py) parses its label files into `Annotation`s; `make_records` makes records
 of them: boxes that stick out are clipped and counted, boxes without area are dropped and counted, anything else that is
-wrong is a `UserError`.
+wrong is a `UserError`. What is readable but not plausible (boxes under a pixel, a box or a picture that is there twice,
+class names that nearly are each other's) is counted as well.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.orientation import FIRST_EXCHANGED, upright_boxes
 from yolo9000_jax.data.records import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
+from yolo9000_jax.labels import canonical
 
 THREADS = 16  # looking at pictures waits for the disk
 CLIP_TOLERANCE_PIXELS = 0.01  # decimals of a label file round to this much; less than it is not worth a note
@@ -24,9 +28,33 @@ CLIP_TOLERANCE_PIXELS = 0.01  # decimals of a label file round to this much; les
 NO_AREA = ("box without area dropped", "boxes without area dropped")
 CLIPPED = ("box clipped to the picture", "boxes clipped to the picture")
 NO_SIZE = ("label states no size; the picture's own is used", "labels state no size; the picture's own is used")
-TURNED = (
-    "picture has an EXIF orientation, which is not applied: its boxes are taken as drawn on the stored pixels",
-    "pictures have an EXIF orientation, which is not applied: their boxes are taken as drawn on the stored pixels",
+TURNED_AS_SHOWN = (
+    "picture has an EXIF orientation: read, with its boxes, as a viewer shows it",
+    "pictures have an EXIF orientation: read, with their boxes, as a viewer shows them",
+)
+TURNED_AS_STORED = (
+    "picture has an EXIF orientation and, by the size stated, boxes on the stored pixels: both are turned",
+    "pictures have an EXIF orientation and, by the sizes stated, boxes on the stored pixels: both are turned",
+)
+TURNED_UNCLEAR = (
+    "picture has an EXIF orientation; its boxes are taken as drawn on what a viewer shows (no size tells)",
+    "pictures have an EXIF orientation; their boxes are taken as drawn on what a viewer shows (no size tells)",
+)
+UNDER_A_PIXEL = (
+    "box is narrower or lower than a pixel (a fraction taken for pixels?)",
+    "boxes are narrower or lower than a pixel (fractions taken for pixels?)",
+)
+BOX_TWICE = (
+    "box stands there twice with the same label; one is dropped",
+    "boxes stand there twice with the same label; one of each is dropped",
+)
+PICTURE_TWICE = (
+    "picture is listed or labelled more than once; each time counts",
+    "pictures are listed or labelled more than once; each time counts",
+)
+NEARLY_EQUAL = (
+    "class name is another's but for case, blanks or spelling: one class, or two?",
+    "class names are others' but for case, blanks or spelling: one class each, or two?",
 )
 
 
@@ -35,7 +63,8 @@ class Annotation:
     """What a label file states about one picture, not yet compared with the picture.
 
     `boxes_xyxy` are pixels, or fractions of the picture where `fractions` is set; `places` says for messages where each
-    box stands in the file ("object 5"). A picture label without box has one label and no boxes.
+    box stands in the file ("object 5"). A picture label without box has one label and no boxes. `crowd` says which of
+    the difficult boxes are crowds; empty: none.
     """
 
     name: str  # short, for notes and `Record.name`
@@ -47,6 +76,7 @@ class Annotation:
     places: list[str]
     size: tuple[int, int] | None = None  # width, height as stated; None: the format has no such statement
     fractions: bool = False
+    crowd: list[bool] = field(default_factory=list)
 
 
 class Notes:
@@ -78,6 +108,14 @@ def class_id(name: str, ids: dict[str, int], place: str) -> int:
     return ids[name]
 
 
+def note_similar(names: Iterable[str], notes: Notes) -> None:
+    """Counts the class names that are another's but for case, blanks, hyphens or a usual other spelling."""
+    first: dict[str, str] = {}
+    for name in names:
+        if (other := first.setdefault(canonical(name), name)) != name:
+            notes.add(NEARLY_EQUAL, f"{quote(name)}, {quote(other)}")
+
+
 def make_records(annotations: Sequence[Annotation], notes: Notes) -> list[Record]:
     """Checks annotations against their pictures and makes records of them, in the same order.
 
@@ -87,6 +125,9 @@ def make_records(annotations: Sequence[Annotation], notes: Notes) -> list[Record
     """
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(_inspect, annotations))
+    for image, times in Counter(annotation.image for annotation in annotations).items():
+        if times > 1:
+            notes.add(PICTURE_TWICE, image.name)
     return [_record(annotation, picture, notes) for annotation, picture in zip(annotations, found, strict=True)]
 
 
@@ -101,17 +142,18 @@ def _inspect(annotation: Annotation) -> reading.Header:
 
 def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Record:
     width, height = picture.width, picture.height
-    if annotation.size is not None:
-        _check_size(annotation, annotation.size, (width, height), notes)
-    if picture.turned:
-        notes.add(TURNED, annotation.image.name)
+    as_stored = _on_stored_pixels(annotation, picture, notes)
+    labelled = (height, width) if as_stored and picture.orientation >= FIRST_EXCHANGED else (width, height)
     boxes = np.array(annotation.boxes_xyxy, np.float64).reshape(-1, 4)
     if annotation.fractions:
-        boxes = boxes * [width, height, width, height]
+        boxes = boxes * [*labelled, *labelled]
+    if as_stored:
+        boxes = upright_boxes(boxes, *labelled, picture.orientation)
     labels, difficult = np.array(annotation.labels, np.int32), np.array(annotation.difficult, bool)
+    crowd = np.array(annotation.crowd, bool) if annotation.crowd else None
     if annotation.places:
         boxes, kept = clean_boxes(boxes, width, height, annotation, notes)
-        labels, difficult = labels[kept], difficult[kept]
+        labels, difficult, crowd = labels[kept], difficult[kept], None if crowd is None else crowd[kept]
     return Record(
         annotation.name,
         str(annotation.image),
@@ -121,29 +163,47 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
         labels,
         difficult,
         partial(reading.read, annotation.image),
+        crowd=crowd,
+        orientation=picture.orientation,
     )
 
 
-def _check_size(annotation: Annotation, stated: tuple[int, int], found: tuple[int, int], notes: Notes) -> None:
-    if 0 in stated:
+def _on_stored_pixels(annotation: Annotation, picture: reading.Header, notes: Notes) -> bool:
+    """Whether the boxes were drawn on the pixels as stored, not as EXIF asks to show them: the stated size tells.
+
+    Raises `UserError` where the stated size is neither's. Sizes that could be either's, or are not stated, are taken to
+    be those of the picture shown.
+    """
+    shown = picture.width, picture.height
+    stored = shown[::-1] if picture.orientation >= FIRST_EXCHANGED else shown
+    stated = annotation.size
+    if stated is not None and 0 in stated:
         notes.add(NO_SIZE, annotation.name)
-    elif stated != found:
+        stated = None
+    if stated not in (None, shown, stored):
         raise UserError(
-            f"{annotation.source} says {stated[0]}x{stated[1]} but {annotation.image.name} is {found[0]}x{found[1]}: "
+            f"{annotation.source} says {stated[0]}x{stated[1]} but {annotation.image.name} is {shown[0]}x{shown[1]}: "
             "correct the stated size, and the boxes if they were drawn on another size"
         )
+    if picture.orientation == 1:
+        return False
+    unclear = bool(annotation.places) and (stated is None or shown == stored)
+    as_stored = shown != stored == stated
+    kind = TURNED_UNCLEAR if unclear else TURNED_AS_STORED if as_stored else TURNED_AS_SHOWN
+    notes.add(kind, annotation.image.name)
+    return as_stored
 
 
 def clean_boxes(
     boxes_xyxy: np.ndarray, width: int, height: int, annotation: Annotation, notes: Notes
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Clips boxes to their picture and drops those without area; both are counted in `notes`.
+    """Clips boxes to their picture, drops those without area and those that are there twice; all counted in `notes`.
 
     Args:
         boxes_xyxy: float64 [N, 4], pixels.
         width, height: of the picture, pixels.
-        annotation: names the label file and the place of each box.
-        notes: counts what was done.
+        annotation: names the label file, the place and the label of each box, and which are difficult.
+        notes: counts what was done, and boxes under a pixel.
 
     Returns:
         The boxes left [M, 4] and which of the N these are: bool [N].
@@ -162,9 +222,28 @@ def clean_boxes(
             raise UserError(f"{annotation.source}, {annotation.places[first]}: box [{box}] {what}: correct it")
     limits = np.array([width, height, width, height], np.float64)
     clipped = np.clip(boxes_xyxy, 0, limits)
-    kept = (clipped[:, 2:] > clipped[:, :2]).all(1)
-    sticks_out = (np.abs(clipped - boxes_xyxy) > CLIP_TOLERANCE_PIXELS).any(1)
-    for place, keep, clip in zip(annotation.places, kept, sticks_out, strict=True):
-        if not keep or clip:
-            notes.add(CLIPPED if keep else NO_AREA, f"{annotation.name}, {place}")
+    sides = clipped[:, 2:] - clipped[:, :2]
+    kept, again = (sides > 0).all(1), _again(boxes_xyxy, annotation)
+    for wrong, kind in (
+        (~kept, NO_AREA),
+        (kept & (np.abs(clipped - boxes_xyxy) > CLIP_TOLERANCE_PIXELS).any(1), CLIPPED),
+        (kept & (sides < 1 - CLIP_TOLERANCE_PIXELS).any(1), UNDER_A_PIXEL),
+        (kept & again, BOX_TWICE),
+    ):
+        for index in np.flatnonzero(wrong):
+            notes.add(kind, f"{annotation.name}, {annotation.places[index]}")
+    kept &= ~again
     return clipped[kept], kept
+
+
+def _again(boxes_xyxy: np.ndarray, annotation: Annotation) -> np.ndarray:
+    """Which boxes stand there before with the same label and flags: bool [N]."""
+    seen: set[tuple] = set()
+    again = np.zeros(len(boxes_xyxy), bool)
+    crowd = annotation.crowd or [False] * len(annotation.labels)
+    rows = zip(boxes_xyxy.tolist(), annotation.labels, annotation.difficult, crowd, strict=True)
+    for index, (box, *label) in enumerate(rows):
+        key = (*box, *label)
+        again[index] = key in seen
+        seen.add(key)
+    return again

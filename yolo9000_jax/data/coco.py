@@ -2,25 +2,36 @@
 
 One JSON file is one split, so write `{split}` where the names differ:
 `coco:annotations/instances_{split}2017.json,{split}2017`. Without it any split name means the whole file, which a note
-says. Category ids may have gaps: class ids are their order. A crowd (iscrowd 1) is kept, as difficult. Pictures without
-annotations are kept.
+says. Category ids may have gaps: class ids are their order. A crowd (iscrowd 1) is kept, as difficult and as a crowd.
+Pictures without annotations are kept. What the file may look like is in coco_json.py.
+
+A picture is looked for in IMAGES_DIR by its `file_name`, which may repeat the last folders of IMAGES_DIR. Of an
+absolute path or an address (`coco_url`, as LVIS has) the longest end that lies in IMAGES_DIR is taken. No name leads
+out of it, but for links that lie in it.
 """
 
-import json
-import os
-import sys
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from urllib.parse import unquote
 
-from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
+from yolo9000_jax.data import coco_json
+from yolo9000_jax.data.annotations import THREADS, Annotation, Notes, make_records
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import find
 
 WHOLE_FILE = "the file is one split: {} is all of it (take slices such as all[:80%], or write {{split}} in the source)"
-
-Kind = TypeVar("Kind", int, str, list)
+ELSEWHERE = (
+    "picture is named with an absolute path or an address; the one of that name in the folder is used",
+    "pictures are named with absolute paths or addresses; those of that name in the folder are used",
+)
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+ABSOLUTE = re.compile(r"[A-Za-z]:/|/")
+FOLDERS_KEPT = 8  # of an absolute path or an address
 
 
 def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
@@ -37,117 +48,77 @@ def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     per_split = "{split}" in location
     if per_split and split.is_all:
         raise UserError(f"coco:{location}: name a split for {{split}}, such as train")
-    path, comma, pictures = location.replace("{split}", split.name).rpartition(",")
-    if not comma:
+    places = file_and_folder(location.replace("{split}", split.name))
+    if places is None:
         raise UserError(f"coco:{location}: write coco:ANNOTATIONS.json,IMAGES_DIR")
-    file, folder = Path(path).expanduser(), Path(pictures).expanduser()
+    file, folder = places
     if not folder.is_dir():
         raise UserError(f"coco:{location}: there is no folder {folder}: give the folder of the pictures")
-    content = _read_json(file)
-    names = _categories(file, content["categories"])
-    wanted = tuple(names.values()) if classes is None else classes
-    ids = {name: index for index, name in enumerate(wanted)}
-    annotations = _images(file, folder, content["images"])
-    seen: set[int] = set()
-    for position, item in enumerate(content["annotations"]):
-        place = _place(file, "annotation", position, item)
-        if _value(place, item, "id", int) in seen:
-            raise UserError(f"{place} stands there twice: give each annotation its own id")
-        seen.add(item["id"])
-        _add_object(place, item, annotations, names, ids)
-    picked = split.pick(list(annotations.values()), key=lambda annotation: annotation.image.stem)
     notes = Notes()
+    instances = coco_json.parse(coco_json.load(file), file, classes, notes)
+    annotations = _located(folder, instances.annotations, notes)
+    picked = split.pick(annotations, key=lambda annotation: annotation.image.stem)
     records = make_records(picked, notes)
     lines = [] if per_split or split.is_all else [WHOLE_FILE.format(quote(split.name))]
-    return Dataset(f"coco:{location}", split.text, wanted, records, notes=(*lines, *notes.lines()))
+    lines += notes.lines()
+    return Dataset(f"coco:{location}", split.text, instances.classes, records, instances.synsets, lines)
 
 
-def _read_json(file: Path) -> dict:
-    if not os.path.isfile(file):
-        raise UserError(f"coco:{file}: there is no such file")
-    try:
-        content = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        reason = (
-            f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        )
-        raise UserError(f"{file} is not readable as JSON ({reason}): fetch it again") from None
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise UserError(f"{file}: the list {quote(key)} is missing: give a COCO instances file")
-    return content
+def file_and_folder(location: str) -> tuple[Path, Path] | None:
+    """The two places in `FILE,FOLDER`, parted at the comma that makes both exist, or one of them; None without a comma.
+
+    Where none does, at the last one.
+    """
+    parted = [(location[: comma.start()], location[comma.end() :]) for comma in re.finditer(",", location)]
+    found = [(Path(file).expanduser(), Path(folder).expanduser()) for file, folder in reversed(parted)]
+    return max(found, key=lambda places: places[0].is_file() + places[1].is_dir(), default=None)
 
 
-def _value(place: str, item: object, key: str, kind: type[Kind]) -> Kind:
-    value = item.get(key) if isinstance(item, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        stated = "missing" if value is None else f"{quote(value)}, not {kind.__name__}"
-        raise UserError(f"{place}: {quote(key)} is {stated}: correct it")
-    return value
+def _located(folder: Path, annotations: dict[str, Annotation], notes: Notes) -> list[Annotation]:
+    """The annotations, by the names of their pictures, with the paths of these."""
+    ends = _ends(folder.resolve())
+    for name, annotation in annotations.items():
+        if ".." in PurePosixPath(name.replace("\\", "/")).parts:
+            raise UserError(
+                f"{annotation.source}: 'file_name' {quote(name)} leaves the picture folder: give a name inside it"
+            )
+        if _is_elsewhere(name):
+            notes.add(ELSEWHERE, annotation.name)
+    with ThreadPoolExecutor(THREADS) as pool:  # they wait for the disk
+        images = list(pool.map(lambda name: _locate(folder, ends, name), annotations))
+    return [replace(annotation, image=image) for annotation, image in zip(annotations.values(), images, strict=True)]
 
 
-def _place(file: Path, what: str, position: int, item: object) -> str:
-    """Names an entry by its id, or by its position in the list where it has none."""
-    identity = item.get("id") if isinstance(item, dict) else None
-    return f"{file}, {what} {quote(identity)}" if identity is not None else f"{file}, {what} number {position + 1}"
+def _locate(folder: Path, ends: set[str], name: str) -> Path:
+    """The path of a picture; where it is not there, the likeliest."""
+    names = _names(name, ends)
+    return next((place for each in names if (place := find(folder, each, Path.is_file))), folder / names[0])
 
 
-def _categories(file: Path, items: list) -> dict[int, str]:
-    """Category id -> name, by ascending id."""
-    names: dict[int, str] = {}
-    for position, item in enumerate(items):
-        place = _place(file, "category", position, item)
-        identity, name = _value(place, item, "id", int), _value(place, item, "name", str)
-        if identity in names or name in names.values():
-            raise UserError(f"{place} ({quote(name)}) stands there twice: give each id and each name once")
-        names[identity] = name
-    return dict(sorted(names.items()))
+def _names(name: str, ends: set[str]) -> list[str]:
+    """Where in the folder the picture of this name may lie, the likeliest first."""
+    if not _is_elsewhere(name):
+        parts = _folders(name)
+        repeated = [count for count in range(1, len(parts)) if "/".join(parts[:count]) in ends]
+        return [name, *("/".join(parts[count:]) for count in repeated)]
+    spellings = [name]
+    if ADDRESS.match(name):
+        path = name.partition("://")[2].partition("/")[2].partition("?")[0]
+        spellings = [path, unquote(path)]
+    found = []
+    for parts in map(_folders, spellings):
+        found += ["/".join(parts[start:]) for start in range(max(0, len(parts) - FOLDERS_KEPT), len(parts))]
+    return found or [""]
 
 
-def _images(file: Path, folder: Path, items: list) -> dict[int, Annotation]:
-    """Image id -> annotation without objects yet."""
-    images: dict[int, Annotation] = {}
-    for position, item in enumerate(items):
-        place = _place(file, "image", position, item)
-        identity, name = _value(place, item, "id", int), _value(place, item, "file_name", str)
-        if identity in images:
-            raise UserError(f"{place} ({quote(name)}) stands there twice: give each image its own id")
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise UserError(f"{place}: 'file_name' {quote(name)} leaves the picture folder: give a name inside it")
-        width, height = (_value(place, item, key, int) if key in item else 0 for key in ("width", "height"))
-        images[identity] = Annotation(
-            f"{file.name}, image {identity}", place, folder / name, [], [], [], [], (width, height)
-        )
-    return images
+def _folders(name: str) -> list[str]:
+    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
 
 
-def _add_object(
-    place: str, item: dict, images: dict[int, Annotation], names: dict[int, str], ids: dict[str, int]
-) -> None:
-    image_id, category_id = _value(place, item, "image_id", int), _value(place, item, "category_id", int)
-    if image_id not in images:
-        raise UserError(f"{place}: there is no image {quote(image_id)} in the list of images: correct 'image_id'")
-    if category_id not in names:
-        raise UserError(
-            f"{place}: there is no category {quote(category_id)} in the list of categories: correct 'category_id'"
-        )
-    crowd = item.get("iscrowd", 0)
-    if crowd not in (0, 1):
-        raise UserError(f"{place}: 'iscrowd' is {quote(crowd)}: write 0 or 1")
-    image = images[image_id]
-    image.boxes_xyxy.append(_box(place, _value(place, item, "bbox", list)))
-    image.labels.append(class_id(names[category_id], ids, place))
-    image.difficult.append(crowd == 1)
-    image.places.append(f"annotation {item['id']}")
+def _is_elsewhere(name: str) -> bool:
+    return bool(ADDRESS.match(name) or ABSOLUTE.match(name.replace("\\", "/")))
 
 
-def _box(place: str, bbox: list) -> tuple[float, float, float, float]:
-    """Corners of a stated (x, y, width, height), pixels."""
-    if len(bbox) != 4 or any(isinstance(value, bool) or not isinstance(value, int | float) for value in bbox):
-        raise UserError(f"{place}: 'bbox' is not four numbers: write [x, y, width, height] in pixels")
-    if not all(abs(value) <= sys.float_info.max for value in bbox):
-        raise UserError(f"{place}: 'bbox' is not made of finite numbers: correct it")
-    x, y, width, height = map(float, bbox)
-    if width < 0 or height < 0:
-        raise UserError(f"{place}: 'bbox' has a negative width or height ({width:g}, {height:g}): correct it")
-    return x, y, x + width, y + height
+def _ends(folder: Path) -> set[str]:
+    """The last folder of a path, the last two, and so on: {"train", "images/train", …}."""
+    return {"/".join(folder.parts[-count:]) for count in range(1, len(folder.parts))}

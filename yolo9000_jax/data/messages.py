@@ -2,6 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
+
+COMPARED = 20_000  # names; more would take long, and a message is all it is for
 
 
 def quote(value: object, limit: int = 60) -> str:
@@ -15,6 +18,6 @@ def quote(value: object, limit: int = 60) -> str:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """ " (did you mean 'x'?)" with the most similar of `names`, or "" where none is similar."""
-    by_lower = {known.lower(): known for known in names}
+    by_lower = {known.lower(): known for known in islice(names, COMPARED)}
     close = difflib.get_close_matches(name.lower(), list(by_lower), n=1)
     return f" (did you mean {quote(by_lower[close[0]])}?)" if close else ""

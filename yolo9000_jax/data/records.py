@@ -42,13 +42,15 @@ class Record:
 
     name: str  # what messages call it: its label file, or "emoji train 17"
     image: str | None  # path of the picture, None if it is no file of its own
-    width: int  # of the picture itself, pixels
+    width: int  # of the picture as a viewer shows it, pixels
     height: int
     boxes_xyxy: np.ndarray  # float32 [N, 4], pixel corners: x0, y0 inside, x1, y1 the far edge
     labels: np.ndarray  # int32 [N]
     difficult: np.ndarray  # bool [N]: too hard to count in an evaluation (VOC), or a crowd (COCO)
     read: Callable[[], np.ndarray]  # decodes or renders the picture: uint8 [height, width, 3], RGB
     encoded: Callable[[], bytes] | None = None  # reads the picture as a picture file has it, where it is part of a file
+    crowd: np.ndarray | None = None  # bool [N]: which of the difficult are crowds (COCO); None: none
+    orientation: int = 1  # EXIF's: `read` and the boxes are as it asks; the pixels stored in the file are not yet
 
 
 @dataclass(frozen=True, eq=False)

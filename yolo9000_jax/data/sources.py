@@ -11,6 +11,7 @@
 Sources with the same classes are joined with `+`: `voc:A/VOC2007+voc:A/VOC2012`, `tfds:voc/2007+voc/2012`.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from yolo9000_jax.data.choosing import alike, with_classes
-from yolo9000_jax.data.coco import open_coco
+from yolo9000_jax.data.coco import file_and_folder, open_coco
 from yolo9000_jax.data.folders import class_names, open_folders
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.records import Dataset, Indexed, Record
@@ -104,12 +105,33 @@ def open_classes(spec: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
 
 
 def _parts(spec: str) -> list[str]:
-    """The sources joined in `spec`. The names of TensorFlow Datasets hold no "+", so these need not repeat `tfds:`."""
+    """The sources joined in `spec`.
+
+    A "+" in the name of what exists joins nothing. The names of TensorFlow Datasets hold no "+", so these need not
+    repeat `tfds:`.
+    """
     parts: list[str] = []
-    for part in re.split(r"\+(?=[A-Za-z]\w+:|emoji(?:\+|$))", spec):
+    pieces = re.split(r"\+(?=[A-Za-z]\w+:|emoji(?:\+|$))", spec)
+    while pieces:
+        count = next((n for n in range(len(pieces), 1, -1) if _exists("+".join(pieces[:n]))), 1)
+        part = "+".join(pieces[:count])
         scheme, _, location = part.partition(":")
         parts += [f"tfds:{name}" for name in location.split("+")] if scheme == "tfds" else [part]
+        del pieces[:count]
     return parts
+
+
+def _exists(spec: str) -> bool:
+    """Whether the files of one source are there."""
+    scheme, _, location = spec.partition(":")
+    places = file_and_folder(location) or () if scheme == "coco" else (Path(location).expanduser(),)
+    return scheme in SCHEMES and bool(places) and all(map(_is_there, map(str, places)))
+
+
+def _is_there(place: str) -> bool:
+    """Whether a path exists; of one with `{split}` in it, the folder before that."""
+    start, split, rest = place.partition("{split}")
+    return os.path.exists(os.path.dirname(start) or ".") and "+" not in rest if split else os.path.exists(place)
 
 
 def _open_one(spec: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:

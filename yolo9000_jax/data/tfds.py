@@ -15,7 +15,7 @@ for classification, those with `image` and `label`. A split may join several: `t
 they are asked for, so that a data set of a million pictures opens at once: boxes that stick out are clipped and those
 without area dropped without being counted. Classes go by name, never by number, since the numbers of one data set are
 not those of another. TensorFlow Datasets keeps VOC's corners as they are stated, counted from 1; they become boxes_xyxy
-as in voc.py.
+as in voc.py. Its decoder ignores EXIF's orientation, so boxes are taken as drawn on the stored pixels; both are turned.
 """
 
 import os
@@ -30,6 +30,7 @@ import numpy as np
 
 from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
 from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.orientation import FIRST_EXCHANGED, upright_boxes
 from yolo9000_jax.data.records import Dataset, Indexed, Record
 from yolo9000_jax.data.splits import Split, split_among
 from yolo9000_jax.data.tfrecord import RecordFiles
@@ -38,7 +39,8 @@ from yolo9000_jax.images import reading
 from yolo9000_jax.labels import SYNSET
 
 FILE_NAMES = ("image/filename", "file_name", "filename")  # features that hold the name of the picture
-DIFFICULT = ("is_difficult", "is_crowd")
+DIFFICULT, CROWD = "is_difficult", "is_crowd"
+OF_A_BOX = ("bbox", "label", DIFFICULT, CROWD)
 FILES_OPEN_BESIDES = 256  # what a training run may have open beside its data
 UNCOUNTED = "boxes are checked as they are read: those without area are dropped, and not counted here"
 
@@ -151,7 +153,7 @@ def _features(location: str, features: Any) -> Any:
         order = getattr(box.bbox_format, "value", box.bbox_format)
         if order not in (None, "REL_YXYX"):
             raise UserError(f"tfds:{location}: its boxes are {order}; only fractions, REL_YXYX, are read")
-        label = {"objects": kinds.Sequence({key: inner[key] for key in ("bbox", "label", *DIFFICULT) if key in inner})}
+        label = {"objects": kinds.Sequence({key: inner[key] for key in OF_A_BOX if key in inner})}
     elif isinstance(found.get("label"), kinds.ClassLabel):
         label = {"label": found["label"]}
     else:
@@ -259,16 +261,16 @@ class _Records(Indexed[Record]):
         index = range(len(self))[index]
         example, name = self._example(index)
         header = reading.inspect_bytes(example["image"], f"the picture of {name}")
-        size = header.width, header.height
+        size, orientation = (header.width, header.height), header.orientation
         if "objects" in self._features:
-            boxes, labels, difficult = self._objects(example["objects"], *size, name)
+            boxes, labels, difficult, crowd = self._objects(example["objects"], header, name)
         else:
             boxes, labels = np.zeros((0, 4), np.float32), np.array([example["label"]], np.int32)
-            difficult = np.zeros(1, bool)
+            difficult, crowd = np.zeros(1, bool), None
         if (labels < 0).any():
             raise UserError(f"{name} has no label: choose a split that has them")
         picture, encoded = partial(self._picture, index), partial(self._encoded, index)
-        return Record(name, None, *size, boxes, labels, difficult, picture, encoded)
+        return Record(name, None, *size, boxes, labels, difficult, picture, encoded, crowd, orientation)
 
     def _example(self, index: int) -> tuple[dict[str, Any], str]:
         """The features of an example, its picture still encoded, and what messages call it."""
@@ -285,18 +287,23 @@ class _Records(Indexed[Record]):
         return example, f"{name} ({file})" if file else name
 
     def _objects(
-        self, objects: dict[str, Any], width: int, height: int, name: str
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """boxes_xyxy float32 [N, 4] in pixels, labels int32 [N] of the data set, difficult bool [N]."""
-        boxes = np.array(objects["bbox"], np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]] * [width, height, width, height]
+        self, objects: dict[str, Any], picture: reading.Header, name: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """boxes_xyxy float32 [N, 4] in pixels, labels int32 [N] of the data set, difficult and crowd bool [N]."""
+        size = picture.width, picture.height
+        stored = size[::-1] if picture.orientation >= FIRST_EXCHANGED else size
+        boxes = np.array(objects["bbox"], np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]] * [*stored, *stored]
         if self._from_one:
             boxes[:, :2] -= (boxes[:, 2:] > boxes[:, :2]).all(1, keepdims=True)  # others have no area, and are dropped
+        boxes = upright_boxes(boxes, *stored, picture.orientation)
         labels = np.array(objects["label"], np.int32)
-        difficult = next((objects[key] for key in DIFFICULT if key in objects), [False] * len(labels))
+        crowd = np.array(objects.get(CROWD, [False] * len(labels)), bool)
+        difficult = np.array(objects.get(DIFFICULT, [False] * len(labels)), bool) | crowd
         places = [f"object {number}" for number in range(1, len(boxes) + 1)]
-        annotation = Annotation(name, name, Path(), [], [], [], places)
-        boxes, kept = clean_boxes(boxes, width, height, annotation, Notes())
-        return boxes.astype(np.float32), labels[kept], np.array(difficult, bool)[kept]
+        flags = difficult.tolist(), crowd.tolist()
+        annotation = Annotation(name, name, Path(), [], labels.tolist(), flags[0], places, crowd=flags[1])
+        boxes, kept = clean_boxes(boxes, *size, annotation, Notes())
+        return boxes.astype(np.float32), labels[kept], difficult[kept], crowd[kept]
 
     def _encoded(self, index: int) -> bytes:
         return self._example(index)[0]["image"]

@@ -57,7 +57,7 @@ def evaluate_detector(
     results = detector.stream(streamed, **options)
     for index, (result, record) in enumerate(zip(results, records, strict=True)):
         found = ImageDetections(result.boxes_xyxy, result.scores, result.labels)
-        truth = GroundTruth(record.boxes_xyxy, record.labels, record.difficult)
+        truth = GroundTruth(record.boxes_xyxy, record.labels, record.difficult, record.crowd)
         detections.append(_relabel(found, model_positions))
         truths.append(_relabel(truth, dataset_positions))
         top_down = None if detector.tree is None else result.top_down
@@ -88,7 +88,10 @@ def _relabel(rows: Rows, new_labels: np.ndarray) -> Rows:
     kept = labels >= 0
     if len(rows.boxes_xyxy) != len(labels):
         raise UserError("a picture has a label and no box: a detector is evaluated on boxes, such as voc:DIR")
-    return type(rows)(*(np.asarray(array)[kept] for array in rows._replace(labels=labels)))
+    relabelled = rows._replace(labels=labels)
+    return rows._replace(
+        **{field: np.asarray(array)[kept] for field, array in relabelled._asdict().items() if array is not None}
+    )
 
 
 def _were_seen(seen: Sequence[str], detector: Detector, dataset: Dataset, classes: SharedClasses) -> list[bool]:

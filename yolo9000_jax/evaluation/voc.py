@@ -4,6 +4,9 @@ Detections go down by score over all images. Each is compared with the truth of 
 most: it is a true positive if that IoU reaches the threshold and the truth was not taken by a better detection; it does
 not count at all if that truth is marked difficult; else it is a false positive. Equal scores keep the order of the
 images, and inside an image the order given.
+
+VOC has no crowds. Where the truth does, as COCO's, they are judged by COCO's rule: what would be a false positive does
+not count if the part of it that lies in a crowd of its class reaches the threshold, however many others do as well.
 """
 
 from collections import Counter
@@ -33,11 +36,15 @@ class ImageDetections(NamedTuple):
 
 
 class GroundTruth(NamedTuple):
-    """What really is in one image: boxes_xyxy [M, 4] pixels, labels [M] int, difficult [M] bool."""
+    """What really is in one image: boxes_xyxy [M, 4] pixels, labels [M] int, difficult and crowd [M] bool.
+
+    A crowd is one box round many objects; it does not count, be it marked difficult or not. None: there are no crowds.
+    """
 
     boxes_xyxy: np.ndarray
     labels: np.ndarray
     difficult: np.ndarray
+    crowd: np.ndarray | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +54,7 @@ class ClassResult:
     ap, ap07: average precision by area and by 11 points, 0..1; None if the class has no truth that counts.
     recall, precision, scores: [D], after each of the class's D detections, best score first; recall is NaN without
         truths, precision is 0 before the first detection that counts.
-    truths: how many truths count (not the difficult ones). detections: D.
+    truths: how many truths count (neither difficult nor a crowd). detections: D.
     """
 
     ap: float | None
@@ -159,10 +166,11 @@ def match_detections(
 
     Args as in `evaluate_detections`, for one image.
     Returns:
-        outcomes [N] int8: TRUE_POSITIVE (1), FALSE_POSITIVE (0) or IGNORED (-1, on a difficult truth); and the truth
-        that each matches [N] int, -1 for none. A false positive may match: then a better detection had that truth.
+        outcomes [N] int8: TRUE_POSITIVE (1), FALSE_POSITIVE (0) or IGNORED (-1, on a difficult truth or in a crowd);
+        and the truth that each matches [N] int, -1 for none. A false positive may match: then a better detection had
+        that truth.
     """
-    return _match(detections, truth, _pairwise_iou(detections, truth, inclusive), iou_threshold)
+    return _match(detections, truth, _overlaps(detections, truth, inclusive), iou_threshold)
 
 
 def evaluate_detections(
@@ -189,10 +197,10 @@ def evaluate_detections(
     checked = [_check(index, found, truth, num_classes) for index, (found, truth) in enumerate(pairs)]
     outcomes, true_labels, covered = [], [], []
     for found, truth in checked:
-        iou = _pairwise_iou(found, truth, inclusive)
-        outcomes.append(_match(found, truth, iou, iou_threshold)[0])
+        overlaps = _overlaps(found, truth, inclusive)
+        outcomes.append(_match(found, truth, overlaps, iou_threshold)[0])
         true_labels.append(truth.labels[~truth.difficult])
-        covered.append(np.any(iou >= iou_threshold, axis=0)[~truth.difficult])
+        covered.append(np.any(overlaps >= iou_threshold, axis=0)[~truth.difficult])
     all_labels = _join([found.labels for found, _ in checked], int)
     all_scores = _join([found.scores for found, _ in checked], float)
     all_outcomes = _join(outcomes, np.int8)
@@ -213,28 +221,49 @@ def evaluate_detections(
     )
 
 
-def _pairwise_iou(detections: ImageDetections, truth: GroundTruth, inclusive: bool) -> np.ndarray:
-    """IoU of every detection with every truth, whatever the class: [N, M]."""
+def _overlaps(detections: ImageDetections, truth: GroundTruth, inclusive: bool) -> np.ndarray:
+    """How much every detection overlaps every truth, whatever the class: [N, M].
+
+    Their IoU; where the truth is a crowd, the share of the detection's area that lies in it.
+    """
     far_edge = np.array([0, 0, 1, 1]) if inclusive else 0
     found = np.asarray(detections.boxes_xyxy, float).reshape(-1, 4) + far_edge
     true = np.asarray(truth.boxes_xyxy, float).reshape(-1, 4) + far_edge
-    return iou_xyxy(found[:, None], true[None])
+    overlaps = iou_xyxy(found[:, None], true[None])
+    if len(crowds := np.flatnonzero(_crowd(truth))):
+        overlaps[:, crowds] = _share_inside(found[:, None], true[None, crowds])
+    return overlaps
+
+
+def _share_inside(boxes_xyxy: np.ndarray, others_xyxy: np.ndarray) -> np.ndarray:
+    """Intersection over the area of the first box, 0 where that has none; [..., 4] broadcast against [..., 4]."""
+    low, high = np.maximum(boxes_xyxy, others_xyxy)[..., :2], np.minimum(boxes_xyxy, others_xyxy)[..., 2:]
+    area = np.prod(boxes_xyxy[..., 2:] - boxes_xyxy[..., :2], -1)
+    return np.prod(np.maximum(high - low, 0), -1) / np.where(area > 0, area, np.inf)
+
+
+def _crowd(truth: GroundTruth) -> np.ndarray:
+    return np.zeros(len(truth.labels), bool) if truth.crowd is None else np.asarray(truth.crowd, bool).reshape(-1)
 
 
 def _match(
-    detections: ImageDetections, truth: GroundTruth, iou: np.ndarray, iou_threshold: float
+    detections: ImageDetections, truth: GroundTruth, overlaps: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `match_detections`, from the IoU of every detection with every truth [N, M]."""
-    outcomes = np.full(len(iou), FALSE_POSITIVE, np.int8)
-    if iou.size == 0:
-        return outcomes, np.full(len(iou), -1)
-    iou = np.where(np.asarray(detections.labels)[:, None] == np.asarray(truth.labels)[None], iou, -1)
-    matched = np.where(iou.max(axis=1) >= iou_threshold, iou.argmax(axis=1), -1)
+    """As `match_detections`, from the overlaps of every detection with every truth [N, M]."""
+    outcomes = np.full(len(overlaps), FALSE_POSITIVE, np.int8)
+    if overlaps.size == 0:
+        return outcomes, np.full(len(overlaps), -1)
+    overlaps = np.where(np.asarray(detections.labels)[:, None] == np.asarray(truth.labels)[None], overlaps, -1)
+    crowd = _crowd(truth)
+    iou, inside = np.where(crowd, -1, overlaps), np.where(crowd, overlaps, -1)
+    matched = np.where(iou.max(axis=1) >= threshold, iou.argmax(axis=1), -1)
     best_first = np.argsort(-np.asarray(detections.scores), kind="stable")
     _, first = np.unique(matched[best_first], return_index=True)
     outcomes[best_first[first]] = TRUE_POSITIVE
     outcomes[matched < 0] = FALSE_POSITIVE
     outcomes[(matched >= 0) & np.asarray(truth.difficult, bool)[matched]] = IGNORED
+    excused = (outcomes == FALSE_POSITIVE) & (inside.max(axis=1) >= threshold)
+    outcomes[excused], matched[excused] = IGNORED, inside.argmax(axis=1)[excused]
     return outcomes, matched
 
 
@@ -260,9 +289,10 @@ def _check(
         np.asarray(truth.boxes_xyxy, float).reshape(-1, 4),
         np.asarray(truth.labels, int).reshape(-1),
         np.asarray(truth.difficult, bool).reshape(-1),
+        _crowd(truth),
     )
     for what, arrays in (("detections", found), ("truth", true)):
-        lengths = [len(array) for array in arrays]
+        lengths = [len(np.asarray(array)) for array in arrays]
         if len(set(lengths)) > 1:
             parts = ", ".join(f"{n} {name}" for n, name in zip(lengths, arrays._fields, strict=True))
             raise UserError(f"image {index}: {what} with {parts}: they must be equally many")
@@ -274,7 +304,7 @@ def _check(
             )
     if np.isnan(found.scores).any():
         raise UserError(f"image {index}: a detection's score is NaN: has the training diverged?")
-    return found, true
+    return found, true._replace(difficult=true.difficult | true.crowd)
 
 
 def _join(arrays: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:

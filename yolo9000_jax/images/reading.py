@@ -1,9 +1,8 @@
 """The one place that reads pictures, from files or from bytes: a cheap look at the header, and the full decode.
 
-The pixels are those that are stored. The orientation in EXIF data is *not* applied: VOC, COCO and YOLO label files are
-taken to state sizes and boxes in the pixels as they are stored, and TensorFlow's and Darknet's decoders ignore it too.
-Some other tools turn such pictures when they load them, so a data set's notes count them. Transparency is ignored as
-well; of an animation the first frame is read; of 16-bit pictures the upper 8 bits are kept.
+The pixels are as a viewer shows them: turned as EXIF data ask. Darknet's and TensorFlow's decoders ignore that, so who
+decodes a file with these turns its pixels by `Header.orientation`. Transparency is ignored; of an animation the first
+frame is read; of 16-bit pictures the upper 8 bits are kept.
 """
 
 import io
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from yolo9000_jax.errors import UserError
 
@@ -28,11 +27,11 @@ Image.init()  # registers all of FORMATS; otherwise Pillow does it when the firs
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture's header says: its size in pixels, and whether EXIF asks a viewer to turn it."""
+    """What a picture's header says: its size as a viewer shows it, and how EXIF asks to turn the stored pixels."""
 
-    width: int
+    width: int  # pixels
     height: int
-    turned: bool
+    orientation: int  # 1 … 8 as EXIF counts, 1 = not turned
 
 
 def read(path: str | Path) -> np.ndarray:
@@ -49,7 +48,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
     """As `read`, of the bytes of a picture file; `name` is what messages call it."""
     with _opened(io.BytesIO(data), name) as image:
         try:
-            return to_rgb(image)
+            return to_rgb(_upright(image))
         except Exception as error:  # Pillow raises nearly any type
             raise _broken(name, error) from None
 
@@ -113,10 +112,21 @@ def _opened(file: BinaryIO, name: str) -> Image.Image:
 
 def _header(image: Image.Image) -> Header:
     try:
-        turned = image.getexif().get(ORIENTATION_TAG, 1) != 1
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # broken EXIF data asks for nothing, and the pixels may be well
-        turned = False
-    return Header(*image.size, turned)
+        orientation = 1
+    if orientation not in range(1, 9):
+        orientation = 1
+    width, height = image.size if orientation < 5 or image.format == "TIFF" else image.size[::-1]
+    return Header(width, height, int(orientation))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # as above
+        return image
 
 
 def _check_end(file: BinaryIO, image: Image.Image, name: str) -> None:

@@ -20,7 +20,7 @@ from yolo9000_jax.evaluation.voc import (
 from yolo9000_jax.report.canvas import INK, WHITE, Canvas, Color, line_height, make_font, shorten
 
 OUTCOME_COLORS = {TRUE_POSITIVE: (0, 158, 115), FALSE_POSITIVE: (213, 94, 0), IGNORED: (110, 110, 110)}
-OUTCOME_PREFIXES = {TRUE_POSITIVE: "", FALSE_POSITIVE: "wrong: ", IGNORED: "difficult: "}
+OUTCOME_PREFIXES = {TRUE_POSITIVE: "", FALSE_POSITIVE: "wrong: ", IGNORED: "not counted: "}
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
@@ -81,10 +81,10 @@ def draw_against_truth(
     class_names: Sequence[str],
     iou_threshold: float = 0.5,
 ) -> np.ndarray:
-    """The picture with detections in green where they are right, orange where wrong, grey on a truth marked difficult.
+    """The picture with detections in green where they are right, orange where wrong, grey where they do not count.
 
-    The truth is dashed; what no detection found is named too, on a black tab. Right and wrong are the evaluation's: the
-    right class, enough overlap, and the first to find its truth.
+    These are on a truth marked difficult, or in a crowd. The truth is dashed; what no detection found is named too, on
+    a black tab. Right and wrong are the evaluation's: the right class, enough overlap, and the first to find its truth.
 
     Args:
         image_uint8: [H, W, 3].
@@ -101,7 +101,8 @@ def draw_against_truth(
         np.asarray(detections.scores)[best_first],
         np.asarray(detections.labels)[best_first],
     )
-    truth = GroundTruth(_check_boxes(truth.boxes_xyxy), np.asarray(truth.labels), np.asarray(truth.difficult, bool))
+    difficult = np.asarray(truth.difficult, bool)
+    truth = GroundTruth(_check_boxes(truth.boxes_xyxy), np.asarray(truth.labels), difficult, truth.crowd)
     outcomes, matched = match_detections(found, truth, iou_threshold)
     missed = set(np.flatnonzero(~truth.difficult)) - set(matched[outcomes == TRUE_POSITIVE])
     canvas = Canvas.over(image)
