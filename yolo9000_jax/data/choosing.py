@@ -145,9 +145,9 @@ class _Relabelled(Indexed[Record]):
         labels = self._ids[record.labels]
         kept = labels >= 0
         boxes = record.boxes_xyxy[kept] if len(record.boxes_xyxy) else record.boxes_xyxy
-        return replace(
-            record, boxes_xyxy=boxes, labels=labels[kept], difficult=record.difficult[kept], crowd=record.crowd[kept]
-        )
+        crowd = None if record.crowd is None else record.crowd[kept]
+        difficult = record.difficult[kept]
+        return replace(record, boxes_xyxy=boxes, labels=labels[kept], difficult=difficult, crowd=crowd)
 
 
 def _made_once(dataset: Dataset, relabelled: Indexed[Record]) -> list[Record]:
