@@ -51,6 +51,7 @@ def tiny_config(source: str):
     c.model.width = 1 / 16
     c.model.num_anchors = 2
     c.model.sync_batch_norm = True
+    c.evaluation.may_share_pictures = True
     c.optimizer.burn_in = 3
     return c
 

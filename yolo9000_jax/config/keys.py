@@ -113,6 +113,7 @@ def detection() -> ConfigDict:
     c.evaluation.source = ""  # empty: as data.source
     c.evaluation.split = "val"
     c.evaluation.classes = ()  # empty: as data.classes; with a tree, the source's own
+    c.evaluation.may_share_pictures = False  # True: judged also on pictures that it is trained on, which says little
     c.evaluation.image_size = 0  # 0: as image_size
     c.evaluation.metric = ""  # the number that decides which checkpoint is the best; empty: voc_ap50, or top1
     c.evaluation.resize = "stretch"  # or "letterbox"; of detection: classifiers crop

@@ -17,7 +17,10 @@ from yolo9000_jax.files import write_whole
 FORMAT = 2
 RETIRED = {"model.classes"}
 # Keys that may change between a run and its continuation: they do not alter what is learnt at a given step.
-FREE_ON_RESUME = ("log_every", "evaluate_every", "checkpoint_every", "evaluation.batch_size")
+FREE_ON_RESUME = (
+    *("log_every", "evaluate_every", "checkpoint_every"),
+    *("evaluation.batch_size", "evaluation.may_share_pictures"),
+)
 # Where data lie: these may change as well where the data themselves have not (see `difference`).
 SOURCES = ("data.source", "classification.source", "evaluation.source")
 

@@ -1,8 +1,9 @@
 """COCO instances: `coco:ANNOTATIONS.json,IMAGES_DIR`.
 
 One JSON file is one split, so write `{split}` where the names differ:
-`coco:annotations/instances_{split}2017.json,{split}2017`. Without it any split name means the whole file, which a note
-says. Category ids may have gaps: class ids are their order. A crowd (iscrowd 1) is kept, as difficult. Pictures without
+`coco:annotations/instances_{split}2017.json,{split}2017`, or of an export with a folder a split
+`coco:{split}/_annotations.coco.json,{split}`. Without it any split name means the whole file, which a note says.
+Category ids may have gaps: class ids are their order. A crowd (iscrowd 1) is kept, as difficult. Pictures without
 annotations are kept.
 """
 
@@ -15,10 +16,8 @@ from typing import TypeVar
 from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.splits import CALLED, WHOLE_FILE, Split, fill_split
 from yolo9000_jax.errors import UserError
-
-WHOLE_FILE = "the file is one split: {} is all of it (take slices such as all[:80%], or write {{split}} in the source)"
 
 Kind = TypeVar("Kind", int, str, list)
 
@@ -37,10 +36,10 @@ def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     per_split = "{split}" in location
     if per_split and split.is_all:
         raise UserError(f"coco:{location}: name a split for {{split}}, such as train")
-    path, comma, pictures = location.replace("{split}", split.name).rpartition(",")
+    path, comma, pictures = location.rpartition(",")
     if not comma:
         raise UserError(f"coco:{location}: write coco:ANNOTATIONS.json,IMAGES_DIR")
-    file, folder = Path(path).expanduser(), Path(pictures).expanduser()
+    (file, called), (folder, _) = (fill_split(os.path.expanduser(part), split.name) for part in (path, pictures))
     if not folder.is_dir():
         raise UserError(f"coco:{location}: there is no folder {folder}: give the folder of the pictures")
     content = _read_json(file)
@@ -58,7 +57,8 @@ def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     picked = split.pick(list(annotations.values()), key=lambda annotation: annotation.image.stem)
     notes = Notes()
     records = make_records(picked, notes)
-    lines = [] if per_split or split.is_all else [WHOLE_FILE.format(quote(split.name))]
+    lines = [CALLED.format(quote(split.name), called)] if per_split and called != split.name else []
+    lines += [] if per_split or split.is_all else [WHOLE_FILE.format(quote(split.name))]
     return Dataset(f"coco:{location}", split.text, wanted, records, notes=(*lines, *notes.lines()))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import NO_SPLITS, Split
+from yolo9000_jax.data.splits import CALLED, NO_SPLITS, Split, same_split
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.reading import EXTENSIONS
 from yolo9000_jax.labels import SYNSET
@@ -37,13 +37,15 @@ def open_folders(location: str, split: Split, classes: tuple[str, ...] | None) -
     elif split.is_all:
         chosen = splits
     else:
-        chosen = [folder for folder in splits if folder.name == split.name]
-        if not chosen:
-            names = [folder.name for folder in splits]
+        names = [folder.name for folder in splits]
+        name = same_split(split.name, names)
+        if name is None:
             known = ", ".join(names)
             raise UserError(
                 f"{root} has no folder {quote(split.name)}{nearest(split.name, names)}: the splits are {known}"
             )
+        chosen = [root / name]
+        lines = [CALLED.format(quote(split.name), name)] if name != split.name else []
     if classes is None:
         classes = class_names(location)
     ids = {name: index for index, name in enumerate(classes)}

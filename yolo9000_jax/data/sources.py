@@ -11,6 +11,7 @@
 Sources with the same classes are joined with `+`: `voc:A/VOC2007+voc:A/VOC2012`, `tfds:voc/2007+voc/2012`.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,8 +19,9 @@ from pathlib import Path
 
 from yolo9000_jax.data.coco import open_coco
 from yolo9000_jax.data.folders import class_names, open_folders
+from yolo9000_jax.data.layouts import maybe
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.records import Dataset, Indexed, Record
+from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.voc import open_voc
 from yolo9000_jax.data.yolo import open_yolo
@@ -76,7 +78,8 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
     datasets = [_open_one(part, wanted, classes) for part in parts]
     for part, dataset in zip(parts, datasets, strict=True):
         if not len(dataset):
-            raise UserError(f"{part}: split {quote(split)} has no pictures")
+            scheme, _, location = part.partition(":")
+            raise UserError(f"{part}: split {quote(split)} has no pictures{maybe(location, scheme)}")
     if len(parts) == 1:
         return datasets[0].named(spec, split)
     return _join(spec, split, parts, datasets)
@@ -117,11 +120,19 @@ def _parts(spec: str) -> list[str]:
 def _open_one(spec: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
     scheme, _, location = spec.partition(":")
     if scheme not in SCHEMES:
+        if os.path.exists(os.path.expanduser(spec)):
+            raise UserError(f"{spec}: a data set is named SCHEME:LOCATION, known are {', '.join(SCHEMES)}{maybe(spec)}")
         known = f"{nearest(scheme, SCHEMES)}; known are {', '.join(SCHEMES)} (SCHEME:LOCATION)"
         raise UserError(f"{spec}: there is no data source {quote(scheme)}{known}")
     if not location and scheme != "emoji":
         raise UserError(f"{spec}: say where the data are, {scheme}:LOCATION")
-    return SCHEMES[scheme](location, split, classes)
+    try:
+        return SCHEMES[scheme](location, split, classes)
+    except UserError as error:
+        hint = "" if scheme in ("tfds", "emoji") else maybe(location, scheme)
+        if not hint:
+            raise
+        raise UserError(f"{error}{hint}") from None
 
 
 def _checked_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -170,3 +181,6 @@ class _Joined(Indexed[Record]):
                 return part[place]
             place -= len(part)
         raise IndexError(index)
+
+    def origins(self) -> list[Origin]:
+        return [origin for part in self._parts for origin in part.origins()]

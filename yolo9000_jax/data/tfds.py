@@ -30,8 +30,8 @@ import numpy as np
 
 from yolo9000_jax.data.annotations import Annotation, Notes, class_id, clean_boxes
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.records import Dataset, Indexed, Record
-from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
+from yolo9000_jax.data.splits import CALLED, Split, same_split
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
@@ -65,11 +65,13 @@ def open_tfds(location: str, split: Split, classes: tuple[str, ...] | None) -> D
         places = {wanted: place for place, wanted in enumerate(classes)}
         ids = np.array([class_id(each, places, f"tfds:{location}") for each in own])
     source = _random_access(location, builder, name)
-    records = _Records(f"tfds:{location} {name}", source, features, ids, builder.name == "voc")
+    files = [(str(shard.filename), shard.examples_in_shard) for shard in builder.info.splits[name].file_instructions]
+    records = _Records(f"tfds:{location} {name}", source, features, ids, builder.name == "voc", files)
     if len(records):
         records[0]  # what is wrong with all of them shows now
     known = dict(zip(own, synsets, strict=True))
-    notes = (UNCOUNTED,) if "objects" in features else ()
+    notes = [CALLED.format(quote(split.name), name)] if name != split.name and not split.is_all else []
+    notes += [UNCOUNTED] if "objects" in features else []
     dataset = Dataset(
         f"tfds:{location}",
         split.text,
@@ -138,12 +140,14 @@ def _split_name(location: str, builder: Any, split: Split) -> str:
         return known[0]
     if split.is_all:
         raise UserError(f"tfds:{location}: name a split ({', '.join(known)}), or several joined with +")
+    parts = []
     for part in split.name.split("+"):
-        if part not in known:
+        if (found := same_split(part, known)) is None:
             raise UserError(
                 f"tfds:{location} has no split {quote(part)}{nearest(part, known)}: the splits are {', '.join(known)}"
             )
-    return split.name
+        parts.append(found)
+    return "+".join(parts)
 
 
 def _features(location: str, features: Any) -> Any:
@@ -251,9 +255,18 @@ def _allow_open_files(count: int) -> None:
 class _Records(Indexed[Record]):
     """Makes a `Record` of each serialised example when asked for it. A record holds no picture: it is read again."""
 
-    def __init__(self, name: str, source: Indexed[bytes], features: Any, ids: np.ndarray, from_one: bool):
+    def __init__(
+        self,
+        name: str,
+        source: Indexed[bytes],
+        features: Any,
+        ids: np.ndarray,
+        from_one: bool,
+        files: Sequence[tuple[str, int]],
+    ):
         import tensorflow_datasets as tfds
 
+        self._files = files  # with the number of examples in each
         self._name, self._source, self._features = name, source, features
         self._decoders = {"image": tfds.decode.SkipDecoding()}
         self._ids, self._from_one = ids, from_one
@@ -276,6 +289,9 @@ class _Records(Indexed[Record]):
         labels = self._ids[labels].astype(np.int32)
         picture, encoded = partial(self._picture, index), partial(self._encoded, index)
         return Record(name, None, *size, boxes, labels, difficult, picture, encoded)
+
+    def origins(self) -> list[Origin]:
+        return [(file, place) for file, count in self._files for place in range(count)]
 
     def _example(self, index: int) -> tuple[dict[str, Any], str]:
         """The features of an example, its picture still encoded, and what messages call it."""

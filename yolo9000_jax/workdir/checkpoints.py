@@ -4,8 +4,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,9 @@ class Checkpoints:
         step = int(state.step)
         if step in self._manager.all_steps():
             return
-        if not self._manager.save(step, args=ocp.args.StandardSave(_to_dict(state))):
+        with self._explained():
+            saved = self._manager.save(step, args=ocp.args.StandardSave(_to_dict(state)))
+        if not saved:
             raise UserError(f"{self.directory}: step {step} is not saved, as later ones are there; move it away")
 
     def record(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -106,8 +108,22 @@ class Checkpoints:
         return self._best_of_phase(self.starts[-1], None)
 
     def wait(self) -> None:
-        """Returns when everything is on disk."""
-        self._manager.wait_until_finished()
+        """Returns when everything is on disk. Raises UserError where it cannot be written."""
+        with self._explained():
+            self._manager.wait_until_finished()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What goes wrong in writing, such as a disk that is full, becomes a UserError that says what is kept."""
+        try:
+            yield
+        except _UNREADABLE as error:
+            self._manager.reload()
+            kept = f"step {self.latest_step} is kept" if self.latest_step is not None else "nothing is saved yet"
+            raise UserError(
+                f"{self.directory}: a checkpoint cannot be written ({_reason(error)}); {kept}: free some space, and "
+                "the same command carries on from there"
+            ) from error
 
     def close(self) -> None:
         self.wait()
