@@ -36,7 +36,10 @@ def voc(tmp_path_factory):
 
 def test_the_same_pictures_under_another_name(voc):
     message = judged(voc)
-    assert "8 of the 8 pictures to be judged on are also trained on" in message
+    assert message.startswith(
+        f"{voc} val: 8 of the 8 pictures to be judged on are also trained on, in train "
+        f"(first: {voc.removeprefix('voc:')}/JPEGImages/0.jpg): hold a part out, "
+    )
     assert message.endswith("or allow it: --config.evaluation.may_share_pictures=True")
     assert "--config.data.split='train[:80%]' --config.evaluation.split='train[80%:]'" in message
     assert not judged(voc, may=True)
@@ -128,6 +131,8 @@ def test_two_coco_files(tmp_path, place):
     validation = open_source(source, "val")
     assert validation[0].image == str(tmp_path / pictures.format(split="valid") / "valid.png")
     assert validation.notes[0] == "split 'val' is called valid here"
+    with pytest.raises(UserError, match=r"has no split 'tset': the splits are train, valid"):
+        open_source(source, "tset")
 
 
 def test_nothing_to_learn(tmp_path, voc):

@@ -185,7 +185,7 @@ def test_workdir_of_another_experiment(trained, source, tmp_path):
         ({"steps": 4}, "steps: 6 -> 4", "--extend NAME and how many --config.steps more, "),
         (
             {"steps": 0, "epochs": 9},
-            "steps: 6 -> 0; epochs: 0.0 -> 9.0",
+            "epochs: 0.0 -> 9.0; steps: 6 -> 0",
             "--extend NAME and how many --config.epochs more, ",
         ),
         ({"optimizer": {"learning_rate": 0.1}}, "optimizer.learning_rate: 0.001 -> 0.1", "--extend NAME, "),
@@ -510,7 +510,7 @@ def test_a_disk_that_is_full(loop, tmp_path, monkeypatch, method):
         patch.setattr(ocp.CheckpointManager, method, full)
         message = refused(loop, tmp_path)
     assert message.startswith(f"{tmp_path}/checkpoints: a checkpoint cannot be written (")
-    assert "No space left on device); step 4 is kept: free some space" in message
+    assert "(no space left on the disk); step 4 is kept: free some space, and the same command carries on" in message
     assert saved_steps(tmp_path)[:2] == [2, 4]
     assert int(loop(tmp_path).step) == 6
 

@@ -120,8 +120,10 @@ def compare_splits(splits: Mapping[str, Dataset]) -> list[str]:
                 f"{other_name}: {len(found)} of its {len(other)} pictures are also in {name} (first: {first}); "
                 "take them out of one of the two"
             )
+    classes = dict.fromkeys(each for dataset in splits.values() for each in dataset.classes)
     for name, dataset in splits.items():
-        if empty := empty_classes(dataset):
+        found = set(dataset.classes) - set(empty_classes(dataset))
+        if empty := [each for each in classes if each not in found]:
             lines.append(f"{name} has no picture of {_some(empty)}")
     return lines
 

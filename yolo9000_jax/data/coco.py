@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
-from yolo9000_jax.data.messages import quote
+from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import CALLED, WHOLE_FILE, Split, fill_split
+from yolo9000_jax.data.splits import CALLED, WHOLE_FILE, Split, fill_split, splits_in
 from yolo9000_jax.errors import UserError
 
 Kind = TypeVar("Kind", int, str, list)
@@ -40,6 +40,9 @@ def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     if not comma:
         raise UserError(f"coco:{location}: write coco:ANNOTATIONS.json,IMAGES_DIR")
     (file, called), (folder, _) = (fill_split(os.path.expanduser(part), split.name) for part in (path, pictures))
+    if per_split and not file.exists() and (names := splits_in(os.path.expanduser(path))):
+        known = f"{nearest(split.name, names)}: the splits are {', '.join(names)}"
+        raise UserError(f"coco:{location} has no split {quote(split.name)}{known}")
     if not folder.is_dir():
         raise UserError(f"coco:{location}: there is no folder {folder}: give the folder of the pictures")
     content = _read_json(file)

@@ -94,15 +94,16 @@ def fill_split(pattern: str, name: str) -> tuple[Path, str]:
 
     Where there is none of this name, it is that of the same split under another (see `same_split`), if that is there.
     """
-    before, *after = (re.escape(part) for part in pattern.split("{split}"))
-    path = Path(pattern.replace("{split}", name))
-    if not after or path.exists():
-        return path, name
-    whole = re.compile(before + "([^/]+)" + r"\1".join(after))
-    found = glob.glob("*".join(map(glob.escape, pattern.split("{split}"))))
-    present = [match[1] for match in map(whole.fullmatch, found) if match]
-    called = same_split(name, present) or name
+    called = name if Path(pattern.replace("{split}", name)).exists() else same_split(name, splits_in(pattern)) or name
     return Path(pattern.replace("{split}", called)), called
+
+
+def splits_in(pattern: str) -> list[str]:
+    """The names that are there in place of {split}."""
+    before, *after = (re.escape(part) for part in pattern.split("{split}"))
+    whole = re.compile(before + "([^/]+)" + r"\1".join(after))
+    found = glob.glob("*".join(map(glob.escape, pattern.split("{split}")))) if after else []
+    return sorted(match[1] for match in map(whole.fullmatch, found) if match)
 
 
 def _index(bound: str | None, length: int) -> int | None:

@@ -201,10 +201,11 @@ def check_judged(config: Any, judged: Dataset, *trained: Dataset) -> None:
         if found := shared_pictures(dataset, judged):
             count, (place, judged_place) = len(found), found[0]
             name, other = (record.image or record.name for record in (judged[judged_place], dataset[place]))
+            where = dataset.split if dataset.spec == judged.spec else f"{dataset.spec} {dataset.split}"
             also = "" if name == other else f", the same as {shown(other)}"
             raise UserError(
                 f"{judged.spec} {judged.split}: {count} of the {len(judged)} pictures to be judged on are also trained "
-                f"on, in {dataset.spec} {dataset.split} (first: {shown(name)}{also}): "
+                f"on, in {where} (first: {shown(name)}{also}): "
                 f"{_how_to_part(dataset, judged)}, or allow it: --config.evaluation.may_share_pictures=True"
             )
 

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -117,12 +118,16 @@ class Checkpoints:
         """What goes wrong in writing, such as a disk that is full, becomes a UserError that says what is kept."""
         try:
             yield
-        except _UNREADABLE as error:
+        except (OSError, ValueError) as error:  # TensorStore raises the second
+            for half in self.directory.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(half, ignore_errors=True)
             self._manager.reload()
-            kept = f"step {self.latest_step} is kept" if self.latest_step is not None else "nothing is saved yet"
+            full = "No space left on device" in str(error)
+            kept = "nothing is saved yet" if self.latest_step is None else f"step {self.latest_step} is kept"
             raise UserError(
-                f"{self.directory}: a checkpoint cannot be written ({_reason(error)}); {kept}: free some space, and "
-                "the same command carries on from there"
+                f"{self.directory}: a checkpoint cannot be written "
+                f"({'no space left on the disk' if full else _reason(error)}); {kept}: "
+                f"{'free some space' if full else 'see to it'}, and the same command carries on"
             ) from error
 
     def close(self) -> None:
