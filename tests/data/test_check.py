@@ -56,7 +56,4 @@ def test_a_data_yaml_that_names_a_folder_twice(tmp_path):
     (tmp_path / "labels/a.txt").write_text("0 .5 .5 .5 .5\n")
     (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [block]\n")
     (line,) = compare_splits(usual_splits(f"yolo:{tmp_path}/data.yaml"))
-    assert (
-        line
-        == f"val: 1 of its 1 pictures are also in train (first: {tmp_path}/images/a.png); take them out of one of the two"
-    )
+    assert line.startswith(f"val: 1 of its 1 pictures are also in train (first: {tmp_path}/images/a.png); ")
