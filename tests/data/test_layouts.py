@@ -22,6 +22,9 @@ def folder(tmp_path):
         (tmp_path / f"export/{split}/_annotations.coco.json").write_text(json.dumps({}))
     write_picture(tmp_path / "coco/images/a.jpg")
     (tmp_path / "coco/all.json").write_text("{}")
+    for split in ("train", "valid"):
+        write_picture(tmp_path / f"pairs/{split}/a.jpg")
+        (tmp_path / f"pairs/{split}.json").write_text("{}")
     write_picture(tmp_path / "folders/cat/a.jpg")
     (tmp_path / "folders/.idea").mkdir()
     (tmp_path / "folders/.idea/x.xml").write_text("")
@@ -32,6 +35,7 @@ SPECS = {
     "voc": "voc:{}/voc",
     "yolo": "yolo:{}/yolo/data.yaml",
     "export": "coco:{0}/export/{{split}}/_annotations.coco.json,{0}/export/{{split}}",
+    "pairs": "coco:{0}/pairs/{{split}}.json,{0}/pairs/{{split}}",
     "coco": "coco:{0}/coco/all.json,{0}/coco/images",
     "folders": "folders:{}/folders",
 }
@@ -70,6 +74,13 @@ def test_pictures_alone(folder):
 
 
 def test_what_has_the_right_scheme_gets_no_hint(folder):
-    for spec in ("voc:{}/nowhere", "yolo:{}/yolo/data.yaml", "coco:{0}/coco/all.json,{0}/coco/images"):
+    (folder / "voc/Annotations/a.xml").write_text("<annotation>")
+    for spec in (
+        "voc:{}/voc/",
+        "voc:{}/voc",
+        "voc:{}/nowhere",
+        "yolo:{}/yolo/data.yaml",
+        "coco:{0}/coco/all.json,{0}/coco/images",
+    ):
         with pytest.raises(AssertionError, match="it looks like"):
             assert_refused(spec.format(folder), "it looks like")

@@ -23,7 +23,7 @@ def maybe(path: str, scheme: str = "") -> str:
         return ""
     found = layouts(place)
     own = [spec for spec in found if spec.partition(":")[0] == scheme]
-    if f"{scheme}:{path}" in own:
+    if any(Path(spec.partition(":")[2]) == place for spec in own):
         return ""
     if not found:
         return f"; {shown(place)} holds pictures, and nothing that labels them" if _has_pictures(place) else ""
@@ -47,12 +47,14 @@ def layouts(place: Path) -> list[str]:
 
 
 def _coco(files: list[Path]) -> list[str]:
-    """Of annotation files the first one, or with {split} those that lie in a folder each."""
+    """Of annotation files the first one, or with {split} those that lie in a folder each or have one of their name."""
     if not files:
         return []
     first, folder = files[0], files[0].parent.parent
     if len(files) > 1 and {(file.parent.parent, file.name) for file in files} == {(folder, first.name)}:
         return [f"coco:{folder}/{{split}}/{first.name},{folder}/{{split}}"]
+    if all((file.parent / file.stem).is_dir() and file.parent == first.parent for file in files):
+        return [f"coco:{first.parent}/{{split}}.json,{first.parent}/{{split}}"]
     pictures = first.parent / "images"
     return [f"coco:{first},{pictures if pictures.is_dir() else first.parent}"]
 
