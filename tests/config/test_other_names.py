@@ -56,6 +56,7 @@ def test_of_the_pretraining():
         ("steps", "None", "steps is None; it must be a whole number"),
         ("steps", "null", "steps is None; it must be a whole number"),
         ("model.passthrough", "1", "model.passthrough is 1; it must be True or False"),
+        ("data.classes", "('cat', None)", "data.classes[1] is None; it must be text"),
         ("data.classes", "cat", "data.classes is 'cat'; it must be a list, such as ('cat', 'dog')"),
     ],
 )

@@ -107,6 +107,8 @@ def merge(full: ConfigDict, given: dict, where: str, prefix: str = "", check: Ch
                 raise UserError(f"{where}: {name} is {holds}, not {value!r}")
             merge(default, value, where, f"{name}.", check)
         else:
+            if value is None and isinstance(default, str | tuple):
+                value = type(default)()  # nothing given
             full[key] = convert(value, EXAMPLES.get(without_stage(name), default), f"{where}: {name}")
             check(full[key], name, where)
 
@@ -130,12 +132,7 @@ def _meant(name: str, prefix: str, group: ConfigDict) -> str:
 
 
 def convert(value: Any, default: Any, where: str) -> Any:
-    """The value as the type of `default`, of a tuple also its items; None is an empty text or tuple.
-
-    Raises UserError where it is of another kind.
-    """
-    if value is None and isinstance(default, str | tuple):
-        return type(default)()
+    """The value as the type of `default`, of a tuple also its items. Raises UserError where it is of another kind."""
     if isinstance(default, tuple):
         if isinstance(value, (list, tuple)):
             return tuple(convert(item, default[0], f"{where}[{place}]") for place, item in enumerate(value))
@@ -148,7 +145,7 @@ def convert(value: Any, default: Any, where: str) -> Any:
     elif isinstance(default, int):
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-    elif isinstance(default, str):
+    elif isinstance(default, str) and value is not None:
         return str(value)
     quoted = "; leave the quotes out" if isinstance(value, str) and re.fullmatch(r"[-+.\d]+(e[-+]?\d+)?", value) else ""
     raise UserError(f"{where} is {value!r}; it must be {KINDS[type(default)]}, such as {default!r}{quoted}")

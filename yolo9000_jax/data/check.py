@@ -112,12 +112,12 @@ def compare_splits(splits: Mapping[str, Dataset]) -> list[str]:
     """What a person should know of the splits beside each other: pictures that two share, classes that one lacks."""
     lines = []
     for (name, dataset), (other_name, other) in combinations(splits.items(), 2):
-        if found := shared_pictures(dataset, other):
-            place, other_place = found[0]
+        if same := shared_pictures(dataset, other):
+            place, other_place = same[0]
             records = other[other_place], dataset[place]
             first = " = ".join(dict.fromkeys(shown(record.image or record.name) for record in records))
             lines.append(
-                f"{other_name}: {len(found)} of its {len(other)} pictures are also in {name} (first: {first}); "
+                f"{other_name}: {len(same)} of its {len(other)} pictures are also in {name} (first: {first}); "
                 "take them out of one of the two"
             )
     classes = dict.fromkeys(each for dataset in splits.values() for each in dataset.classes)

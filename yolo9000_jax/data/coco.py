@@ -40,8 +40,8 @@ def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     if not comma:
         raise UserError(f"coco:{location}: write coco:ANNOTATIONS.json,IMAGES_DIR")
     (file, called), (folder, _) = (fill_split(os.path.expanduser(part), split.name) for part in (path, pictures))
-    if per_split and not file.exists() and (names := splits_in(os.path.expanduser(path))):
-        known = f"{nearest(split.name, names)}: the splits are {', '.join(names)}"
+    if per_split and not file.exists() and (present := splits_in(os.path.expanduser(path))):
+        known = f"{nearest(split.name, present)}: the splits are {', '.join(present)}"
         raise UserError(f"coco:{location} has no split {quote(split.name)}{known}")
     if not folder.is_dir():
         raise UserError(f"coco:{location}: there is no folder {folder}: give the folder of the pictures")
