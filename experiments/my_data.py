@@ -4,10 +4,17 @@
     yolo9000 train --config my_data --workdir runs/mine --config.data.source=voc:DIR
     yolo9000 predict PICTURES --workdir runs/mine --output found
 
-The source is voc:DIR, yolo:data.yaml or coco:ANNOTATIONS.json,IMAGES_DIR. Where the data have no split "val", hold
-a part out: --config.data.split=train[:80%] --config.evaluation.split=train[80%:]. The best of four states on that part
-is the network that is used, so its number is a little too good: keep pictures back for a last `evaluate`, or give
---config.evaluation.checkpoint=last.
+The source is voc:DIR, yolo:data.yaml or coco:ANNOTATIONS.json,IMAGES_DIR. It learns from the split "train" and is
+judged on "val" (or valid, validation, dev). Of COCO write {split} where the files of the two, and perhaps the folders
+of their pictures, differ; the second is an export with a folder a split:
+
+    --config.data.source='coco:DIR/{split}.json,DIR/{split}'
+    --config.data.source='coco:DIR/{split}/_annotations.coco.json,DIR/{split}'
+
+Where there is none, hold a part out: --config.data.split='train[:80%]' --config.evaluation.split='train[80%:]'.
+
+The best of four states on that part is the network that is used, so its number is a little too good: keep pictures
+back for a last `evaluate`, or give --config.evaluation.checkpoint=last.
 """
 
 from ml_collections import ConfigDict

@@ -53,6 +53,7 @@ def tiny_config(source: str):
     c.model.head_init = "calm"
     c.model.num_anchors = 2
     c.model.sync_batch_norm = True
+    c.evaluation.may_share_pictures = True
     c.optimizer.burn_in = 3
     return c
 

@@ -388,7 +388,9 @@ def test_report(tmp_path):
     assert (report.pictures, report.boxes, report.pictures_without_label) == (2, 2, 1)
     assert report.boxes_per_class == {"cat": 2, "dog": 0} and report.pictures_per_class == {"cat": 1, "dog": 0}
     assert report.area_quartiles == (0.5, 0.625, 0.75, 0.875, 1.0) and report.broken == ()
+    assert (report.widths, report.heights) == ((20, 20, 20), (10, 10, 10))
     text = summary(dataset)
+    assert "width 20 to 20, median 20; height 10 to 10, median 10" in text
     assert re.search(r"^cat +2 +1$", text, re.M) and "no picture has (1): dog" in text and "no size" in text
     Path(dataset[1].image).write_bytes(b"gone wrong after opening")
     (line,) = check(dataset).broken

@@ -17,6 +17,7 @@ from tests.helpers import data_dir
 from yolo9000_jax.data import tfds as source
 from yolo9000_jax.data.counts import empty_classes, fullest, left_out
 from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.shared import shared_pictures
 from yolo9000_jax.data.sources import open_classes, open_source
 from yolo9000_jax.data.tfrecord import RecordFiles, record_starts
 from yolo9000_jax.errors import UserError
@@ -415,6 +416,37 @@ def test_fingerprints(prepared, array_record, tmp_path, monkeypatch):
     shutil.copytree(array_record / "voc", tmp_path / "voc")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     assert [found("tfds:voc/2007", split) for split in splits] == first[:5]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "count"),
+    [
+        ("train", "validation", 0),
+        ("train", "train", 10),
+        ("train+validation", "valid", 4),
+        ("train+validation[:50%]", "validation+train[50%:]", None),
+        ("train[:50%]", "train[50%:]", 0),
+        ("train[:70%]", "train[50%:]", 2),
+    ],
+)
+def test_pictures_that_two_sets_share(either_format, monkeypatch, one, other, count):
+    """Known without reading them, by where they are."""
+    sets = [open_source("tfds:voc/2007+voc/2012" if "valid" not in one else "tfds:voc/2007", one)]
+    sets.append(open_source("tfds:voc/2007", other))
+    names = [[number(record) for record in each] for each in sets]
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordFiles, "__getitem__", None)
+        found = shared_pictures(*sets)
+    assert {names[1][place] for _, place in found} == set(names[0]) & set(names[1])
+    assert all(names[0][ours] == names[1][place] for ours, place in found)
+    assert count in (None, len(found))
+
+
+def test_other_names_of_the_validation_split(array_record):
+    dataset = open_source("tfds:voc/2007", "dev")
+    assert sorted(map(number, dataset)) == list(range(10, 14))
+    assert dataset.notes[0] == "split 'dev' is called validation here"
+    assert dataset.fingerprint() == open_source("tfds:voc/2007", "validation").fingerprint()
 
 
 # Training and the commands

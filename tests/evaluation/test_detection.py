@@ -1,5 +1,7 @@
 """Evaluating a detector over a data set, with a network that finds the same box in every picture."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from yolo9000_jax.data.records import Dataset, Indexed, Record
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import evaluate
+from yolo9000_jax.report.evaluation import write_report
 
 BOX = (0.3, 0.3, 0.4, 0.4)  # cx, cy, w, h in fractions: pixels 8, 6, 40, 30 of 80x60
 
@@ -77,6 +80,20 @@ def test_reprs_are_short_and_say_the_main_numbers():
     assert repr(found.voc) == f"<VocResult: {numbers}, 3 images, {len(NAMES)} classes>"
     assert repr(found.examples[1]) == "<Example 80x60: 1 detection, 1 truth>"
     assert repr(found.voc.per_class[0]).startswith("<ClassResult: ap -, ap07 -, 0 truths, ")
+
+
+@pytest.mark.parametrize("pictures", [0, 1, 3])
+def test_nothing_to_find_gives_no_number(pictures, tmp_path):
+    """None, JSON's null, and no plot; also with no picture at all."""
+    empty = dataset(*(record(n, [], []) for n in range(pictures)))
+    found = evaluate(detector((*BOX, 0.9, 1), resize="stretch"), empty)
+    numbers = {key: found.metrics[key] for key in ("voc_ap50", "voc07_ap50", "recall50", "images")}
+    assert numbers == {"voc_ap50": None, "voc07_ap50": None, "recall50": None, "images": pictures}
+    assert found.metrics["per_class"]["dog"]["detections"] == pictures
+    json.dumps(found.metrics, allow_nan=False)
+    write_report(tmp_path / "report", found)
+    assert not (tmp_path / "report/precision_recall.png").exists()
+    assert (tmp_path / "report/metrics.json").is_file()
 
 
 def test_progress_is_said(said, monkeypatch):

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 EXPERIMENTS = ROOT / "experiments"
 # Every full-size config runs with these changes, and with no others that its test does not state.
 SMALL = {"steps": 2, "batch_size": 4, "image_size": 64, "model.width": 1 / 16, "evaluation.batch_size": 4}
-SMALL |= {"log_every": 1}
+SMALL |= {"log_every": 1, "evaluation.may_share_pictures": True}
 PICTURES = 3  # of a class
 FINE = ("n01440764", "n02085620", "n02123045")  # tench, Chihuahua and tabby: the labelled pictures
 DOG, CAT = (coco_classes()[name] for name in ("dog", "cat"))

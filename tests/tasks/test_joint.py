@@ -52,7 +52,7 @@ def config(tmp_path_factory):
     first.model.width = c.model.width
     first.model.tree = c.model.tree
     first.data.source = first.evaluation.source = c.classification.source
-    first.evaluation.split = "all"
+    first.evaluation.split, first.evaluation.may_share_pictures = "all", True
     c.pretraining = first
     return c
 

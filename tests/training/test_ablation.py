@@ -171,6 +171,7 @@ def data(tmp_path_factory):
 
 def on_tiny_data(c, data):
     """The same experiment on the data of the fixture."""
+    c.evaluation.may_share_pictures = True
     if c.task == "detection":
         c.data.source = c.evaluation.source = f"voc:{data / 'voc'}"
         c.data.split, c.evaluation.split = "train", "val"

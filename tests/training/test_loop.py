@@ -1,5 +1,6 @@
 """The training loop: what it leaves, carrying on, refusing, stopping, learning."""
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from PIL import Image
 
@@ -22,6 +24,7 @@ from yolo9000_jax import config as configs
 from yolo9000_jax.errors import Stopped, UserError
 from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.training import loop as training
+from yolo9000_jax.training.metrics import Metrics
 from yolo9000_jax.training.parallel import check_batch_size
 from yolo9000_jax.training.start import take_fitting
 from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables, read_scores
@@ -170,10 +173,46 @@ def test_workdir_of_another_experiment(trained, source, tmp_path):
     config.log_every = 3  # may differ
     message = refused(training.train, config, tmp_path / "run")
     assert f"{tmp_path / 'run'} holds a run with another config (model.width: 0.0625 -> 0.5)" in message
-    assert (
-        f"--extend and a name for them, to start anew from its weights --config.init_from={tmp_path / 'run'}" in message
-    )
+    assert "at step 6: its network stays as it is: to start anew from its weights give " in message
+    assert f"--config.init_from={tmp_path / 'run'} and another --workdir" in message and "--extend" not in message
     assert snapshot(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize(
+    "changes, what, further",
+    [
+        ({"steps": 10}, "steps: 6 -> 10", "--extend NAME --config.steps=4 (so many more), "),
+        ({"steps": 4}, "steps: 6 -> 4", "--extend NAME and how many --config.steps more, "),
+        (
+            {"steps": 0, "epochs": 9},
+            "epochs: 0.0 -> 9.0; steps: 6 -> 0",
+            "--extend NAME and how many --config.epochs more, ",
+        ),
+        ({"optimizer": {"learning_rate": 0.1}}, "optimizer.learning_rate: 0.001 -> 0.1", "--extend NAME, "),
+        ({"image_size": 96}, "image_size: 64 -> 96", "--extend NAME, "),
+    ],
+)
+def test_a_finished_run_with_another_config(trained, source, tmp_path, changes, what, further):
+    """Both ways to go on are named, with what to type."""
+    shutil.copytree(trained, tmp_path / "run")
+    config = tiny.tiny_config(source)
+    config.update(changes)
+    message = refused(training.train, config, tmp_path / "run")
+    assert message == (
+        f"{tmp_path / 'run'} holds a run with another config ({what}), at step 6: to train further in it give {further}"
+        "to start anew from its weights give "
+        f"--config.init_from={tmp_path / 'run'} and another --workdir; else give the same config"
+    )
+
+
+def test_whether_pictures_may_be_shared_may_change(trained, source, tmp_path, said):
+    shutil.copytree(trained, tmp_path / "run")
+    config = tiny.tiny_config(source)
+    config.evaluation.split = "train"
+    config.evaluation.may_share_pictures = False
+    assert "(evaluation.split: " in refused(training.train, config, tmp_path / "run")
+    config.evaluation.split = "val"
+    assert "8 of the 8 pictures" in refused(training.train, config, tmp_path / "run")
 
 
 def test_two_devices_agree_with_one(trained, source, tmp_path):
@@ -434,6 +473,56 @@ def test_best_and_latest_checkpoints(loop, judge, tmp_path):
     assert load_variables(tmp_path, "voc_ap50")[0]["params"]["kernel"].tolist() == [3.0, 3.0]  # of step 4
 
 
+def test_an_evaluation_without_numbers(loop, judge, tmp_path, said):
+    """A validation set without boxes has no precision: "-", null, no line that is not JSON, and the run is done."""
+    judge(lambda: Judged(voc_ap50=None, recall50=None, images=8))
+    loop(tmp_path, evaluate_every=2)
+    assert "step 6  voc_ap50 -  recall50 -" in said
+    assert json.loads((tmp_path / "report/metrics.json").read_text())["voc_ap50"] is None
+    assert read_scores(tmp_path) == {2: {}, 4: {}, 6: {}} and load_variables(tmp_path, "voc_ap50")[1] == 6
+    loop(tmp_path, evaluate_every=2)
+    assert said[-1] == "all 6 steps are done: nothing is left to do"
+
+
+def test_numbers_that_json_has_not(tmp_path):
+    metrics = Metrics(tmp_path, 1, 1)
+    metrics.write(1, {"loss": 1.0, "average_iou": float("nan"), "recall": float("inf")})
+    metrics.close()
+    assert rows(tmp_path) == [{"step": 1, "loss": 1.0, "average_iou": None, "recall": None}]
+
+
+def test_a_batch_larger_than_the_set(loop, tmp_path, said):
+    loop(tmp_path, batch_size=16, steps=1)
+    assert any(line.startswith("batch_size 16 is more than the 8 pictures there are") for line in said)
+
+
+@pytest.mark.parametrize("method", ["save", "wait_until_finished"])
+def test_a_disk_that_is_full(loop, tmp_path, monkeypatch, method):
+    """One line; what is saved stays, and once there is space the run goes on from it."""
+    real = getattr(ocp.CheckpointManager, method)
+
+    def full(self, *arguments, **options):
+        if self.latest_step() == 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.CheckpointManager, method, full)
+        message = refused(loop, tmp_path)
+    assert message.startswith(f"{tmp_path}/checkpoints: a checkpoint cannot be written (")
+    assert "(no space left on the disk); step 4 is kept: free some space, and the same command carries on" in message
+    assert saved_steps(tmp_path)[:2] == [2, 4]
+    assert int(loop(tmp_path).step) == 6
+
+
+def test_no_space_for_metrics(tmp_path):
+    metrics = Metrics(tmp_path, 1, 1)
+    metrics._file.close()
+    metrics._file = open("/dev/full", "w")  # noqa: SIM115
+    assert "No space left on device): free some space" in refused(metrics.write, 1, {"loss": 1.0})
+    metrics.close()
+
+
 # Classes and data that change, longer runs.
 
 
@@ -473,7 +562,7 @@ def test_data_may_move_but_not_change(loop, tmp_path, source, said):
     assert "all 6 steps are done: nothing is left to do" in said
     (tmp_path / "elsewhere/ImageSets/Main/train.txt").write_text("0\n1\n2\n3\n")
     message = refused(loop, tmp_path / "run", data={"source": moved})
-    assert message.startswith("data.source: ") and "give --extend and a name" in message
+    assert message.startswith("data.source: ") and "--extend NAME here, or --config.init_from=" in message
 
 
 def test_a_finished_run_is_extended(loop, judge, tmp_path, said):
@@ -482,7 +571,7 @@ def test_a_finished_run_is_extended(loop, judge, tmp_path, said):
     loop(tmp_path, log_every=1)
     first = rates()
     message = refused(loop, tmp_path, log_every=1, steps=4)
-    assert "another config (steps: 6 -> 4)" in message and "give --extend and a name" in message
+    assert "another config (steps: 6 -> 4)" in message and "give --extend NAME and how many" in message
     state = loop(tmp_path, log_every=1, steps=4, extend="more")
     assert int(state.step) == 10
     assert len(rates()) == 10 and rates()[:6] == first

@@ -96,15 +96,19 @@ def _boxes(options: argparse.Namespace) -> "dict[str, np.ndarray]":
 def _add_check(verbs: Verbs) -> None:
     verb = add_verb(verbs, "check", check, "read a whole data set and say what is in it and what is wrong")
     verb.add_argument("--dataset", required=True, metavar="SOURCE", help=SOURCES)
-    verb.add_argument("--split", default="all", metavar="NAME", help="default: all")
+    verb.add_argument("--split", metavar="NAME", help="default: all, and what the splits have in common")
 
 
 def check(options: argparse.Namespace) -> None:
     """Prints what is in a data set; a picture that cannot be read is a mistake."""
-    from yolo9000_jax.data.check import check
+    from yolo9000_jax.data.check import check, compare_splits, usual_splits
     from yolo9000_jax.data.sources import open_source
 
-    report = check(open_source(options.dataset, options.split))
-    print(report)
-    if report.broken:
-        raise UserError(f"{options.dataset}: {len(report.broken)} pictures cannot be read; they are named above")
+    apart = options.split is None and "{split}" in options.dataset  # which has no name for all of it
+    splits = usual_splits(options.dataset) if apart else {}
+    reports = list(map(check, splits.values() or [open_source(options.dataset, options.split or "all")]))
+    print(*reports, sep="\n\n")
+    for line in compare_splits(splits or usual_splits(options.dataset)) if options.split is None else ():
+        print(line)
+    if broken := sum(len(report.broken or ()) for report in reports):
+        raise UserError(f"{options.dataset}: {broken} pictures cannot be read; they are named above")

@@ -100,7 +100,9 @@ def _evaluation_set(options: argparse.Namespace, model: "Detector | Classifier",
 
 
 def _print_classification(metrics: dict[str, Any]) -> None:
-    print("".join(f"{key} {metrics[key]:.4f}\n" for key in ("top1", "top5")) + f"images {metrics['images']}")
+    for key in ("top1", "top5"):
+        print(f"{key} {'-' if metrics[key] is None else format(metrics[key], '.4f')}")
+    print(f"images {metrics['images']}")
     for threshold, answer in metrics.get("stopping", {}).items():
         right, depth = ("-" if answer[key] is None else format(answer[key], ".4f") for key in ("correct", "depth"))
         print(f"  going down while at least {threshold} sure: {right} right, {depth} of the way to the label")

@@ -104,7 +104,7 @@ def parse(text: str) -> Any:
     try:
         return literal_eval(text)
     except (ValueError, SyntaxError):
-        return {"true": True, "false": False}.get(text.lower(), text)
+        return {"true": True, "false": False, "null": None}.get(text.lower(), text)
 
 
 def beside(file: str, name: str) -> str:

@@ -117,8 +117,10 @@ def detection() -> ConfigDict:
 
     c.evaluation = ConfigDict()
     c.evaluation.source = ""  # empty: as data.source
-    c.evaluation.split = "val"
+    c.evaluation.split = "val"  # also found as valid, validation, dev
     c.evaluation.classes = ()  # empty: as data.classes; with a tree, the source's own
+    # True: judged on pictures that it learns from; naming data.source and data.split for both says so too.
+    c.evaluation.may_share_pictures = False
     c.evaluation.image_size = 0  # 0: as image_size
     c.evaluation.checkpoint = "best"  # which state of a run others take, by `metric`; or "last", which chooses nothing
     c.evaluation.metric = ""  # the number that decides which checkpoint is the best; empty: voc_ap50, or top1

@@ -49,6 +49,14 @@ class Range(NamedTuple):
         high = value < self.high if self.below else value <= self.high
         return math.isfinite(value) and low and high and not (self.multiple > 1 and value % self.multiple)
 
+    def nearest(self, value: float) -> str:
+        """ ": 384 or 416" where a value between the limits is no multiple and these are the next ones; else ""."""
+        if self.multiple == 1 or not math.isfinite(value):
+            return ""
+        below = int(value // self.multiple) * self.multiple
+        near = [str(number) for number in (below, below + self.multiple) if self.holds(number)]
+        return f": {' or '.join(near)}" if near else ""
+
     def __str__(self) -> str:
         low = f"above {self.low:g}" if self.above else f"{self.low:g} or more"
         high = f"below {self.high:g}" if self.below else f"at most {self.high:g}"
@@ -125,8 +133,9 @@ def check_value(value: Any, name: str, where: str) -> None:
     key = without_stage(name)
     if key in CHOICES and value not in CHOICES[key]:
         raise UserError(f"{where}: {name} is {value!r}; it can be {', '.join(CHOICES[key])}")
-    if key in RANGES and not all(RANGES[key].holds(number) for number in _numbers(value)):
-        raise UserError(f"{where}: {name} is {value!r}; it must be {RANGES[key]}")
+    wrong = [number for number in _numbers(value) if key in RANGES and not RANGES[key].holds(number)]
+    if wrong:
+        raise UserError(f"{where}: {name} is {value!r}; it must be {RANGES[key]}{RANGES[key].nearest(wrong[0])}")
 
 
 def _numbers(value: Any) -> list[float]:

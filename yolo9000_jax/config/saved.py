@@ -21,7 +21,10 @@ LATER = {"model.head_init": "calm", "augment.crop": "darknet"}
 # Values that have other names today.
 RENAMED = {"model.passthrough": {True: "darknet", False: "none"}}
 # Keys that may change between a run and its continuation: they do not alter what is learnt at a given step.
-FREE_ON_RESUME = ("log_every", "evaluate_every", "checkpoint_every", "evaluation.batch_size")
+FREE_ON_RESUME = (
+    *("log_every", "evaluate_every", "checkpoint_every"),
+    *("evaluation.batch_size", "evaluation.may_share_pictures"),
+)
 # Where data lie: these may change as well where the data themselves have not (see `difference`).
 SOURCES = ("data.source", "classification.source", "evaluation.source")
 

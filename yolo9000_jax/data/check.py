@@ -1,15 +1,23 @@
 """What is in a data set, and whether every picture of it can be decoded: `yolo9000 check --dataset SOURCE`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
+from yolo9000_jax.data.counts import empty_classes
 from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.shared import shared_pictures
+from yolo9000_jax.data.sources import open_source
+from yolo9000_jax.data.splits import fill_split, is_whole
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import shown
 
 NAMES_SHOWN = 40
+SPLITS = ("train", "val", "test")
 QUARTILES = ("smallest", "25 %", "median", "75 %", "largest")
 
 
@@ -19,7 +27,8 @@ class Report:
 
     `boxes_per_class` and `pictures_per_class` map every class name to its number of boxes and of pictures with such a
     label (a set for classification has labels but no boxes). `area_quartiles` are box areas as fractions of their
-    picture: smallest, three quartiles, largest; None without boxes. `broken` has a line for each picture that does not
+    picture: smallest, three quartiles, largest; None without boxes. `widths` and `heights` are the smallest, median and
+    largest of the pictures, in pixels; None without pictures. `broken` has a line for each picture that does not
     decode; None: not tried.
     """
 
@@ -30,6 +39,8 @@ class Report:
     boxes_per_class: dict[str, int]
     pictures_per_class: dict[str, int]
     area_quartiles: tuple[float, ...] | None
+    widths: tuple[int, ...] | None
+    heights: tuple[int, ...] | None
     pictures_without_label: int
     notes: tuple[str, ...]
     broken: tuple[str, ...] | None = None
@@ -66,9 +77,59 @@ def count(dataset: Dataset) -> Report:
         boxes_per_class=dict(zip(dataset.classes, boxes.tolist(), strict=True)),
         pictures_per_class=dict(zip(dataset.classes, pictures.tolist(), strict=True)),
         area_quartiles=None if quartiles is None else tuple(quartiles.tolist()),
+        widths=_spread(truth.sizes_wh[:, 0]),
+        heights=_spread(truth.sizes_wh[:, 1]),
         pictures_without_label=int((truth.labels_of == 0).sum()),
         notes=dataset.notes,
     )
+
+
+def usual_splits(spec: str) -> dict[str, Dataset]:
+    """The splits train, val and test of a data set in files, those that it has; none of one without splits.
+
+    Raises:
+        UserError: of a source with {split}, a file of one of them is wrong. Of others a split that cannot be opened is
+            left out: whoever opens all of the set finds what is wrong with it.
+    """
+    found = {}
+    pattern = spec.partition(":")[2].rpartition(",")[0] if "{split}" in spec else ""
+    for name in SPLITS:
+        if pattern and not fill_split(str(Path(pattern).expanduser()), name)[0].exists():
+            continue
+        try:
+            dataset = open_source(spec, name)
+        except UserError:
+            if pattern:
+                raise
+            continue
+        if dataset.lazy or is_whole(dataset.notes):
+            return {}
+        found[name] = dataset
+    return found
+
+
+def compare_splits(splits: Mapping[str, Dataset]) -> list[str]:
+    """What a person should know of the splits beside each other: pictures that two share, classes that one lacks."""
+    lines = []
+    for (name, dataset), (other_name, other) in combinations(splits.items(), 2):
+        if same := shared_pictures(dataset, other):
+            place, other_place = same[0]
+            records = other[other_place], dataset[place]
+            first = " = ".join(dict.fromkeys(shown(record.image or record.name) for record in records))
+            lines.append(
+                f"{other_name}: {len(same)} of its {len(other)} pictures are also in {name} (first: {first}); "
+                "take them out of one of the two"
+            )
+    classes = dict.fromkeys(each for dataset in splits.values() for each in dataset.classes)
+    for name, dataset in splits.items():
+        found = set(dataset.classes) - set(empty_classes(dataset))
+        if empty := [each for each in classes if each not in found]:
+            lines.append(f"{name} has no picture of {_some(empty)}")
+    return lines
+
+
+def _spread(values: np.ndarray) -> tuple[int, ...] | None:
+    return tuple(np.quantile(values, [0, 0.5, 1], method="lower").tolist()) if len(values) else None
 
 
 def _broken(dataset: Dataset) -> Iterator[str]:
@@ -96,6 +157,9 @@ def _lines(report: Report) -> Iterator[str]:
     if report.area_quartiles:
         values = zip(QUARTILES, report.area_quartiles, strict=True)
         yield "box area, fraction of its picture: " + ", ".join(f"{name} {value:.4f}" for name, value in values)
+    if report.widths and report.heights:
+        sides = (f"{low} to {high}, median {middle}" for low, middle, high in (report.widths, report.heights))
+        yield "picture sizes, pixels: width {}; height {}".format(*sides)
     yield f"pictures without {'boxes' if report.boxes else 'label'}: {report.pictures_without_label}"
     absent = [name for name, number in report.pictures_per_class.items() if not number]
     if absent:

@@ -1,8 +1,9 @@
 """COCO instances: `coco:ANNOTATIONS.json,IMAGES_DIR`.
 
 One JSON file is one split, so write `{split}` where the names differ:
-`coco:annotations/instances_{split}2017.json,{split}2017`. Without it any split name means the whole file, which a note
-says. Category ids may have gaps: class ids are their order. A crowd (iscrowd 1) is kept, as difficult and as a crowd.
+`coco:annotations/instances_{split}2017.json,{split}2017`, or of an export with a folder a split
+`coco:{split}/_annotations.coco.json,{split}`. Without it any split name means the whole file, which a note says.
+Category ids may have gaps: class ids are their order. A crowd (iscrowd 1) is kept, as difficult and as a crowd.
 Pictures without annotations are kept. What the file may look like is in coco_json.py.
 
 A picture is looked for in IMAGES_DIR by its `file_name`, which may repeat the last folders of IMAGES_DIR. Of an
@@ -10,6 +11,7 @@ absolute path or an address (`coco_url`, as LVIS has) the longest end that lies 
 out of it, but for links that lie in it.
 """
 
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,19 +20,19 @@ from urllib.parse import unquote
 
 from yolo9000_jax.data import coco_json
 from yolo9000_jax.data.annotations import THREADS, Annotation, Notes, make_records
-from yolo9000_jax.data.messages import quote
+from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.splits import CALLED, WHOLE_FILE, Split, fill_split, splits_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import find
 
-WHOLE_FILE = "the file is one split: {} is all of it (take slices such as all[:80%], or write {{split}} in the source)"
 ELSEWHERE = (
     "picture is named with an absolute path or an address; the one of that name in the folder is used",
     "pictures are named with absolute paths or addresses; those of that name in the folder are used",
 )
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 ABSOLUTE = re.compile(r"[A-Za-z]:/|/")
+SPLIT = "{split}"
 FOLDERS_KEPT = 8  # of an absolute path or an address
 
 
@@ -45,13 +47,16 @@ def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     Raises:
         UserError: names the file and the image or annotation id that is wrong.
     """
-    per_split = "{split}" in location
+    per_split = SPLIT in location
     if per_split and split.is_all:
         raise UserError(f"coco:{location}: name a split for {{split}}, such as train")
-    places = file_and_folder(location.replace("{split}", split.name))
+    places = file_and_folder(location, split.name)
     if places is None:
         raise UserError(f"coco:{location}: write coco:ANNOTATIONS.json,IMAGES_DIR")
-    file, folder = places
+    file, folder, called = places
+    if per_split and not file.exists() and (present := splits_in(location.rpartition(",")[0])):
+        known = f"{nearest(split.name, present)}: the splits are {', '.join(present)}"
+        raise UserError(f"coco:{location} has no split {quote(split.name)}{known}")
     if not folder.is_dir():
         raise UserError(f"coco:{location}: there is no folder {folder}: give the folder of the pictures")
     notes = Notes()
@@ -59,18 +64,22 @@ def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     annotations = _located(folder, instances.annotations, notes)
     picked = split.pick(annotations, key=lambda annotation: annotation.image.stem)
     records = make_records(picked, notes)
-    lines = [] if per_split or split.is_all else [WHOLE_FILE.format(quote(split.name))]
+    lines = [CALLED.format(quote(split.name), called)] if per_split and called != split.name else []
+    lines += [] if per_split or split.is_all else [WHOLE_FILE.format(quote(split.name))]
     lines += notes.lines()
     return Dataset(f"coco:{location}", split.text, instances.classes, records, instances.synsets, lines)
 
 
-def file_and_folder(location: str) -> tuple[Path, Path] | None:
-    """The two places in `FILE,FOLDER`, parted at the comma that makes both exist, or one of them; None without a comma.
+def file_and_folder(location: str, split: str = SPLIT) -> tuple[Path, Path, str] | None:
+    """The two places in `FILE,FOLDER` and what the split is called in the file's name; None without a comma.
 
-    Where none does, at the last one.
+    They are parted at the comma that makes both exist, or one of them; where none does, at the last one.
     """
-    parted = [(location[: comma.start()], location[comma.end() :]) for comma in re.finditer(",", location)]
-    found = [(Path(file).expanduser(), Path(folder).expanduser()) for file, folder in reversed(parted)]
+    found = []
+    for comma in reversed(list(re.finditer(",", location))):
+        parts = location[: comma.start()], location[comma.end() :]
+        (file, called), (folder, _) = (fill_split(os.path.expanduser(part), split) for part in parts)
+        found.append((file, folder, called))
     return max(found, key=lambda places: places[0].is_file() + places[1].is_dir(), default=None)
 
 

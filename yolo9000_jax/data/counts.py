@@ -6,6 +6,7 @@ A rendered set has no end worth reaching: there the first pictures stand for all
 import numpy as np
 
 from yolo9000_jax.data.records import Dataset, GroundTruth
+from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 
 RENDERED_PICTURES = 1000  # of a rendered set, that stand for all
@@ -42,6 +43,22 @@ def left_out(dataset: Dataset, max_boxes: int, include_difficult: bool = True) -
             "and 0 keeps them all"
         )
     return boxes, pictures_cut
+
+
+def check_boxes(dataset: Dataset, include_difficult: bool) -> None:
+    """Raises UserError where no picture has a box that training would use."""
+    truth = _sample(dataset)
+    if not len(truth.boxes_xyxy):
+        advice = "train a classifier on labels alone (--config.task=classification), or " if len(truth.labels) else ""
+        raise UserError(
+            f"{dataset.spec} {dataset.split}: none of its {len(dataset)} pictures has a box, so there is nothing to "
+            f"learn to find: {advice}give pictures with boxes"
+        )
+    if not include_difficult and truth.difficult.all():
+        raise UserError(
+            f"{dataset.spec} {dataset.split}: all {len(truth.difficult)} boxes are marked difficult, which training "
+            "leaves out: give others, or --config.data.include_difficult=True"
+        )
 
 
 def empty_classes(dataset: Dataset) -> list[str]:

@@ -27,7 +27,8 @@ from PIL import Image, ImageChops
 from yolo9000_jax.data.backgrounds import background, grain, random_numbers
 from yolo9000_jax.data.emoji_classes import choose_classes
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.records import Dataset, Indexed, Record
+from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
+from yolo9000_jax.data.splits import same_split
 from yolo9000_jax.errors import UserError
 
 SPLITS = {"train": 100_000, "val": 1_000, "test": 1_000}  # number of pictures
@@ -140,8 +141,9 @@ def _open(
     seed: int,
     size: int,
 ) -> Dataset:
-    if split not in SPLITS:
+    if (found := same_split(split, SPLITS)) is None:
         raise UserError(f"{spec}: there is no split {quote(split)}; it has {', '.join(SPLITS)}")
+    split = found
     chosen = choose_classes(names, labels, spec)
     if size < MIN_SIZE:
         raise UserError(f"{spec}: size {size} is too small to show anything; take {MIN_SIZE} or more")
@@ -150,16 +152,19 @@ def _open(
     _check_pictures(pool)
     is_picture = plan is _plan_picture
     seeds = (seed, list(SPLITS).index(split), int(is_picture))
-    scenes = _Scenes(functools.partial(plan, pool, size, seeds), f"{spec} {split}", SPLITS[split], not is_picture)
+    drawn = repr((seeds, size, [code_points for _, code_points in pool]))  # whatever labels they have
+    planned = functools.partial(plan, pool, size, seeds)
+    scenes = _Scenes(planned, f"{spec} {split}", SPLITS[split], not is_picture, drawn)
     identity = f"{spec} {split}, seed {seed}, size {size}"
     return Dataset(spec, split, chosen.classes, scenes, chosen.synsets, chosen.notes, rendered=True, identity=identity)
 
 
 class _Scenes(Indexed[Record]):
-    """Records planned when asked for; without `boxed` only their labels are told."""
+    """Records planned when asked for; without `boxed` only their labels are told. `drawn` tells the pictures apart
+    from those of other sets."""
 
-    def __init__(self, plan: Callable[[int], Scene], name: str, length: int, boxed: bool):
-        self._plan, self._name, self._length, self._boxed = plan, name, length, boxed
+    def __init__(self, plan: Callable[[int], Scene], name: str, length: int, boxed: bool, drawn: str):
+        self._plan, self._name, self._length, self._boxed, self._drawn = plan, name, length, boxed, drawn
 
     def __len__(self) -> int:
         return self._length
@@ -179,6 +184,9 @@ class _Scenes(Indexed[Record]):
             difficult=np.zeros(len(listed), bool),
             read=functools.partial(render, scene),
         )
+
+    def origins(self) -> list[Origin]:
+        return [(self._drawn, index) for index in range(self._length)]
 
 
 # Planning

@@ -11,7 +11,7 @@ from yolo9000_jax.data.annotations import Annotation, Notes, make_records
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.pictures import folders_in, holds_pictures, pictures_in
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import NO_SPLITS, Split, split_among
+from yolo9000_jax.data.splits import CALLED, NO_SPLITS, Split, same_split
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
 from yolo9000_jax.labels import SYNSET
@@ -39,13 +39,14 @@ def open_folders(location: str, split: Split) -> Dataset:
         chosen = splits
     else:
         names = [folder.name for folder in splits]
-        name = split_among(split.name, names)
+        name = same_split(split.name, names)
         if name is None:
             raise UserError(
                 f"{root} has no folder {quote(split.name)}{nearest(split.name, names)}: "
                 f"the splits are {', '.join(names)}"
             )
         chosen = [root / name]
+        lines = [CALLED.format(quote(split.name), name)] if name != split.name else []
     classes = class_names(location)
     ids = {name: index for index, name in enumerate(classes)}
     images = [

@@ -19,6 +19,9 @@ MANY = 20_000  # records of a lazy set: reading the labels of more than these is
 
 
 Item = TypeVar("Item", covariant=True)
+# Where a picture is from, by which it is known without being read: the path of its file, or the set that it is part of
+# and its place there.
+Origin = str | tuple[str, int]
 
 
 class Indexed(Protocol[Item]):
@@ -189,6 +192,10 @@ class Dataset(Sequence[Record]):
             self._ground_truth = GroundTruth.of(self.records())
         return self._ground_truth
 
+    def origins(self) -> list[Origin]:
+        """Where each picture is from; of a lazy set none is read for it."""
+        return _origins(self._records)
+
     def box_shapes(self, include_difficult: bool = False) -> np.ndarray:
         """Widths and heights of the boxes as fractions of their pictures: float32 [N, 2].
 
@@ -232,3 +239,13 @@ class _Chosen(Indexed[Record]):
 
     def __getitem__(self, index: int) -> Record:
         return self._items[self._indexes[index]]
+
+    def origins(self) -> list[Origin]:
+        origins = _origins(self._items)
+        return [origins[index] for index in self._indexes]
+
+
+def _origins(records: Indexed[Record]) -> list[Origin]:
+    """As its records know them that are made when asked for; of others, which are in memory, the files."""
+    known: Callable[[], list[Origin]] | None = getattr(records, "origins", None)
+    return known() if known is not None else [record.image or (record.name, 0) for record in records]

@@ -21,8 +21,9 @@ from pathlib import Path
 from yolo9000_jax.data.choosing import alike, with_classes
 from yolo9000_jax.data.coco import file_and_folder, open_coco
 from yolo9000_jax.data.folders import class_names, open_folders
+from yolo9000_jax.data.layouts import maybe
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.records import Dataset, Indexed, Record
+from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.voc import open_voc
 from yolo9000_jax.data.yolo import open_yolo
@@ -73,7 +74,8 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
     datasets = [_open_one(part, wanted, classes) for part in parts]
     for part, dataset in zip(parts, datasets, strict=True):
         if not len(dataset):
-            raise UserError(f"{part}: split {quote(split)} has no pictures")
+            scheme, _, location = part.partition(":")
+            raise UserError(f"{part}: split {quote(split)} has no pictures{maybe(location, scheme)}")
     if classes is not None:
         own = {name for dataset in datasets for name in dataset.classes}
         datasets = [with_classes(dataset, classes, own) for dataset in datasets]
@@ -124,7 +126,7 @@ def _parts(spec: str) -> list[str]:
 def _exists(spec: str) -> bool:
     """Whether the files of one source are there."""
     scheme, _, location = spec.partition(":")
-    places = file_and_folder(location) or () if scheme == "coco" else (Path(location).expanduser(),)
+    places = (file_and_folder(location) or ())[:2] if scheme == "coco" else (Path(location).expanduser(),)
     return scheme in SCHEMES and bool(places) and all(map(_is_there, map(str, places)))
 
 
@@ -139,11 +141,19 @@ def _open_one(spec: str, split: Split, classes: tuple[str, ...] | None) -> Datas
     if scheme == EMOJI:
         return _open_emoji(location, split, classes)
     if scheme not in SCHEMES:
+        if os.path.exists(os.path.expanduser(spec)):
+            raise UserError(f"{spec}: a data set is named SCHEME:LOCATION, known are {', '.join(KNOWN)}{maybe(spec)}")
         known = f"{nearest(scheme, KNOWN)}; known are {', '.join(KNOWN)} (SCHEME:LOCATION)"
         raise UserError(f"{spec}: there is no data source {quote(scheme)}{known}")
     if not location:
         raise UserError(f"{spec}: say where the data are, {scheme}:LOCATION")
-    return SCHEMES[scheme](location, split)
+    try:
+        return SCHEMES[scheme](location, split)
+    except UserError as error:
+        hint = "" if scheme == "tfds" else maybe(location, scheme)
+        if not hint:
+            raise
+        raise UserError(f"{error}{hint}") from None
 
 
 def _open_emoji(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
@@ -200,3 +210,6 @@ class _Joined(Indexed[Record]):
                 return part[place]
             place -= len(part)
         raise IndexError(index)
+
+    def origins(self) -> list[Origin]:
+        return [origin for part in self._parts for origin in part.origins()]

@@ -1,18 +1,22 @@
 """Which pictures of a source are meant: `train`, `train[:80%]`, `all[10:20]`."""
 
+import glob
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TypeVar
 
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
 
+VALIDATION = ("val", "valid", "validation", "dev")  # what people call the same part
+CALLED = "split {} is called {} here"
 NO_SPLITS = "the folder has no splits: {} is all of it (take slices, such as all[:80%] and all[80%:])"
-VALIDATION = ("val", "valid", "validation")  # one split, as one tool or another calls it
+WHOLE_FILE = "the file is one split: {} is all of it (take slices such as all[:80%], or write {{split}} in the source)"
 
 Item = TypeVar("Item")
 _BOUND = r"(-?\d+(?:\.\d+)?%|-?\d+)?"
@@ -69,11 +73,37 @@ class Split:
         return [shuffled[index] for index in self.indexes(len(shuffled))]
 
 
-def split_among(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that is meant by `name`: itself, else another word for validation, else None."""
-    known = list(names)
-    words = (name, *VALIDATION) if name in VALIDATION else (name,)
-    return next((word for word in words if word in known), None)
+def same_split(name: str, present: Collection[str]) -> str | None:
+    """The split that is meant by `name` where a set has those `present`; None where it has no such split.
+
+    It is the one of that name; or, of a validation split under another of its usual names, the only one there is.
+    """
+    if name in present:
+        return name
+    others = [other for other in present if other.lower() in VALIDATION]
+    return others[0] if name.lower() in VALIDATION and len(others) == 1 else None
+
+
+def is_whole(notes: Iterable[str]) -> bool:
+    """Whether these notes of a data set say that it has no splits, so that each is all of it."""
+    return any(note.startswith(text.partition("{")[0]) for note in notes for text in (NO_SPLITS, WHOLE_FILE))
+
+
+def fill_split(pattern: str, name: str) -> tuple[Path, str]:
+    """The path that `pattern` is with the split's name in place of each {split}, and the name that it then has.
+
+    Where there is none of this name, it is that of the same split under another (see `same_split`), if that is there.
+    """
+    called = name if Path(pattern.replace("{split}", name)).exists() else same_split(name, splits_in(pattern)) or name
+    return Path(pattern.replace("{split}", called)), called
+
+
+def splits_in(pattern: str) -> list[str]:
+    """The names that are there in place of {split}."""
+    before, *after = (re.escape(part) for part in pattern.split("{split}"))
+    whole = re.compile(before + "([^/]+)" + r"\1".join(after))
+    found = glob.glob("*".join(map(glob.escape, pattern.split("{split}")))) if after else []
+    return sorted(match[1] for match in map(whole.fullmatch, found) if match)
 
 
 def _index(bound: str | None, length: int) -> int | None:

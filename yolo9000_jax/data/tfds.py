@@ -31,8 +31,8 @@ import numpy as np
 from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.orientation import FIRST_EXCHANGED, upright_boxes
-from yolo9000_jax.data.records import Dataset, Indexed, Record
-from yolo9000_jax.data.splits import Split, split_among
+from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
+from yolo9000_jax.data.splits import CALLED, Split, same_split
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
@@ -61,10 +61,12 @@ def open_tfds(location: str, split: Split) -> Dataset:
     features = _features(location, builder.info.features)
     classes, synsets = _classes(builder.name, features)
     source = _random_access(location, builder, name)
-    records = _Records(f"tfds:{location} {name}", source, features, builder.name == "voc")
+    files = [(str(shard.filename), shard.examples_in_shard) for shard in builder.info.splits[name].file_instructions]
+    records = _Records(f"tfds:{location} {name}", source, features, builder.name == "voc", files)
     if len(records):
         records[0]  # what is wrong with all of them shows now
-    notes = (UNCOUNTED,) if "objects" in features else ()
+    notes = [CALLED.format(quote(split.name), name)] if name != split.name and not split.is_all else []
+    notes += [UNCOUNTED] if "objects" in features else []
     dataset = Dataset(
         f"tfds:{location}",
         split.text,
@@ -133,13 +135,14 @@ def _split_name(location: str, builder: Any, split: Split) -> str:
         return known[0]
     if split.is_all:
         raise UserError(f"tfds:{location}: name a split ({', '.join(known)}), or several joined with +")
-    parts = split.name.split("+")
-    for part in parts:
-        if split_among(part, known) is None:
+    parts = []
+    for part in split.name.split("+"):
+        if (found := same_split(part, known)) is None:
             raise UserError(
                 f"tfds:{location} has no split {quote(part)}{nearest(part, known)}: the splits are {', '.join(known)}"
             )
-    return "+".join(split_among(part, known) or part for part in parts)
+        parts.append(found)
+    return "+".join(parts)
 
 
 def _features(location: str, features: Any) -> Any:
@@ -247,9 +250,17 @@ def _allow_open_files(count: int) -> None:
 class _Records(Indexed[Record]):
     """Makes a `Record` of each serialised example when asked for it. A record holds no picture: it is read again."""
 
-    def __init__(self, name: str, source: Indexed[bytes], features: Any, from_one: bool):
+    def __init__(
+        self,
+        name: str,
+        source: Indexed[bytes],
+        features: Any,
+        from_one: bool,
+        files: Sequence[tuple[str, int]],
+    ):
         import tensorflow_datasets as tfds
 
+        self._files = files  # with the number of examples in each
         self._name, self._source, self._features = name, source, features
         self._decoders = {"image": tfds.decode.SkipDecoding()}
         self._from_one = from_one
@@ -271,6 +282,9 @@ class _Records(Indexed[Record]):
             raise UserError(f"{name} has no label: choose a split that has them")
         picture, encoded = partial(self._picture, index), partial(self._encoded, index)
         return Record(name, None, *size, boxes, labels, difficult, picture, encoded, crowd, orientation)
+
+    def origins(self) -> list[Origin]:
+        return [(file, place) for file, count in self._files for place in range(count)]
 
     def _example(self, index: int) -> tuple[dict[str, Any], str]:
         """The features of an example, its picture still encoded, and what messages call it."""

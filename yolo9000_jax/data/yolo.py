@@ -24,7 +24,7 @@ from yolo9000_jax.data.annotations import Annotation, Notes, make_records
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.pictures import SYSTEM_FILE, is_picture, pictures_in
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import Split, split_among
+from yolo9000_jax.data.splits import Split, same_split
 from yolo9000_jax.data.yolo_description import MOST_LIST_BYTES, Description, read_description, read_limited
 from yolo9000_jax.data.yolo_labels import parse_labels
 from yolo9000_jax.data.yolo_places import Places
@@ -101,7 +101,7 @@ def _split_images(description: Description, split: Split, notes: Notes) -> dict[
     if split.is_all:
         names = known
     else:
-        name = split_among(split.name, known)
+        name = same_split(split.name, known)
         if name is None:
             meant, there = nearest(split.name, known), ", ".join(known) or "none"
             raise UserError(f"{description.name} has no split {quote(split.name)}{meant}: the splits are {there}")

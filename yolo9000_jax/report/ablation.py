@@ -32,7 +32,7 @@ def summarise(module: ModuleType, rows: Mapping[str, dict[str, Any]]) -> list[di
     }
     for row, found in rows.items():
         base = bases[row]
-        ours, before = values[row], values.get(base, {})
+        ours, before = values[row], values.get(base or "", {})
         both = sorted(set(ours) & set(before))
         cited, cited_before = (paper.get(name or "", {}).get(METRIC) for name in (row, base))
         summary.append(

@@ -17,6 +17,7 @@ from yolo9000_jax.tasks.task import (
     Task,
     blank_pictures,
     check_classes,
+    check_judged,
     check_sizes,
     describe,
     open_set,
@@ -47,6 +48,7 @@ class Classification(Task):
         source = config.evaluation.source or config.data.source
         classes = config.evaluation.classes or self.dataset.classes
         self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes)
+        check_judged(config, self.evaluation_set, self.dataset)
         synsets = self.dataset.synsets if any(self.dataset.synsets) else None
         settled: dict[str, Any] = {"classes": self.dataset.classes, "synsets": synsets}
         if tree is not None:

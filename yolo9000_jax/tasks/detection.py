@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.boxes.priors import hand_picked_anchors, kmeans_priors, to_cells
-from yolo9000_jax.data.counts import fullest, left_out
+from yolo9000_jax.data.counts import check_boxes, fullest, left_out
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.evaluation import Evaluation, evaluate
 from yolo9000_jax.evaluation.detection import EXAMPLES
@@ -24,6 +24,7 @@ from yolo9000_jax.tasks.task import (
     Task,
     blank_pictures,
     check_classes,
+    check_judged,
     check_sizes,
     describe,
     open_set,
@@ -48,6 +49,7 @@ class Detection(Task):
         check_sizes(config, STRIDES[config.model.architecture])
         self.config = config
         self.dataset = open_set("data.source", config.data.source, config.data.split, config.data.classes)
+        check_boxes(self.dataset, config.data.include_difficult)
         more = self._more_sets()
         tree = facts.network.tree if facts else open_tree(config.model.tree, self.dataset, *more)
         # Labels of the batches are the data set's; these are the network's.
@@ -57,6 +59,7 @@ class Detection(Task):
         classes = config.evaluation.classes or (() if tree else self.dataset.classes)
         source = config.evaluation.source or config.data.source
         self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes)
+        check_judged(config, self.evaluation_set, self.dataset, *more)
         self.network = self._settle(tree, facts)
         self.max_boxes = (facts.run.max_boxes if facts and facts.run else 0) or self._settle_boxes()
         self.model = build_model(self.network, shared_axis(config), config.model.head_init)

@@ -8,11 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.config.keys import detection
 from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.shared import shared_pictures
 from yolo9000_jax.data.sources import open_source
+from yolo9000_jax.data.splits import Split
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import Evaluation
 from yolo9000_jax.evaluation.detection import EXAMPLES
+from yolo9000_jax.files import shown
 from yolo9000_jax.images import colour
 from yolo9000_jax.logs import logger
 from yolo9000_jax.models.network import ARCHITECTURE, Network
@@ -177,6 +181,54 @@ def open_set(key: str, source: str, split: str, classes: Sequence[str]) -> Datas
     for note in dataset.notes:
         logger.info(f"  {note}")
     return dataset
+
+
+def check_judged(config: Any, judged: Dataset, *trained: Dataset) -> None:
+    """Raises UserError where pictures of the evaluation set are also trained on, unless the config says they may be.
+
+    It says so with evaluation.may_share_pictures, or by naming the training set, source and split, for the evaluation
+    as well. A set without anything to find gives no number that could be too good.
+    """
+    evaluation = config.evaluation
+    if evaluation.may_share_pictures or (not judged.lazy and not len(judged.ground_truth().labels)):
+        return
+    if _names_training_set(config):
+        logger.warning(
+            "evaluated on the pictures that it is trained on, as evaluation.split says: expect less of others"
+        )
+        return
+    for dataset in trained:
+        if found := shared_pictures(dataset, judged):
+            count, (place, judged_place) = len(found), found[0]
+            name, other = (record.image or record.name for record in (judged[judged_place], dataset[place]))
+            where = dataset.split if dataset.spec == judged.spec else f"{dataset.spec} {dataset.split}"
+            also = "" if name == other else f", the same as {shown(other)}"
+            raise UserError(
+                f"{judged.spec} {judged.split}: {count} of the {len(judged)} pictures to be judged on are also trained "
+                f"on, in {where} (first: {shown(name)}{also}): "
+                f"{_how_to_part(dataset, judged)}, or allow it: --config.evaluation.may_share_pictures=True"
+            )
+
+
+def _names_training_set(config: Any) -> bool:
+    """Whether the evaluation is to be on the training set in so many words, not by what a key is by default."""
+    data, evaluation = config.data, config.evaluation
+    same = evaluation.source in ("", data.source) and evaluation.split == data.split
+    return same and evaluation.split != detection().evaluation.split
+
+
+def _how_to_part(trained: Dataset, judged: Dataset) -> str:
+    if trained.spec != judged.spec:
+        return "take them out of one of the two"
+    one, other = Split.parse(trained.split), Split.parse(judged.split)
+    parts = " ".join(
+        f"--config.{key}.split='{one.name or 'all'}[{part}]'"
+        for key, part in (("data", ":80%"), ("evaluation", "80%:"))
+    )
+    if one.is_slice and other.is_slice and (one.counts_pictures or other.counts_pictures):
+        count = other.text if other.counts_pictures else one.text
+        return f"{count!r} counts pictures, a share has a %: give {parts}"
+    return f"hold a part out, {parts}"
 
 
 def check_classes(facts: Facts, dataset: Dataset, nodes: np.ndarray | None = None) -> None:

@@ -86,6 +86,11 @@ def _train(
         resume_point = inspect_workdir(workdir, config, extend)
         start = _start(config, stages, stop, resume_point)
         task = parallel.on_all(lambda: make_task(config, resume_point.facts))
+        if config.batch_size > task.pictures:
+            logger.warning(
+                f"batch_size {config.batch_size} is more than the {task.pictures} pictures there are: a batch has some "
+                "of them several times"
+            )
         run = _Run(task, workdir, stop, check_lock)
         try:
             run.prepare(resume_point, start)
@@ -285,13 +290,15 @@ class _Run:
         predictor = make_predictor(self.task.network, current.variables, self.task.model)
         last = number == self.phase.end
         evaluation = self.task.evaluate(predictor, EXAMPLES if last else 0)
-        scalars = {
-            key: float(value)
+        numbers = {
+            key: value
             for key, value in evaluation.metrics.items()
-            if isinstance(value, int | float) and key != "images"
+            if isinstance(value, int | float | None) and key != "images"
         }
+        shown = {key: "-" if value is None else format(value, ".3f") for key, value in numbers.items()}
+        logger.info(f"step {number}  " + "  ".join(f"{key} {text}" for key, text in shown.items()))
+        scalars = {key: float(value) for key, value in numbers.items() if value is not None}
         self.metrics.write(number, scalars)
-        logger.info(f"step {number}  " + "  ".join(f"{key} {value:.3f}" for key, value in scalars.items()))
         parallel.decided_by_first(lambda: self._keep(number, evaluation, scalars))
 
     def _keep(self, number: int, evaluation: Evaluation, scalars: dict[str, float]) -> None:

@@ -4,9 +4,11 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import duration, logger
 from yolo9000_jax.training import parallel
@@ -34,7 +36,7 @@ class Metrics:
             _drop_lines_after(workdir / FILE, start, evaluated)
             self._file = (workdir / FILE).open("a")
             self._board = Writer(str(workdir / BOARD))
-        self._end, self._batch_size = end, batch_size
+        self._workdir, self._end, self._batch_size = workdir, end, batch_size
         self._last: tuple[int, float] | None = None
 
     def train(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -64,15 +66,24 @@ class Metrics:
         """One line of metrics.jsonl and one point of each TensorBoard curve."""
         if self._file is None:
             return
-        self._file.write(json.dumps({"step": step} | {key: _number(value) for key, value in metrics.items()}) + "\n")
-        self._file.flush()
-        for key, value in metrics.items():
-            self._board.add_scalar(key, float(value), step)
+        line = json.dumps({"step": step} | {key: _number(value) for key, value in metrics.items()}, allow_nan=False)
+        try:
+            self._file.write(f"{line}\n")
+            self._file.flush()
+            for key, value in metrics.items():
+                self._board.add_scalar(key, float(value), step)
+        except OSError as error:
+            raise UserError(
+                f"{self._workdir}: {FILE} or {BOARD} cannot be written ({error.strerror or error}): free some space, "
+                "and the same command carries on from the last checkpoint"
+            ) from error
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
-            self._board.close()
+            with suppress(OSError):  # said already, by `write`
+                self._file.close()
+            with suppress(OSError):
+                self._board.close()
 
 
 def _drop_lines_after(path: Path, start: int, evaluated: bool) -> None:
@@ -94,6 +105,7 @@ def _is_kept(line: str, start: int, evaluated: bool) -> bool:
     return step < start or step == start and (evaluated or "loss" in values)
 
 
-def _number(value: float) -> float:
+def _number(value: float) -> float | None:
+    """A number as JSON has it, which knows no NaN."""
     value = float(value)
-    return float(f"{value:.6g}") if math.isfinite(value) else value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -64,18 +64,19 @@ def inspect_workdir(workdir: Path, config: Any, extend: str = "") -> ResumePoint
         raise UserError(
             f"--extend {extend}: {workdir} was extended so before, and as {names[-1]} since; give a new name"
         )
-    _compare(workdir, facts.run.phase, config, extend)
+    _compare(workdir, facts.run.phase, found["step"], config, extend)
     return ResumePoint(facts, None)
 
 
 def _look(workdir: Path) -> dict[str, Any] | None:
-    """The facts as a JSON value; None where nothing is trained yet."""
-    if latest_step(workdir) is None:
+    """The facts as a JSON value, and the "step" that it has come to; None where nothing is trained yet."""
+    step = latest_step(workdir)
+    if step is None:
         return None
     if not (workdir / FACTS).is_file() and not (workdir / CONFIG).is_file():
         raise UserError(f"{workdir}: has checkpoints, but no {FACTS}: put it back, or choose another workdir")
     read_scores(workdir)  # a broken file stops it now, and not after hours
-    return to_value(load_facts(workdir))
+    return to_value(load_facts(workdir)) | {"step": step}
 
 
 def same_sources(workdir: Path, config: Any) -> bool:
@@ -89,31 +90,46 @@ def same_sources(workdir: Path, config: Any) -> bool:
 
 def _compare_networks(workdir: Path, phase: Phase, config: Any, extend: str) -> None:
     """Raises UserError where a phase that is to begin asks for another network than the run has."""
-    before = configs.flat(configs.from_saved(phase.config, str(workdir / FACTS)).model)
-    free = ("dropout", "batch_norm_momentum", "sync_batch_norm", "compute_dtype")
-    pairs = [(key, before[key], value) for key, value in configs.flat(config.model).items() if key not in free]
-    if changed := [f"model.{key}: {old!r} -> {new!r}" for key, old, new in pairs if old != new]:
+    if changed := _network_changes(configs.from_saved(phase.config, str(workdir / FACTS)), config):
         raise UserError(
             f"--extend {extend}: the network in {workdir} is another ({'; '.join(changed[:3])}); leave it as it is, or "
             f"start from its weights in another workdir: --config.init_from={workdir}"
         )
 
 
-def _compare(workdir: Path, phase: Phase, config: Any, extend: str) -> None:
+def _network_changes(before: Any, config: Any) -> list[str]:
+    """The changed keys of the model that no extension can change."""
+    known = configs.flat(before.model)
+    free = ("dropout", "batch_norm_momentum", "sync_batch_norm", "compute_dtype")
+    pairs = [(key, known[key], value) for key, value in configs.flat(config.model).items() if key not in free]
+    return [f"model.{key}: {old!r} -> {new!r}" for key, old, new in pairs if old != new]
+
+
+def _compare(workdir: Path, phase: Phase, step: int, config: Any, extend: str) -> None:
     """Raises UserError unless the config is that of the phase, moved data apart."""
     before = configs.from_saved(phase.config, str(workdir / FACTS))
     changed = configs.difference(before, config, configs.SOURCES)
     if not changed:
         return
-    what = "; ".join(changed[:3])
+    what = "; ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    anew = f"to start anew from its weights give --config.init_from={workdir} and another --workdir"
     if phase.name and not extend:
         advice = f"it was extended as {phase.name}: give --extend {phase.name} and that config to go on"
+    elif _network_changes(before, config):
+        advice = f"its network stays as it is: {anew}; else give the same config"
     else:
-        advice = (
-            "to go on with these changes give --extend and a name for them, to start anew from its weights "
-            f"--config.init_from={workdir} in another workdir; else give the same config"
-        )
-    raise UserError(f"{workdir} holds a run with another config ({what}): {advice}")
+        further = f"--extend {'ANOTHER_NAME' if extend else 'NAME'}{_more(before, config, step - phase.start)}"
+        advice = f"to train further in it give {further}, {anew}; else give the same config"
+    raise UserError(f"{workdir} holds a run with another config ({what}), at step {step}: {advice}")
+
+
+def _more(before: Any, config: Any, done: int) -> str:
+    """The argument that gives an extension its length, after `done` steps, where the length is what was changed."""
+    if config.steps and config.steps != before.steps:
+        more = config.steps - done
+        return f" --config.steps={more} (so many more)" if more > 0 else " and how many --config.steps more"
+    changed = [key for key in ("epochs", "minutes") if config[key] and config[key] != before[key]]
+    return f" and how many --config.{changed[0]} more" if changed else ""
 
 
 def begin_or_resume(task: Task, resume_point: ResumePoint, workdir: Path, start: int, steps: int) -> Run:
@@ -167,7 +183,8 @@ def _check_data(task: Task, facts: Facts, prints: dict[str, str], workdir: Path)
         if prints.get(key) != known:
             raise UserError(
                 f"{key}.source: the pictures, labels or classes are no longer those that the run in {workdir} began "
-                "with; put them back, or give --extend and a name to go on with the data as they are"
+                f"with; put them back, or go on with the data as they are: --extend NAME here, or "
+                f"--config.init_from={workdir} in another workdir"
             )
 
 

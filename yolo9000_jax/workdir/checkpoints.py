@@ -4,8 +4,9 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ class Checkpoints:
         step = int(state.step)
         if step in self._manager.all_steps():
             return
-        if not self._manager.save(step, args=ocp.args.StandardSave(_to_dict(state))):
+        with self._explained():
+            saved = self._manager.save(step, args=ocp.args.StandardSave(_to_dict(state)))
+        if not saved:
             raise UserError(f"{self.directory}: step {step} is not saved, as later ones are there; move it away")
 
     def record(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -106,8 +109,26 @@ class Checkpoints:
         return self._best_of_phase(self.starts[-1], None)
 
     def wait(self) -> None:
-        """Returns when everything is on disk."""
-        self._manager.wait_until_finished()
+        """Returns when everything is on disk. Raises UserError where it cannot be written."""
+        with self._explained():
+            self._manager.wait_until_finished()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What goes wrong in writing, such as a disk that is full, becomes a UserError that says what is kept."""
+        try:
+            yield
+        except (OSError, ValueError) as error:  # TensorStore raises the second
+            for half in self.directory.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(half, ignore_errors=True)
+            self._manager.reload()
+            full = "No space left on device" in str(error)
+            kept = "nothing is saved yet" if self.latest_step is None else f"step {self.latest_step} is kept"
+            raise UserError(
+                f"{self.directory}: a checkpoint cannot be written "
+                f"({'no space left on the disk' if full else _reason(error)}); {kept}: "
+                f"{'free some space' if full else 'see to it'}, and the same command carries on"
+            ) from error
 
     def close(self) -> None:
         self.wait()

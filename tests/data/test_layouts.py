@@ -1,0 +1,86 @@
+"""What data may be that were given under another scheme, or none."""
+
+import json
+
+import pytest
+
+from tests.data.test_bad_data import assert_refused
+from tests.data.test_sources import write_picture, write_xml
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One folder of each kind."""
+    write_picture(tmp_path / "plain/a.jpg")
+    write_picture(tmp_path / "voc/JPEGImages/a.jpg")
+    (tmp_path / "voc/Annotations").mkdir()
+    write_xml(tmp_path / "voc/Annotations/a.xml")
+    write_picture(tmp_path / "yolo/images/a.jpg")
+    (tmp_path / "yolo/data.yaml").write_text("train: images\nnames: [cat]\n")
+    for split in ("train", "valid"):
+        write_picture(tmp_path / f"export/{split}/a.jpg")
+        (tmp_path / f"export/{split}/_annotations.coco.json").write_text(json.dumps({}))
+    write_picture(tmp_path / "coco/images/a.jpg")
+    (tmp_path / "coco/all.json").write_text("{}")
+    for split in ("train", "valid"):
+        write_picture(tmp_path / f"pairs/{split}/a.jpg")
+        (tmp_path / f"pairs/{split}.json").write_text("{}")
+    write_picture(tmp_path / "folders/cat/a.jpg")
+    (tmp_path / "folders/.idea").mkdir()
+    (tmp_path / "folders/.idea/x.xml").write_text("")
+    return tmp_path
+
+
+SPECS = {
+    "voc": "voc:{}/voc",
+    "yolo": "yolo:{}/yolo/data.yaml",
+    "export": "coco:{0}/export/{{split}}/_annotations.coco.json,{0}/export/{{split}}",
+    "pairs": "coco:{0}/pairs/{{split}}.json,{0}/pairs/{{split}}",
+    "coco": "coco:{0}/coco/all.json,{0}/coco/images",
+    "folders": "folders:{}/folders",
+}
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_without_a_scheme(folder, kind):
+    spec = SPECS[kind].format(folder)
+    assert_refused(f"{folder}/{kind}", "named SCHEME:LOCATION", f"; it looks like {spec}")
+
+
+@pytest.mark.parametrize(
+    "given, meant",
+    [
+        ("voc:{}/folders", "folders"),
+        ("voc:{}/yolo", "yolo"),
+        ("yolo:{}/voc", "voc"),
+        ("yolo:{}/yolo", "yolo"),
+        ("coco:{}/coco", "coco"),
+        ("coco:{}/yolo", "yolo"),
+        ("coco:{}/export", "export"),
+    ],
+)
+def test_under_another_scheme(folder, given, meant):
+    assert_refused(given.format(folder), f"; it looks like {SPECS[meant].format(folder)}")
+
+
+def test_files(folder):
+    assert_refused(f"{folder}/yolo/data.yaml", f"; it looks like yolo:{folder}/yolo/data.yaml")
+    assert_refused(f"{folder}/coco/all.json", f"; it looks like coco:{folder}/coco/all.json,IMAGES_DIR")
+
+
+def test_pictures_alone(folder):
+    for spec in (f"voc:{folder}/plain", f"{folder}/plain"):
+        assert_refused(spec, f"{folder}/plain holds pictures, and nothing that labels them")
+
+
+def test_what_has_the_right_scheme_gets_no_hint(folder):
+    (folder / "voc/Annotations/a.xml").write_text("<annotation>")
+    for spec in (
+        "voc:{}/voc/",
+        "voc:{}/voc",
+        "voc:{}/nowhere",
+        "yolo:{}/yolo/data.yaml",
+        "coco:{0}/coco/all.json,{0}/coco/images",
+    ):
+        with pytest.raises(AssertionError, match="it looks like"):
+            assert_refused(spec.format(folder), "it looks like")
