@@ -25,6 +25,12 @@ from yolo9000_jax.labels import SYNSET
 LISTS = ("images", "annotations", "categories")
 NAME_KEYS = ("file_name", "coco_url", "flickr_url")  # where the name of a picture is; LVIS has addresses only
 CONTROLS, SURROGATES = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]"), re.compile(r"[\ud800-\udfff]")
+REASONS = {
+    UnicodeDecodeError: "not UTF-8 or UTF-16",
+    RecursionError: "nested too deeply",
+    MemoryError: "too large",
+    ValueError: "a number with too many digits",
+}
 LARGEST_SIDE = 10**7  # pixels; more is no picture's
 FRACTION_TOLERANCE = 0.01  # of the picture: rounding at its edge
 LARGEST_FRACTION = 2  # where no value of a file is larger, and some are not whole, they are no pixels
@@ -86,10 +92,9 @@ def decode(data: bytes, file: Path) -> dict[str, Any]:
     try:
         content = json.loads(data, object_pairs_hook=_object)
     except (ValueError, RecursionError, MemoryError) as error:
+        reason = str(error) if isinstance(error, _TwiceError) else REASONS.get(type(error), type(error).__name__)
         if isinstance(error, json.JSONDecodeError):
             reason = f"line {error.lineno}: {error.msg}"
-        else:
-            reason = str(error) if isinstance(error, _TwiceError) else type(error).__name__
         raise UserError(f"{file} is not readable as JSON ({reason}): correct it, or fetch it again") from None
     for key in LISTS:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
