@@ -339,6 +339,13 @@ def test_a_path_from_another_machine(tmp_path):
     assert is_noted(dataset, "path is not there", "/content/set") and is_noted(dataset, "without its first folders")
 
 
+@pytest.mark.parametrize("scheme", ["yolo", "folders"])
+@pytest.mark.parametrize("place", ["~nobody/x", "a\0b", "x" * 5000])
+def test_places_that_cannot_be(scheme, place):
+    with pytest.raises(UserError, match="there is no such"):
+        open_source(f"{scheme}:{place}")
+
+
 # Hidden and system files, links.
 
 

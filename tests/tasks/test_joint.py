@@ -161,12 +161,19 @@ def test_a_flat_control_has_one_softmax(config):
     assert jax.eval_shape(lambda: task.init(0))["params"]["boxes"]["bias"].shape == (2 * (5 + 4),)
 
 
+def test_some_classes_of_the_labelled_pictures(config):
+    task = make_task(configs.complete(settled(config, classification__classes=("pink disc",))))
+    whole = make_task(configs.complete(settled(config)))
+    assert len(task.labelled_set) == len(whole.labelled_set) // 2 and task.labelled_set.classes == ("pink disc",)
+    assert set(np.asarray(task.image_labels(next(task.batches(0, 1)))).tolist()) == {-1, 4}
+
+
 @pytest.mark.parametrize(
     "values, words",
     [
         ({"model__tree": ""}, "model.tree is empty"),
         ({"classification__source": ""}, "classification.source is empty"),
-        ({"classification__classes": ("crimson disc",)}, "pink disc"),
+        ({"classification__classes": ("crimson disc", "pink disk")}, "class 'pink disk' is not among the 2 classes"),
         ({"model__tree": "nowhere.tree"}, "nowhere.tree"),
     ],
 )

@@ -5,6 +5,7 @@ it. A class folder named like n01443537 is a WordNet synset. A folder without sp
 name, which a note says. Hidden and system files and folders are no data.
 """
 
+import os
 from pathlib import Path
 
 from yolo9000_jax.data.annotations import Annotation, Notes, make_records
@@ -27,8 +28,8 @@ def open_folders(location: str, split: Split) -> Dataset:
     Raises:
         UserError: names the folder or picture that is wrong.
     """
-    root = Path(location).expanduser()
-    if not root.is_dir():
+    root = Path(os.path.expanduser(location))
+    if not os.path.isdir(root):
         raise UserError(f"folders:{location}: there is no such folder")
     splits, notes = _splits(root), Notes()
     lines = []
@@ -64,8 +65,8 @@ def class_names(location: str) -> tuple[str, ...]:
     Raises:
         UserError: there is no such folder, or it holds no folders.
     """
-    root = Path(location).expanduser()
-    if not root.is_dir():
+    root = Path(os.path.expanduser(location))
+    if not os.path.isdir(root):
         raise UserError(f"folders:{location}: there is no such folder")
     return tuple(sorted({folder.name for part in _splits(root) or [root] for folder in folders_in(part)}))
 

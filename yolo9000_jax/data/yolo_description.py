@@ -123,7 +123,7 @@ def _enter(entries: dict[str, Value], key: str, value: Value, place: str) -> Non
 
 
 def _file(location: str) -> Path:
-    file = Path(location).expanduser()
+    file = Path(os.path.expanduser(location))
     if os.path.isdir(file):
         found = [file / "data.yaml"] if (file / "data.yaml").is_file() else []
         found = found or sorted(each for each in file.iterdir() if each.suffix.lower() in ENDINGS)
