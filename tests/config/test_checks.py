@@ -231,10 +231,7 @@ def test_metric():
     assert configs.metric_of(configs.load("coco")) == configs.metric_of(configs.load("demo")) == "voc_ap50"
     assert configs.metric_of(configs.load("darknet19")) == "top1"
     assert configs.metric_of(configs.load("blood_cells")) == "last"
-    with pytest.raises(
-        UserError, match="evaluation.metric is 'voc07_ap50', which is not used with evaluation.checkpoint=l"
-    ):
-        configs.load("voc", {"evaluation.checkpoint": "last"})
+    assert configs.metric_of(configs.load("voc", {"evaluation.checkpoint": "last"})) == "last"
     configs.check(of("classification", evaluation__metric="top5"))
 
 
