@@ -127,7 +127,7 @@ def _more(before: Any, config: Any, done: int) -> str:
     """The argument that gives an extension its length, after `done` steps, where the length is what was changed."""
     if config.steps and config.steps != before.steps:
         more = config.steps - done
-        return f" --config.steps={more} (so many more)" if more > 0 else " and how many --config.steps more"
+        return f" --config.steps={more} ({more} more)" if more > 0 else " and how many --config.steps more"
     changed = [key for key in ("epochs", "minutes") if config[key] and config[key] != before[key]]
     return f" and how many --config.{changed[0]} more" if changed else ""
 
