@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from tests.config.refusal import refusal
 from yolo9000_jax import config as configs
-from yolo9000_jax.errors import UserError
 
 TUPLES = ("multi_scale", "model.anchors_cells", "optimizer.boundaries", "optimizer.factors")
 NUMBERS = {

@@ -78,7 +78,10 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
             raise UserError(f"{part}: split {quote(split)} has no pictures{maybe(location, scheme)}")
     if classes is not None:
         own = {name for dataset in datasets for name in dataset.classes}
-        datasets = [with_classes(dataset, classes, own) for dataset in datasets]
+        datasets = [
+            dataset if dataset.rendered else with_classes(dataset, classes, own)  # what is drawn is drawn of these
+            for dataset in datasets
+        ]
     dataset = datasets[0].named(spec, split) if len(parts) == 1 else _join(spec, split, parts, datasets)
     return dataset.noted(alike(dataset.classes))
 
