@@ -26,7 +26,7 @@ ANCHORS_CELLS = ((0.57273, 0.677385), (1.87446, 2.06253), (3.33843, 5.47434), (7
 def get_config(row: str = "paper") -> ConfigDict:
     if row not in ROWS:
         raise config.unknown_row(row, ROWS)
-    c = voc.get_config(row)
+    c = voc.get_config("paper")
     c.name = f"coco_{row}"
     c.epochs, c.steps = 160, 0  # of 118287 pictures: 295717 steps
     c.checkpoint_every = 5000

@@ -36,9 +36,10 @@ def get_config(row: str = "448") -> ConfigDict:
         c.image_size = 448
         c.epochs = 10
         c.optimizer.learning_rate = 1e-3
-        c.augment.min_crop, c.augment.max_crop = 448, 512
+        c.augment.min_crop, c.augment.max_crop = 224, 256  # of 224: 448 … 512 here, as in darknet19_448.cfg
     elif row == "darknet":
         c.image_size = 256
         c.steps, c.epochs = 800_000, 0
         c.optimizer.burn_in = 1000
+        c.augment.crop = "darknet"
     return c

@@ -33,5 +33,6 @@ def get_config(row: str = "448") -> ConfigDict:
     elif row == "darknet":
         c.model.logits = "leaky"
         c.steps, c.epochs = 1_600_000, 0
+        c.augment.crop = "darknet"
         c.augment.min_crop, c.augment.max_crop = 224, 320
     return c

@@ -5,7 +5,9 @@
     yolo9000 predict PICTURES --workdir runs/mine --output found
 
 The source is voc:DIR, yolo:data.yaml or coco:ANNOTATIONS.json,IMAGES_DIR. Where the data have no split "val", hold
-a part out: --config.data.split=train[:80%] --config.evaluation.split=train[80%:].
+a part out: --config.data.split=train[:80%] --config.evaluation.split=train[80%:]. The best of four states on that part
+is the network that is used, so its number is a little too good: keep pictures back for a last `evaluate`, or give
+--config.evaluation.checkpoint=last.
 """
 
 from ml_collections import ConfigDict

@@ -233,11 +233,15 @@ def beside(box: Box, side: int = 64) -> Box | None:
 
 
 def scaled(box: Box, size: tuple[int, int], square: Box) -> Box:
-    """A box of a photograph of that width and height, where the photograph fills the square: in whole pixels."""
+    """A box of a photograph of that width and height, where the photograph fills the square: in whole pixels.
+
+    It is at least two pixels wide and high: of one, VOC's format says that it is without area.
+    """
     left, top, right, bottom = square
     x0, x1 = (left + round(x * (right - left) / size[0]) for x in box[::2])
     y0, y1 = (top + round(y * (bottom - top) / size[1]) for y in box[1::2])
-    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
+    x0, y0 = min(x0, right - 2), min(y0, bottom - 2)
+    return x0, y0, max(x1, x0 + 2), max(y1, y0 + 2)
 
 
 def _shared_area(one: Box, other: Box) -> int:

@@ -11,10 +11,12 @@ same code was run on tiny pictures in VOC's format (tests/training/test_ablation
 Data: TensorFlow Datasets' voc/2007 and voc/2012, or folders: --config.data.source=voc:DIR/VOC2007+voc:DIR/VOC2012
 --config.data.split=trainval --config.evaluation.source=voc:DIR/VOC2007. It starts from experiments/darknet19.py.
 
-Rows: `paper`: 160 epochs, the rate divided by 10 after 60 and 90, crops, priors by k-means. `darknet`, as
-yolov2-voc.cfg has it (darknet.md 14): 80200 steps with a burn-in, the rate divided by 10 at 40000 and 60000, whole
-pictures on grey, the priors of the cfg, letterboxed test pictures. With another --config.batch_size the first stays as
-many epochs long, the second as many steps.
+Rows: `paper`: 160 epochs, the rate divided by 10 after 60 and 90, crops, priors by k-means. `darknet2`, as
+yolo-voc.2.0.cfg has it, the cfg of the paper's time: 45000 steps (174 epochs), the first 100 at a tenth of the rate,
+divided by 10 at 25000 and 35000; its priors, 30 boxes a picture, one size (random=0). `darknet`, as the later
+yolov2-voc.cfg (darknet.md 14): 80200 steps with a burn-in, the rate divided by 10 at 40000 and 60000, whole pictures on
+grey, the priors of the cfg, the narrower passthrough, letterboxed test pictures. With another --config.batch_size the
+first stays as many epochs long, the others as many steps.
 """
 
 import darknet19  # beside this file
@@ -23,7 +25,9 @@ from ml_collections import ConfigDict
 from yolo9000_jax import config
 from yolo9000_jax.models.yolo_v2 import VOC_ANCHORS_CELLS
 
-ROWS = ("paper", "darknet")
+ROWS = ("paper", "darknet2", "darknet")
+# Priors of yolo-voc.2.0.cfg (w, h in cells of 32 pixels).
+ANCHORS_CELLS_2 = ((1.08, 1.19), (3.42, 4.41), (6.63, 11.38), (9.42, 5.11), (16.62, 10.52))
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
     *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
@@ -51,7 +55,20 @@ def get_config(row: str = "paper") -> ConfigDict:
     c.evaluation.metric = "voc07_ap50"
     if row == "darknet":
         as_darknet(c, 80_200, (40_000, 60_000), VOC_ANCHORS_CELLS)
+    elif row == "darknet2":
+        as_darknet_2(c)
     return c
+
+
+def as_darknet_2(c: ConfigDict) -> None:
+    """Turns the paper's recipe into that of yolo-voc.2.0.cfg, all but the order of its reorg's channels."""
+    c.steps, c.epochs = 45_000, 0
+    c.multi_scale = ()
+    c.optimizer.learning_rate = 1e-4
+    c.optimizer.boundaries = tuple(step / c.steps for step in (100, 25_000, 35_000))
+    c.optimizer.factors = (10.0, 0.1, 0.1)
+    c.model.anchors_cells = ANCHORS_CELLS_2
+    c.data.max_boxes = 30
 
 
 def as_darknet(
@@ -62,6 +79,7 @@ def as_darknet(
     c.optimizer.boundaries = tuple(step / steps for step in drops)
     c.optimizer.burn_in = 1000
     c.model.anchors_cells = anchors_cells
+    c.model.passthrough = "darknet"
     c.augment.geometry = "place"
     c.augment.jitter = 0.3
     c.data.max_boxes = 30

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT
+from yolo9000_jax import config as configs
 
 DARKNET = (ROOT / "docs/darknet.md").read_text()
 NUMBER = r"\d+(?:\.\d+)?"
@@ -47,9 +48,19 @@ def test_every_item_of_section_14_that_is_named_exists():
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)
 def test_every_file_that_is_named_exists(path):
     text = path.read_text()
-    named = re.findall(r"`((?:tests|experiments|yolo9000_jax)/[\w/.]+)`", text)
+    tests = re.findall(r"`(tests/[\w/.]+)::(\w+)`", text)
+    named = re.findall(r"`((?:tests|experiments|yolo9000_jax)/[\w/.]+)`", text) + [name for name, _ in tests]
     named += [str((path.parent / link).resolve()) for link in re.findall(r"\]\((?!http|#)([^)#]+)", text)]
     assert [name for name in named if not (ROOT / name).exists()] == []
+    assert [(name, test) for name, test in tests if f"\ndef {test}(" not in (ROOT / name).read_text()] == []
+
+
+def test_every_key_that_is_named_exists():
+    """Of the paper's table; a key's name stands in backquotes, alone or with its value."""
+    keys, groups = configs.flat(configs.detection()), set(configs.detection())
+    named = re.findall(r"`(\w+\.\w+)(?:=[^`]*)?`", (ROOT / "docs/paper.md").read_text())
+    named = [name for name in named if name.partition(".")[0] in groups]
+    assert len(named) > 20 and [name for name in named if name not in keys] == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)

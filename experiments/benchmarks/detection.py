@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--runs", type=int, default=15)
     options = parser.parse_args()
-    model, generator = YoloV2(width=options.width), np.random.default_rng(0)
+    model, generator = YoloV2(width=options.width, passthrough="darknet"), np.random.default_rng(0)
     images = jnp.asarray(generator.random((1, 416, 416, 3), np.float32))
     variables = jax.jit(model.init)(jax.random.key(0), images[:, :64, :64])
     forward = median_seconds(jax.jit(model.apply), variables, images, runs=options.runs)

@@ -26,7 +26,7 @@ from yolo9000_jax.training.step import make_step
 
 def our_step(width, size, batch):
     """A function that makes one step and waits for it."""
-    model = YoloV2(width=width)
+    model = YoloV2(width=width, passthrough="darknet")
     options = configs.detection().optimizer
     optimizer = schedule.optimizer(options)
 

@@ -169,6 +169,21 @@ def test_a_grid_with_more_columns_than_rows_against_a_plain_loop(location):
         assert np.any(np.abs(boxes_cxcywh[..., :2] - 0.5) > 0.7), "no bounds"
 
 
+def test_the_papers_example_of_an_offset():
+    """t_x = 1 shifts the box to the right by its anchor's width, t_x = -1 to the left by as much (paper, section 2)."""
+    anchor = np.array([[2.0, 0.5]], np.float32)
+    raw = np.zeros((1, 3, 5, 1, 6), np.float32)
+    still = decode_boxes(raw, anchor, "offset")
+    for amount in (1.0, -1.0):
+        for axis, cells in ((0, 5), (1, 3)):
+            raw[...] = 0
+            raw[..., axis] = amount
+            shift = decode_boxes(raw, anchor, "offset") - still
+            expected = np.zeros(4)
+            expected[axis] = amount * anchor[0, axis] / cells
+            np.testing.assert_allclose(shift, np.broadcast_to(expected, shift.shape), atol=1e-6)
+
+
 def test_suppression_by_objectness_crosses_classes():
     raw = np.full((1, 1, 1, 2, 5 + 2), -9, np.float32)  # two boxes with the same centre and shape, of different classes
     raw[..., :4] = 0

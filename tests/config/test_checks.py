@@ -142,7 +142,7 @@ V1_DIRECT = {"model__architecture": "yolo_v1", "model__head": "direct"}
         ({"model__hidden": 9}, "model.hidden", "yolo_v1"),
         ({"yolo_v1_loss__class_scale": 2}, "yolo_v1_loss.class_scale is 2.0", "yolo_v1"),
         ({"model__architecture": "yolo_v1", "loss__class_scale": 2}, "loss.class_scale", "yolo_v2"),
-        ({"model__architecture": "yolo_v1", "model__passthrough": False}, "model.passthrough", "yolo_v2"),
+        ({"model__architecture": "yolo_v1", "model__passthrough": "none"}, "model.passthrough", "yolo_v2"),
         ({"model__architecture": "yolo_v1", "model__anchors_cells": "((1, 1),)"}, "model.anchors_cells", "yolo_v2"),
         ({"model__architecture": "yolo_v1", "model__priors": "hand_picked"}, "model.priors", "yolo_v2"),
         ({"model__architecture": "yolo_v1", "model__head_convolutions": False}, "model.head_convolutions", "yolo_v2"),

@@ -73,6 +73,26 @@ def test_files_of_an_earlier_version(tmp_path):
     assert "model.classes" in refusal(configs.complete, as_before(config))
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_passthrough_before_it_had_names(tmp_path, version):
+    path = tmp_path / "config.json"
+    for before, today in ((True, "darknet"), (False, "none"), ("paper", "paper")):
+        model = {"model": {"passthrough": before}}
+        path.write_text(json.dumps({"format": version, "pretraining": model} | model))
+        config = configs.read(path)
+        assert config.model.passthrough == config.pretraining.model.passthrough == today
+
+
+def test_keys_that_came_later_mean_what_was_done_before(tmp_path):
+    path, config = tmp_path / "config.json", configs.load("darknet19")
+    values = configs.as_saved(config)
+    del values["augment"]["crop"], values["pretraining"]["augment"]["crop"], values["model"]["head_init"]
+    path.write_text(json.dumps(values))
+    again = configs.read(path)
+    assert again.augment.crop == again.pretraining.augment.crop == "darknet" and again.model.head_init == "calm"
+    assert again.pretraining.model.head_init == "darknet"  # which it has
+
+
 def test_what_ran_once_can_be_read(tmp_path):
     """Values that are refused today, which an earlier version let through."""
     path = tmp_path / "config.json"

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -87,7 +88,7 @@ def extraction(folder, classes=7, **options):
     "make",
     [
         detector,
-        lambda folder: detector(folder, passthrough=False),
+        lambda folder: detector(folder, passthrough="none"),
         lambda folder: detector(folder, width=0.07),
         classifier,
         lambda folder: detector(folder, trunk="extraction", batch_norm=False),
@@ -229,11 +230,11 @@ def test_what_cannot_be_converted(tmp_path):
     assert "can't write" in refused(from_workdir, tmp_path / "run", tmp_path / "none/a.weights")
     assert "no network.json" in refused(from_workdir, tmp_path, tmp_path / "a.weights")
     values = json.loads((tmp_path / "run/network.json").read_text())
-    values["network"]["box_parametrisation"] = "offset"
-    (tmp_path / "run/network.json").write_text(json.dumps(values))
-    assert "model.box_parametrisation='offset' cannot be written" in refused(
-        from_workdir, tmp_path / "run", tmp_path / "a.weights"
-    )
+    for fact, value in (("box_parametrisation", "offset"), ("passthrough", "paper")):
+        changed = values | {"network": values["network"] | {fact: value}}
+        (tmp_path / "run/network.json").write_text(json.dumps(changed))
+        message = refused(from_workdir, tmp_path / "run", tmp_path / "a.weights")
+        assert f"model.{fact}='{value}' cannot be written" in message
 
 
 # Weights to start a run from.
@@ -245,7 +246,9 @@ def fresh(network):
 
 @pytest.fixture(scope="module")
 def network():
-    return Network("detection", ("a", "b", "c"), 416, width=SMALL, anchors_cells=((1.0, 2.0), (3.0, 2.0)))
+    return Network(
+        "detection", ("a", "b", "c"), 416, width=SMALL, passthrough="darknet", anchors_cells=((1.0, 2.0), (3.0, 2.0))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -271,6 +274,24 @@ def test_whole_files(tmp_path, network, start):
     assert taken(network, start, detector(tmp_path / "same")[1]) == DETECTOR
     assert taken(network, start, detector(tmp_path / "other", classes=5)[1]) == DETECTOR - {"boxes"}
     assert taken(network, start, classifier(tmp_path / "classifier")[1]) == TRUNK
+    for way in ("none", "paper"):
+        others = DETECTOR - {"passthrough", "conv21"}
+        assert taken(network, start, detector(tmp_path / way, passthrough=way)[1]) == others
+
+
+def test_the_papers_passthrough_takes_no_layer_behind_darknets_reorg(network, tmp_path):
+    """Not even one of the same shape, yolo-voc.2.0.cfg's: its channels are in another order."""
+    paper = replace(network, passthrough="paper")
+    start = fresh(paper)
+    for way in ("paper", "darknet", "none"):
+        found = taken(paper, start, detector(tmp_path / way, passthrough=way)[1])
+        assert found == DETECTOR - {"passthrough", "conv21"}
+
+
+def test_reorg_of_all_channels_is_not_the_papers_passthrough(tmp_path):
+    """yolo-voc.2.0.cfg has as many weights, but for an order of channels that our network does not have."""
+    cfg, weights = detector(tmp_path / "d", passthrough="paper")
+    assert "differs from YOLOv2 at layer 26 [reorg]" in refused(to_workdir, cfg, weights, tmp_path / "run")
 
 
 def test_yolo_v1_starts_from_whole_files(tmp_path):

@@ -80,10 +80,10 @@ def test_golden(name, tmp_path):
 
 NETWORKS = [
     native.Native("detection", 24),
-    native.Native("detection", 24, 0.25, passthrough=False, batch_norm=False),
-    native.Native("detection", 24, 0.5, head_convolutions=False, passthrough=False),  # as yolo9000.cfg
+    native.Native("detection", 24, 0.25, passthrough="none", batch_norm=False),
+    native.Native("detection", 24, 0.5, head_convolutions=False, passthrough="none"),  # as yolo9000.cfg
     native.Native("detection", 24, 0.5, trunk="extraction"),
-    native.Native("detection", 24, 0.07, passthrough=False, trunk="extraction"),
+    native.Native("detection", 24, 0.07, passthrough="none", trunk="extraction"),
     native.Native("classification", 9, 0.5),
     native.Native("classification", 9, 0.5, trunk="extraction"),
     native.Native("classification", 9, trunk="extraction", logits="leaky", batch_norm=False),

@@ -92,12 +92,26 @@ def test_shapes_are_fractions_of_their_pictures():
     assert Dataset("", "", ("a",), [record(0, [])]).box_shapes().shape == (0, 2)
 
 
+def test_shapes_are_those_of_the_boxes_that_train():
+    easy, hard = record(0, [0, 1, 2], difficult=(1,)), record(1, [1, 1], difficult=(0, 1))
+    dataset = Dataset("", "", ("a", "b", "c"), [easy, record(2, [0], boxed=False), record(3, []), hard])
+    for include_difficult in (False, True):
+        expected = [
+            (box[2:] - box[:2]) / (one.width, one.height)
+            for one in dataset
+            for box, difficult in zip(one.boxes_xyxy, one.difficult, strict=False)
+            if include_difficult or not difficult
+        ]
+        np.testing.assert_allclose(dataset.box_shapes(include_difficult), np.reshape(expected, (-1, 2)), rtol=1e-6)
+    assert len(dataset.box_shapes()) == 2
+
+
 def test_boxes_left_out_are_counted_and_said(said):
     records = [record(0, [0] * 5, difficult=(0, 1)), record(1, []), record(2, [1] * 3), record(3, [2])]
     dataset = Dataset("some", "train", ("a", "b", "c"), records)
     assert left_out(dataset, 2) == (4, 2)
     assert said == [
-        "some train: data.max_boxes=2 leaves 4 boxes out of training, in 2 of 4 pictures; "
+        "some train: data.max_boxes=2 leaves 4 boxes out of every epoch, drawn anew each time, in 2 of 4 pictures; "
         "the fullest has 5, and 0 keeps them all"
     ]
     assert left_out(dataset, 2, include_difficult=False) == (2, 2)

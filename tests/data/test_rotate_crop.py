@@ -33,7 +33,8 @@ OPTIONS = {"angle": 7.0, "aspect": 0.75, "min_crop": 32, "max_crop": 96, "flip":
 
 
 def _sample(uniform):
-    return augment.sample_rotate_crop(np.float32(uniform), WIDTH, HEIGHT, tf.constant(SIZE), **OPTIONS).numpy()
+    options = OPTIONS | {"crop": "darknet"}
+    return augment.sample_rotate_crop(np.float32(uniform), WIDTH, HEIGHT, tf.constant(SIZE), **options).numpy()
 
 
 def test_sampled_crops_lie_in_darknets_ranges():
@@ -70,3 +71,49 @@ def test_the_mirrored_crop_is_the_crop_mirrored():
     uniform[6] = 0.1
     mirrored = augment.warp(image, _sample(uniform), SIZE).numpy().astype(int)
     assert np.abs(mirrored[:, ::-1] - plain).max() <= 1 and len(np.unique(plain)) > 100
+
+
+IMAGENET = {"angle": 7.0, "aspect": 0.75, "min_crop": 128, "max_crop": 448, "flip": 0.5}  # the recipe's
+PHOTOGRAPH = 500, 375  # pixels, as most of ImageNet's
+
+
+def _seen(size, crop, angle=0.0, aspect=1.0, photograph=PHOTOGRAPH):
+    """Of 2000 crops: the share of the photograph that each shows, and the share of the crop that is black."""
+    uniform = np.float32(np.random.default_rng(0).random((7, 2000)))
+    options = IMAGENET | {"crop": crop, "angle": angle, "aspect": aspect}
+    transform = augment.sample_rotate_crop(uniform, *photograph, tf.constant(size), **options).numpy()
+    a, b, c, d, e, f = transform.astype(np.float64)[:, :, None]
+    x, y = (np.indices((20, 20)).reshape(2, -1) + 0.5) * size / 20  # of 400 places in the crop
+    there = [
+        (position >= 0) & (position < side)
+        for position, side in zip((a * x + b * y + c, d * x + e * y + f), photograph, strict=True)
+    ]
+    inside = np.mean(there[0] & there[1], axis=1)
+    area = np.abs(a * e - b * d)[:, 0] * size**2 / (photograph[0] * photograph[1])
+    return inside * area, 1 - inside, uniform[2]
+
+
+@pytest.mark.parametrize("size", [64, 224, 448])
+def test_relative_crops_show_the_same_share_at_every_input(size):
+    shown, black, uniform = _seen(size, "relative")
+    side = np.minimum(1, 224 / (128 + 320 * uniform))  # of the square, in the photograph's shorter sides
+    np.testing.assert_allclose(shown, side**2 * 375 / 500, rtol=1e-3)
+    assert not black.any()
+
+
+def test_relative_crops_show_what_darknets_show_at_224():
+    """The same quantiles of the share; where Darknet shows it all, with black around, a square of all that fits."""
+    for photograph in ((375, 375), PHOTOGRAPH):
+        ours, theirs = (np.sort(_seen(224, crop, photograph=photograph)[0]) for crop in ("relative", "darknet"))
+        partly = theirs < min(photograph) / max(photograph)
+        assert 0.6 < partly.mean() < 0.75
+        np.testing.assert_allclose(ours[partly], theirs[partly], rtol=0.02)
+
+
+def test_black_and_blind_spots_of_darknets_crops():
+    """At an input of 64 hardly anything is seen; at 224 a quarter of the crops is more than a tenth black."""
+    assert 0.03 < np.median(_seen(64, "darknet", 7.0, 0.75)[0]) < 0.05
+    assert 0.2 < np.mean(_seen(224, "darknet", 7.0, 0.75)[1] > 0.1) < 0.35
+    for size in (64, 224, 448):
+        assert np.mean(_seen(size, "relative", 7.0, 0.75)[1] > 0.1) < 0.02
+        assert 0.3 < np.median(_seen(size, "relative", 7.0, 0.75)[0]) < 0.6

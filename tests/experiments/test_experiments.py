@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +18,7 @@ from tests.wordtree.wordnet_files import write_wordnet
 from yolo9000_jax import config as configs
 from yolo9000_jax.data.tfds import coco_classes
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.training import schedule
 from yolo9000_jax.training.loop import train
 from yolo9000_jax.wordtree.tree import WordTree
 from yolo9000_jax.workdir.facts import load_facts
@@ -27,7 +29,6 @@ EXPERIMENTS = ROOT / "experiments"
 # Every full-size config runs with these changes, and with no others that its test does not state.
 SMALL = {"steps": 2, "batch_size": 4, "image_size": 64, "model.width": 1 / 16, "evaluation.batch_size": 4}
 SMALL |= {"log_every": 1}
-SMALL_CROPS = {"augment.min_crop": 64, "augment.max_crop": 80}  # of classifiers
 PICTURES = 3  # of a class
 FINE = ("n01440764", "n02085620", "n02123045")  # tench, Chihuahua and tabby: the labelled pictures
 DOG, CAT = (coco_classes()[name] for name in ("dog", "cat"))
@@ -58,9 +59,26 @@ def test_lengths_are_those_of_the_paper_and_of_darknet():
     epochs = {"voc": 160, "coco": 160, "darknet19": 10, "darknet19:224": 160, "extraction:no_batch_norm": 160}
     epochs |= {"extraction": 10, "wordtree1k": 160, "wordtree1k:448": 10, "ablation:yolo": 160}
     steps = {"voc:darknet": 80_200, "coco:darknet": 500_200, "darknet19:darknet": 800_000, "yolo9000": 500_200}
-    steps |= {"extraction:darknet": 1_600_000}
+    steps |= {"extraction:darknet": 1_600_000, "voc:darknet2": 45_000}
     assert {name: configs.load(name).epochs for name in epochs} == epochs
     assert {name: configs.load(name).steps for name in steps} == steps
+
+
+def test_the_recipe_of_the_papers_time():
+    """Each value of yolo-voc.2.0.cfg, and its rates."""
+    c = configs.load("voc:darknet2")
+    rate = jax.vmap(schedule.learning_rate(c.optimizer), (0, None))
+    rates = rate(np.array([0, 98, 99, 24_998, 24_999, 34_998, 34_999, 44_999]), np.array([0, 45_000]))
+    np.testing.assert_allclose(rates, [1e-4, 1e-4, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5], rtol=1e-5)
+    assert (c.batch_size, c.image_size, c.multi_scale) == (64, 416, ())
+    assert (c.optimizer.momentum, c.optimizer.weight_decay) == (0.9, 0.0005)
+    assert (c.augment.geometry, c.augment.jitter, c.augment.saturation, c.augment.exposure) == ("crop", 0.2, 1.5, 1.5)
+    assert (c.augment.hue, c.model.passthrough, c.model.head_init) == (0.1, "paper", "darknet")
+    assert c.loss.to_dict() == configs.detection().loss.to_dict()
+    anchors = "1.08,1.19,  3.42,4.41,  6.63,11.38,  9.42,5.11,  16.62,10.52"
+    assert np.ravel(c.model.anchors_cells).tolist() == [float(side) for side in anchors.split(",")]
+    assert configs.load("voc:darknet").model.passthrough == configs.load("coco:darknet").model.passthrough == "darknet"
+    assert configs.load("voc").model.passthrough == configs.load("coco").model.passthrough == "paper"
 
 
 # Running them.
@@ -84,8 +102,7 @@ def small(experiment: str, **changes):
     """The config FILE[:ROW] of experiments/, small in all its stages; `changes` as `model__tree=…` of the last one."""
     values = {}
     for prefix, config in configs.stages(configs.load(experiment)):
-        crops = SMALL_CROPS if config.augment.geometry == "rotate_crop" else {}
-        values |= {prefix + key: repr(value) for key, value in (SMALL | crops).items()}
+        values |= {prefix + key: repr(value) for key, value in SMALL.items()}
         if config.multi_scale:
             values[prefix + "multi_scale"] = "(64,)"
     values |= {key.replace("__", "."): repr(value) for key, value in changes.items()}

@@ -162,8 +162,9 @@ def test_made_twice_the_bytes_are_the_same(script, source, made, tmp_path):
 
 def test_scaled_boxes_and_pieces(script):
     assert script.scaled((0, 16, 64, 64), (64, 64), (100, 10, 132, 42)) == (100, 18, 132, 42)
-    assert script.scaled((10, 10, 12, 12), (64, 64), (0, 0, 32, 32)) == (5, 5, 6, 6)
-    assert script.scaled((10, 10, 11, 11), (64, 64), (0, 0, 32, 32)) == (5, 5, 6, 6)  # never without area
+    assert script.scaled((10, 10, 14, 14), (64, 64), (0, 0, 32, 32)) == (5, 5, 7, 7)
+    assert script.scaled((10, 10, 12, 12), (64, 64), (0, 0, 32, 32)) == (5, 5, 7, 7)  # never without area
+    assert script.scaled((62, 0, 64, 2), (64, 64), (0, 0, 32, 32)) == (30, 0, 32, 2)
     assert script.beside((20, 0, 64, 64)) == (0, 0, 20, 64) and script.beside((0, 30, 64, 64)) == (0, 0, 64, 30)
     assert script.beside((5, 5, 60, 60)) is None
 

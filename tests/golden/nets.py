@@ -46,7 +46,7 @@ def _ours(network: Native, net: dict[str, Any], kind: str, options: dict[str, An
 
 THIN = 1 / 16
 YOLO_V2 = Native("detection", VOC["num"] * (5 + VOC["classes"]), THIN)
-PLAIN_V2 = Native("detection", TREE["num"] * (5 + TREE["classes"]), THIN, head_convolutions=False, passthrough=False)
+PLAIN_V2 = Native("detection", TREE["num"] * (5 + TREE["classes"]), THIN, head_convolutions=False, passthrough="none")
 YOLO_V1 = {
     "yolov1-s16": {"trunk": "extraction", "head": "local", "hidden": 4},
     "yolov1-paper-s16": {"trunk": "extraction", "hidden": 24, "batch_norm": False},

@@ -33,7 +33,8 @@ def network(**changes):
     ("changes", "expected"),
     [
         ({}, YoloV2(2, ANCHORS, WIDTH)),
-        ({"trunk": "extraction", "passthrough": False}, YoloV2(2, ANCHORS, WIDTH, False, "extraction")),
+        ({"trunk": "extraction", "passthrough": "none"}, YoloV2(2, ANCHORS, WIDTH, "none", "extraction")),
+        ({"passthrough": "darknet"}, YoloV2(2, ANCHORS, WIDTH, "darknet")),
         ({"use_batch_norm": False}, YoloV2(2, ANCHORS, WIDTH, norm=None)),
         (V1 | {"head": "local", "hidden": 6, "dropout": 0.1}, YoloV1(2, 7, 2, WIDTH, "extraction", "local", 6, 0.1)),
         (V1 | {"trunk": "tiny", "side": 3, "boxes_per_cell": 4}, YoloV1(2, 3, 4, WIDTH, "tiny")),
@@ -61,6 +62,24 @@ def test_detectors_find_boxes(changes):
     assert len(detector(picture, threshold=0))
 
 
+@pytest.mark.parametrize("start", ["darknet", "calm"])
+def test_how_the_last_layer_starts(start):
+    model = build_model(network(width=1 / 8, compute_dtype="float32"), head_init=start)
+    boxes = jax.jit(model.init)(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))["params"]["boxes"]
+    kernel, bias = np.asarray(boxes["kernel"]), np.asarray(boxes["bias"]).reshape(2, 7)
+    assert abs(kernel.mean()) < 0.1 * kernel.std()
+    if start == "darknet":  # as every other layer
+        assert kernel.std() == pytest.approx((2 / 128) ** 0.5, rel=0.05) and not bias.any()
+    else:
+        assert kernel.std() == pytest.approx(0.01, rel=0.05)
+        assert (bias[:, 4] == -2).all() and not np.delete(bias, 4, 1).any()
+
+
+def test_a_start_that_is_none():
+    with pytest.raises(UserError, match="head_init is 'warm'; it can be darknet, calm"):
+        jax.eval_shape(build_model(network(), head_init="warm").init, jax.random.key(0), np.zeros((1, 32, 32, 3)))
+
+
 def test_a_classifier_of_yolos_trunk():
     facts = network(**CLASSIFIER, trunk="extraction")
     variables = jax.jit(build_model(facts).init)(jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32))
@@ -85,6 +104,12 @@ def test_there_and_back(tree):
     again = Network.from_json(json.loads(json.dumps(original.to_json())), tree, "here")
     assert again == original and hash(again) == hash(original)
     assert again.seen == (None if tree is None else ["y"])
+
+
+@pytest.mark.parametrize(("before", "today"), [(True, "darknet"), (False, "none"), ("paper", "paper")])
+def test_passthrough_before_it_had_names(before, today):
+    values = network().to_json() | {"passthrough": before}
+    assert Network.from_json(json.loads(json.dumps(values)), None, "here").passthrough == today
 
 
 def test_facts_that_are_none():

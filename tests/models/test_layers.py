@@ -12,7 +12,16 @@ import pytest
 from tests.helpers import golden_dir, golden_json, golden_root
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models import layers
-from yolo9000_jax.models.layers import BatchNorm, BatchNormOptions, Conv, leaky_relu, max_pool, reorg, scaled
+from yolo9000_jax.models.layers import (
+    BatchNorm,
+    BatchNormOptions,
+    Conv,
+    leaky_relu,
+    max_pool,
+    reorg,
+    scaled,
+    space_to_depth,
+)
 
 ACTIVATIONS = {"leaky": leaky_relu, "linear": None, "logistic": jax.nn.sigmoid, "relu": jax.nn.relu}
 NORMS = {
@@ -218,6 +227,17 @@ def load(name):
 
 def assert_close(ours, expected, what):
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max(), err_msg=what)
+
+
+@pytest.mark.parametrize(("shape", "stride"), [((2, 4, 6, 3), 2), ((1, 6, 3, 2), 3), ((1, 2, 2, 1), 1)])
+def test_space_to_depth_stacks_neighbours(shape, stride):
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    found = np.asarray(space_to_depth(jnp.asarray(x), stride))
+    for batch, row, column in np.ndindex(*found.shape[:3]):
+        block = x[batch, row * stride : (row + 1) * stride, column * stride : (column + 1) * stride]
+        np.testing.assert_array_equal(found[batch, row, column], block.ravel())
+    with pytest.raises(UserError, match="cannot divide a 3x4 input evenly"):
+        space_to_depth(jnp.zeros((1, 3, 4, 4)))
 
 
 @pytest.mark.parametrize("name", cases("maxpool", "reorg"))

@@ -24,6 +24,7 @@ TRUNK = [
     *[(512, 1024, 3), (1024, 512, 1), (512, 1024, 3), (1024, 512, 1), (512, 1024, 3)],
 ]
 HEAD = [(1024, 1024, 3), (1024, 1024, 3), (512, 64, 1), (1024 + 4 * 64, 1024, 3)]
+PAPER_HEAD = [(1024, 1024, 3), (1024, 1024, 3), (1024 + 4 * 512, 1024, 3)]
 PLAIN_HEAD = [(1024, 1024, 3)] * 3  # without the passthrough
 
 
@@ -77,16 +78,18 @@ def test_parameter_counts():
     def convolutions(table):
         return sum(inputs * outputs * size**2 + 2 * outputs for inputs, outputs, size in table)
 
+    darknet = YoloV2(num_classes=20, passthrough="darknet")
     detector = convolutions(TRUNK + HEAD) + (1024 + 1) * 125
     classifier = convolutions(TRUNK) + (1024 + 1) * 1000
-    assert count(YoloV2(num_classes=20)) == detector == 50_655_389
+    assert count(darknet) == detector == 50_655_389
+    assert count(YoloV2(num_classes=20)) == convolutions(TRUNK + PAPER_HEAD) + (1024 + 1) * 125
     assert count(Darknet19()) == classifier
     assert classifier == pytest.approx(20.8e6, rel=0.005)
-    assert count(YoloV2(num_classes=20, passthrough=False)) == convolutions(TRUNK + PLAIN_HEAD) + (1024 + 1) * 125
+    assert count(YoloV2(num_classes=20, passthrough="none")) == convolutions(TRUNK + PLAIN_HEAD) + (1024 + 1) * 125
     running = 2 * sum(outputs for _, outputs, _ in TRUNK + HEAD)
-    assert count(YoloV2(num_classes=20), "batch_stats") == running
+    assert count(darknet, "batch_stats") == running
     half = [(3, 16, 3)] + [(inputs // 2, outputs // 2, size) for inputs, outputs, size in (TRUNK + HEAD)[1:]]
-    assert count(YoloV2(num_classes=20, width=0.5)) == convolutions(half) + (512 + 1) * 125
+    assert count(darknet.clone(width=0.5)) == convolutions(half) + (512 + 1) * 125
 
 
 def test_classifier_and_detector_share_their_trunk():
@@ -193,7 +196,7 @@ def test_golden_output(name, tmp_path):
     if kind == "darknet19":
         model = Darknet19(num_classes=arrays["final_raw"].size, **options)
     else:
-        model = YoloV2(num_classes=net["final_shape"][0] // 5 - 5, **options)
+        model = YoloV2(num_classes=net["final_shape"][0] // 5 - 5, passthrough="darknet", **options)
     image = np.load(golden_dir() / net["input"])["u8"].transpose(1, 2, 0)[None] / np.float32(255)
     blank = jax.eval_shape(model.init, jax.random.key(0), image)
     weights = read_weights(golden_net(name, tmp_path)[1], ORDER[kind], blank)

@@ -60,7 +60,7 @@ def test_parameter_counts():
     assert count(YoloV1(head="local", boxes_per_cell=3)) == local
     assert count(YoloV1(trunk="tiny", head="direct")) == convolutions(TINY) + (49 * 256 + 1) * 1470
     boxes = 1025 * 9 * 25
-    assert count(YoloV2(trunk="extraction", passthrough=False, anchors_cells=((1, 1),) * 9), 416) == (
+    assert count(YoloV2(trunk="extraction", passthrough="none", anchors_cells=((1, 1),) * 9), 416) == (
         convolutions(TRUNK + HEAD) + boxes
     )
 
@@ -91,7 +91,7 @@ def test_the_convolutional_row_keeps_yolos_convolutions():
     """All but the fully connected layers: the names and shapes are the same."""
     yolo, convolutional = (
         jax.tree.map(lambda leaf: leaf.shape, shapes_of(model, 64)[1]["params"])
-        for model in (YoloV1(**SMALL), YoloV2(trunk="extraction", passthrough=False, **SMALL))
+        for model in (YoloV1(**SMALL), YoloV2(trunk="extraction", passthrough="none", **SMALL))
     )
     del yolo["hidden"], yolo["output"], convolutional["boxes"]
     assert yolo == convolutional

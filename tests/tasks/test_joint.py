@@ -53,7 +53,6 @@ def config(tmp_path_factory):
     first.model.tree = c.model.tree
     first.data.source = first.evaluation.source = c.classification.source
     first.evaluation.split = "all"
-    first.augment.min_crop, first.augment.max_crop = 64, 80
     c.pretraining = first
     return c
 

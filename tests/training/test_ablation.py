@@ -16,10 +16,10 @@ from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.build import build_model
 from yolo9000_jax.models.cost import cost
-from yolo9000_jax.report.ablation import make_table, summarise
+from yolo9000_jax.report.ablation import bases_of, make_table, summarise
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.tasks.task import describe
-from yolo9000_jax.training import ablation, state
+from yolo9000_jax.training import ablation, schedule, state
 from yolo9000_jax.training import loop as training
 from yolo9000_jax.workdir.lock import lock_workdir
 
@@ -27,10 +27,11 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 FILE = ROOT / "experiments" / "ablation.py"
 MODULE = configs.load_module(str(FILE))
-ROWS = list(MODULE.TABLE)
-# Each row's switches that differ from those of the row above, and the keys that differ; "pretraining": any key of it.
+ROWS, BASES = list(MODULE.TABLE), bases_of(MODULE)
+PATH = [row for row in ROWS if row not in MODULE.BASES]
+# Each row's switches that differ from those of its base, and the keys that differ; "pretraining": any key of it.
 CHANGES = {
-    "batch_norm": ({"batch_norm"}, {"model.use_batch_norm", "pretraining"}),
+    "batch_norm": ({"batch_norm"}, {"model.use_batch_norm", "model.dropout", "pretraining"}),
     "hi_res_classifier": ({"hi_res_classifier"}, {"pretraining"}),
     "convolutional": (
         {"convolutional", "anchor_boxes"},
@@ -44,6 +45,9 @@ CHANGES = {
     "passthrough": ({"passthrough"}, {"model.passthrough"}),
     "multi_scale": ({"multi_scale"}, {"multi_scale"}),
     "hi_res_detector": ({"hi_res_detector"}, {"evaluation.image_size"}),
+    "priors_only": ({"dimension_priors"}, {"model.priors"}),
+    "location_only": ({"location_prediction"}, {"model.box_parametrisation"}),
+    "passthrough_darknet": ({"passthrough"}, {"model.passthrough"}),
 }
 # Keys that one architecture alone looks at: for the other they have their defaults.
 OF_ONE_ARCHITECTURE = {"model.passthrough", "model.side", "model.dropout", "loss.warmup_images"}
@@ -63,20 +67,24 @@ def changed_keys(one, other) -> set[str]:
 
 
 @pytest.mark.parametrize("dataset", MODULE.SETS)
-def test_each_row_is_the_one_above_with_its_change(dataset):
-    for above, row in zip(ROWS[:-1], ROWS[1:], strict=True):
+def test_each_row_is_its_base_with_its_change(dataset):
+    for row in ROWS[1:]:
         switches = {
             name
-            for name, *flags in zip(MODULE.COLUMNS, MODULE.TABLE[above], MODULE.TABLE[row], strict=True)
+            for name, *flags in zip(MODULE.COLUMNS, MODULE.TABLE[BASES[row]], MODULE.TABLE[row], strict=True)
             if flags[0] != flags[1]
         }
-        one, other = row_config(above, dataset), row_config(row, dataset)
+        one, other = row_config(BASES[row], dataset), row_config(row, dataset)
         keys = {key.partition(".")[0] if key[0] == "p" else key for key in changed_keys(one, other)}
         if one.model.architecture != other.model.architecture:
             keys -= OF_ONE_ARCHITECTURE
         assert (switches, keys) == CHANGES[row], row
         if row in STAGES:
             assert changed_keys(one.pretraining, other.pretraining) <= STAGES[row]
+    # Dropout is there without batch norm alone, and the two passthroughs are the paper's and Darknet's.
+    assert [row_config(row, dataset).model.dropout for row in PATH[:3]] == [0.5, 0, 0]
+    rows = [row_config(row, dataset).model.passthrough for row in ("passthrough", "passthrough_darknet", "priors_only")]
+    assert rows == ["paper", "darknet", "none"]
     # The high-resolution classifier is the one that the row above starts from, trained on.
     assert (
         row_config("hi_res_classifier", dataset).pretraining.pretraining
@@ -85,11 +93,12 @@ def test_each_row_is_the_one_above_with_its_change(dataset):
 
 
 def test_rows_columns_and_what_is_cited():
-    assert len(MODULE.COLUMNS) == 10 and list(CHANGES) == ROWS[1:] and set(MODULE.PAPER) == set(ROWS)
-    assert [round(100 * MODULE.PAPER[row]["voc07_ap50"], 1) for row in ROWS] == [
+    assert len(MODULE.COLUMNS) == 10 and list(CHANGES) == ROWS[1:] and set(MODULE.PAPER) == set(PATH)
+    assert ROWS[: len(PATH)] == PATH
+    assert [round(100 * MODULE.PAPER[row]["voc07_ap50"], 1) for row in PATH] == [
         *(63.4, 65.8, 69.5, 69.2, 69.6, 74.4, 75.4, 76.8, 78.6)
     ]
-    last = row_config(ROWS[-1])
+    last = row_config(PATH[-1])
     last.evaluation.image_size, last.name = 0, "voc_paper"
     assert last == configs.load(str(ROOT / "experiments" / "voc.py"))
 
@@ -97,7 +106,7 @@ def test_rows_columns_and_what_is_cited():
 @pytest.mark.parametrize("dataset", MODULE.SETS)
 def test_sizes(dataset):
     """A classifier's high resolution is YOLOv1's; the convolutional rows have a middle cell, and scales around."""
-    yolo, last = row_config("hi_res_classifier", dataset), row_config(ROWS[-1], dataset)
+    yolo, last = row_config("hi_res_classifier", dataset), row_config(PATH[-1], dataset)
     assert (
         yolo.image_size
         == yolo.pretraining.image_size
@@ -112,6 +121,8 @@ def test_arguments_of_get_config():
     for argument, part in (
         ({"dataset": "emojis"}, "voc, emoji, blood_cells"),
         ({"length": "long"}, "length is 'long'"),
+        ({"yolo_schedule": "yolo"}, "yolo_schedule is 'yolo'; it can be paper160 or, with dataset=voc, yolov1"),
+        ({"yolo_schedule": "yolov1", "dataset": "emoji"}, "with dataset=voc"),
     ):
         with pytest.raises(UserError, match=part):
             configs.load(str(FILE), argument)
@@ -119,6 +130,23 @@ def test_arguments_of_get_config():
     assert (long.epochs, short.epochs, short.pretraining.epochs) == (160, 0.16, 0.01)
     emoji = configs.load(f"{FILE}:yolo", {"dataset": "emoji", "length": "1e-9", "model.side": "5"})
     assert (emoji.steps, emoji.pretraining.steps, emoji.epochs) == (1, 1, 0)
+
+
+def test_the_schedule_of_yolo_v1():
+    """That of its cfg, for the rows on its network alone; its rates add up to six times those of the paper's recipe."""
+    rows = {row: configs.load(f"{FILE}:{row}", {"yolo_schedule": "yolov1"}) for row in ("yolo", "convolutional")}
+    assert rows["convolutional"] == row_config("convolutional")
+    rates = {}
+    for name, config, steps in (("yolov1", rows["yolo"], 40_000), ("paper160", row_config("yolo"), 160 * 16551 // 64)):
+        assert configs.steps_of(config, 16551) == steps
+        rate = jax.vmap(schedule.learning_rate(config.optimizer), (0, None))
+        rates[name] = np.asarray(rate(np.arange(steps), np.array([0, steps])), np.float64)
+    ends, values = (200, 400, 600, 20_000, 30_000, 40_000), (5e-4, 1.25e-3, 2.5e-3, 5e-3, 5e-4, 5e-5)
+    plain = [value for end, start, value in zip(ends, (0, *ends), values, strict=False) for _ in range(end - start)]
+    np.testing.assert_allclose(
+        rates["yolov1"][:-1], plain[1:], rtol=1e-5
+    )  # the update before has the number of its end
+    assert rates["yolov1"].sum() / rates["paper160"].sum() == pytest.approx(6.3, abs=0.05)
 
 
 # At full size, nothing computed.
@@ -180,7 +208,7 @@ def row_cost(config):
     return cost(build_model(network), network.image_size)
 
 
-@pytest.mark.parametrize("row", ROWS[:-1])
+@pytest.mark.parametrize("row", [row for row in ROWS if row != PATH[-1]])
 def test_every_row_compiles_at_full_size(row, data):
     config = on_tiny_data(row_config(row), data)
     fresh, expected = trace_step(config), row_cost(config)
@@ -189,7 +217,7 @@ def test_every_row_compiles_at_full_size(row, data):
 
 
 def test_the_last_row_costs_what_darknet_says():
-    assert row_cost(row_config(ROWS[-1])).gflop == pytest.approx(MODULE.DARKNET_GFLOP[ROWS[-1]], abs=0.005)
+    assert row_cost(row_config(PATH[-1])).gflop == pytest.approx(MODULE.DARKNET_GFLOP[PATH[-1]], abs=0.005)
 
 
 def test_every_classifier_compiles_at_full_size(data):
@@ -224,8 +252,6 @@ def small(c):
     c.steps, c.epochs, c.batch_size = 2, 0, 2
     c.model.width = 1 / 64
     c.image_size = 32 if c.image_size == 224 else 64
-    if c.task == "classification":
-        c.augment.min_crop, c.augment.max_crop = 32, 64
     if c.pretraining:
         small(c.pretraining)
     return c
@@ -262,7 +288,7 @@ def test_rows_are_trained_judged_and_tabled(filled):
     for row in ROWS:
         done = row in ("yolo", "multi_scale", "hi_res_detector")
         assert (table[row]["voc07_ap50"] is not None) == (table[row]["training_s"] is not None) == done
-        assert table[row]["paper"] == MODULE.PAPER[row]["voc07_ap50"]
+        assert table[row]["paper"] == MODULE.PAPER.get(row, {}).get("voc07_ap50")
     assert {path.name for path in (filled / "rows").iterdir()} == {"yolo", "multi_scale"}
     assert {path.name for path in (filled / "stages").iterdir()} == {
         *("extraction_no_batch_norm", "darknet19_224", "darknet19_448")
@@ -311,7 +337,7 @@ def test_the_whole_table(filled, small, run, tmp_path):
     table = read_table(tmp_path / "all")
     assert all(line["voc07_ap50"] is not None for line in table.values())
     assert all(line["change"] is not None for row, line in table.items() if row != "yolo")
-    assert len(list((tmp_path / "all/stages").iterdir())) == 5 and len(list((tmp_path / "all/rows").iterdir())) == 8
+    assert len(list((tmp_path / "all/stages").iterdir())) == 5 and len(list((tmp_path / "all/rows").iterdir())) == 11
 
 
 # The order of things, nothing trained.

@@ -65,11 +65,20 @@ def test_the_last_two_and_the_best_stay(checkpoints, tmp_path):
     assert saved_steps(tmp_path) == [20, 40, 50]
     assert kernel(tmp_path) == [20.0] * 3
     assert kernel(tmp_path, "recall50") == [40.0] * 3  # the best of those that are there by another number
+    assert kernel(tmp_path, "last") == [50.0] * 3
     again = Checkpoints(tmp_path, "voc_ap50")
     save_all(again, {60: 0.9, 70: None, 80: None})
     again.close()
     assert saved_steps(tmp_path) == [60, 70, 80]
     assert read_scores(tmp_path)[20]["voc_ap50"] == 0.8
+
+
+def test_where_the_last_is_to_be_taken_no_other_stays(tmp_path):
+    checkpoints = Checkpoints(tmp_path, "last")
+    save_all(checkpoints, {10: 0.9, 20: 0.1, 30: 0.2})
+    assert checkpoints.best_step == 30
+    checkpoints.close()
+    assert saved_steps(tmp_path) == [20, 30]
 
 
 def test_steps_without_evaluation(checkpoints, tmp_path, capfd):

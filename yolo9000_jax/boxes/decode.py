@@ -34,8 +34,9 @@ def place_boxes(
 
     "direct" is the paper's "Direct location prediction" (darknet.md 5.2): the centre lies in the box's own cell, at the
     sigmoid of (x, y). "offset" is that of region proposal networks, with which the paper compares: the centre is the
-    cell's, moved by (x, y) times the anchor's width and height, to wherever that is in the picture. In both the size is
-    the anchor times exp(w, h).
+    cell's, moved by (x, y) times the anchor's width and height, to wherever that is in the picture: x = 1 moves it one
+    width to the right, as the paper's example says (its formula has a minus for a plus). In both the size is the anchor
+    times exp(w, h).
 
     Args:
         rows: [..., 4 or more], x, y, w, h, ... before activation.

@@ -109,7 +109,8 @@ def _print_classification(metrics: dict[str, Any]) -> None:
 def _print_detection(metrics: dict[str, Any]) -> None:
     for key in ("voc_ap50", "voc07_ap50", "recall50", "voc_ap50_seen", "voc_ap50_unseen"):
         if key in metrics:
-            print(f"{key} {metrics[key]:.4f}" if metrics[key] is not None else f"{key} -")
+            value = "-" if metrics[key] is None else format(metrics[key], ".4f")
+            print(f"{key} {value}" + (", whatever the class" if key == "recall50" else ""))
     for name, numbers in metrics["per_class"].items():
         value = numbers["voc_ap50"]
         print(f"  {name:<20} {'-' if value is None else format(value, '.4f')}  ({numbers['truths']} objects)")

@@ -37,7 +37,8 @@ UNUSED = (
         (
             *("model.architecture", "model.box_parametrisation", "model.head", "model.hidden", "model.dropout"),
             *("model.side", "model.boxes_per_cell", "model.head_convolutions", "model.passthrough"),
-            *("model.anchors_cells", "model.priors", "model.num_anchors", "data.include_difficult", "data.max_boxes"),
+            *("model.head_init", "model.anchors_cells", "model.priors", "model.num_anchors"),
+            *("data.include_difficult", "data.max_boxes"),
             *("loss", "yolo_v1_loss", "evaluation.resize", "evaluation.score_threshold", "evaluation.nms_threshold"),
         ),
         lambda c: c.task == "classification",
@@ -62,7 +63,7 @@ UNUSED = (
     Unused(
         (
             *("model.anchors_cells", "model.priors", "model.num_anchors", "model.passthrough"),
-            *("model.head_convolutions", "model.box_parametrisation", "loss"),
+            *("model.head_convolutions", "model.head_init", "model.box_parametrisation", "loss"),
         ),
         lambda c: c.task != "classification" and c.model.architecture == "yolo_v1",
         "with model.architecture=yolo_v1",
@@ -105,9 +106,15 @@ UNUSED = (
         "choose model.use_batch_norm=True",
     ),
     Unused(("multi_scale_every",), lambda c: not c.multi_scale, "without multi_scale", "give its sizes"),
+    Unused(
+        ("evaluation.metric",),
+        lambda c: c.evaluation.checkpoint == "last",
+        "with evaluation.checkpoint=last",
+        "choose evaluation.checkpoint=best",
+    ),
     Unused(("evaluation.hierarchy_rule",), lambda c: not c.model.tree, "without model.tree", "give one"),
     Unused(
-        ("augment.angle", "augment.aspect", "augment.min_crop", "augment.max_crop"),
+        ("augment.angle", "augment.aspect", "augment.crop", "augment.min_crop", "augment.max_crop"),
         lambda c: c.augment.geometry != "rotate_crop",
         "without augment.geometry=rotate_crop",
         "choose it",

@@ -36,5 +36,7 @@ def learning_rate_of(config: ConfigDict) -> float:
 
 
 def metric_of(config: ConfigDict) -> str:
-    """The name of the number that decides which checkpoint is the best."""
+    """The name of the number that decides which checkpoint is the best; "last" where the last one is to be taken."""
+    if config.evaluation.checkpoint == "last":
+        return "last"
     return config.evaluation.metric or METRICS[config.task][0]

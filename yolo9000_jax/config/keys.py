@@ -39,7 +39,10 @@ def detection() -> ConfigDict:
     c.model.boxes_per_cell = 2  # of yolo_v1
     c.model.width = 1.0  # multiplies the filters of every layer
     c.model.head_convolutions = True  # False: none after the trunk, nor the passthrough, as in Darknet's yolo9000.cfg
-    c.model.passthrough = True
+    # The fine 1/16 features on their way to the head: "paper", all 512 channels stacked to 2048; "darknet", a 1x1
+    # convolution to 64 and Darknet's reorg, a sixth fewer operations in all; or "none".
+    c.model.passthrough = "paper"
+    c.model.head_init = "darknet"  # the last layer starts at random; "calm": with the priors and little objectness
     c.model.anchors_cells = ()  # priors (w, h) in cells of 32 pixels; empty: as model.priors says
     c.model.priors = "kmeans"  # on the training boxes; or "hand_picked", Faster R-CNN's nine
     c.model.num_anchors = 5  # how many, where k-means chooses them
@@ -72,7 +75,10 @@ def detection() -> ConfigDict:
     c.augment.exposure = 1.5
     c.augment.angle = 7.0  # of "rotate_crop": degrees to both sides; Darknet's numbers for 224 (darknet.md 11)
     c.augment.aspect = 0.75  # limit of the change of proportions, a factor
-    c.augment.min_crop = 128  # pixels that the picture's shorter side may be brought to before the crop
+    # What min_crop and max_crop are, pixels that the picture's shorter side may be brought to before the crop:
+    # "relative", of an input of 224, at others in proportion, and not less than the input; or "darknet", of any input.
+    c.augment.crop = "relative"
+    c.augment.min_crop = 128
     c.augment.max_crop = 448
 
     c.optimizer = ConfigDict()
@@ -114,6 +120,7 @@ def detection() -> ConfigDict:
     c.evaluation.split = "val"
     c.evaluation.classes = ()  # empty: as data.classes; with a tree, the source's own
     c.evaluation.image_size = 0  # 0: as image_size
+    c.evaluation.checkpoint = "best"  # which state of a run others take, by `metric`; or "last", which chooses nothing
     c.evaluation.metric = ""  # the number that decides which checkpoint is the best; empty: voc_ap50, or top1
     c.evaluation.resize = "stretch"  # or "letterbox"; of detection: classifiers crop
     c.evaluation.sampling = "half_pixel"  # how that blends pixels: as in training; or "darknet" (darknet.md 1)
@@ -149,6 +156,8 @@ def from_scratch() -> ConfigDict:
     c.batch_size = 8
     c.log_every = 20
     c.model.width = 0.25
+    c.model.passthrough = "darknet"
+    c.model.head_init = "calm"
     c.model.batch_norm_momentum = 0.98
     c.optimizer.learning_rate = 5e-3
     c.optimizer.reference_batch_size = 8

@@ -16,6 +16,10 @@ from yolo9000_jax.files import write_whole
 # on a key that does not exist is a mistake.
 FORMAT = 2
 RETIRED = {"model.classes"}
+# What a file that lacks these keys, which came later, means by it.
+LATER = {"model.head_init": "calm", "augment.crop": "darknet"}
+# Values that have other names today.
+RENAMED = {"model.passthrough": {True: "darknet", False: "none"}}
 # Keys that may change between a run and its continuation: they do not alter what is learnt at a given step.
 FREE_ON_RESUME = ("log_every", "evaluate_every", "checkpoint_every", "evaluation.batch_size")
 # Where data lie: these may change as well where the data themselves have not (see `difference`).
@@ -43,7 +47,7 @@ def from_saved(values: dict[str, Any], where: str) -> ConfigDict:
         raise UserError(f"{where}: written in format {version!r}, which needs a later version: install one")
     if version == 1:
         values = _without_retired(values)
-    return complete(values, where, check=lambda *_: None)
+    return complete(_in_words_of_today(values), where, check=lambda *_: None)
 
 
 def save(config: ConfigDict, path: Path) -> None:
@@ -67,6 +71,22 @@ def _without_retired(values: dict[str, Any], prefix: str = "") -> dict[str, Any]
         if without_stage(prefix + key) not in RETIRED:
             kept[key] = _without_retired(value, f"{prefix}{key}.") if isinstance(value, dict) else value
     return kept
+
+
+def _in_words_of_today(values: dict[str, Any]) -> dict[str, Any]:
+    """The nested values with those of LATER where they lack them, and those of RENAMED under their new names."""
+    values = dict(values)
+    for key in {**LATER, **RENAMED}:
+        group, _, name = key.partition(".")
+        if not isinstance(inner := values.get(group), dict):
+            continue
+        value = inner.get(name, LATER.get(key))
+        if value is not None:
+            names = RENAMED.get(key, {}) if isinstance(value, bool) else {}
+            values[group] = inner | {name: names.get(value, value)}
+    if isinstance(first := values.get("pretraining"), dict) and first:
+        values["pretraining"] = _in_words_of_today(first)
+    return values
 
 
 def difference(old: ConfigDict, new: ConfigDict, leave_out: Sequence[str] = ()) -> list[str]:

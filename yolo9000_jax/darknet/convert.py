@@ -17,7 +17,8 @@ from yolo9000_jax.files import write_whole
 from yolo9000_jax.models import yolo_v1
 from yolo9000_jax.models.layers import scaled
 from yolo9000_jax.models.network import Network
-from yolo9000_jax.models.yolo_v2 import STRIDE
+from yolo9000_jax.models.trunk import names_after
+from yolo9000_jax.models.yolo_v2 import PASSTHROUGHS, STRIDE, TRUNKS
 from yolo9000_jax.wordtree.tree import WordTree
 from yolo9000_jax.workdir.checkpoints import as_folder, save_variables
 from yolo9000_jax.workdir.facts import CONFIG, FACTS, Facts, load_best, save_facts
@@ -107,20 +108,33 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
 def read_start(path: str | PathLike, network: Network) -> dict[str, Any]:
     """Variables for a model of `network` from a .weights file, as far as the file goes.
 
-    The file may be a whole detector or classifier of the same width, with any number of classes, or the first layers of
-    a detector (darknet19_448.conv.23). What does not fit the model is for the caller to leave out.
+    The file may be a whole detector or classifier of the same width, with any number of classes and any passthrough, or
+    the first layers of a detector (darknet19_448.conv.23). The layer behind the passthrough is left out where that is
+    another one than the network's, whose channels it would take for others. What else does not fit the model is for the
+    caller to leave out.
 
     Raises:
         UserError: the file cannot be read, or it ends where no layer of such a network ends.
     """
     numbers = count_numbers(path)
-    for task in ("detection", "classification"):
-        plan = _plan(network, task, 1)
-        *body, last = (layer for layer in plan.layers if layer.parameters())
+    others = [("detection", way) for way in PASSTHROUGHS if way != network.passthrough]
+    for task, way in [("detection", network.passthrough), ("classification", network.passthrough), *others]:
+        as_filed = replace(network, passthrough=way)
+        *body, last = (layer for layer in _plan(as_filed, task, 1).layers if layer.parameters())
         outputs, odd = divmod(numbers - sum(map(_count, body)), _count(last))
         if outputs > 0 and not odd:
-            return _read(path, network, task, outputs)
-    return _read(path, network, "detection", 1)
+            return _without_other_orders(_read(path, as_filed, task, outputs), network, way)
+    return _without_other_orders(_read(path, network, "detection", 1), network, network.passthrough)
+
+
+def _without_other_orders(variables: dict[str, Any], network: Network, way: str) -> dict[str, Any]:
+    """Variables of a file with the passthrough `way`, without the layer behind it where its channels are others."""
+    if network.architecture == "yolo_v1" or way == network.passthrough != "paper":  # Darknet's "paper" is of its reorg
+        return variables
+    behind = names_after(*TRUNKS[network.trunk])[-1]
+    return {
+        group: {name: layer for name, layer in layers.items() if name != behind} for group, layers in variables.items()
+    }
 
 
 def _read(path: str | PathLike, network: Network, task: str, outputs: int) -> dict[str, Any]:
@@ -180,6 +194,10 @@ def _describe(network: Network, config: Any, tree: dict[str, str]) -> tuple[nati
     """
     if (way := network.box_parametrisation) != "direct":
         raise UserError(f"a network with model.box_parametrisation={way!r} cannot be written as Darknet's files")
+    if network.architecture == "yolo_v2" and network.head_convolutions and network.passthrough == "paper":
+        raise UserError(
+            "a network with model.passthrough='paper' cannot be written as Darknet's files: reorg stacks no neighbours"
+        )
     classes, side = len(network.classes), network.image_size
     net = {"batch": config.batch_size, "width": side, "height": side, "channels": 3}
     options = config.optimizer

@@ -35,7 +35,8 @@ class Native:
     architecture: of a detector, "yolo_v2" or "yolo_v1".
     trunk: "darknet19", "extraction" or "tiny".
     batch_norm: whether the convolutions have it.
-    head_convolutions, passthrough: of YoloV2.
+    head_convolutions, passthrough: of YoloV2. "paper" is written as yolo-voc.2.0.cfg has it, with Darknet's reorg: as
+        many weights, but the layer behind it has them in another order of channels. No cfg is recognised as it.
     head, hidden, dropout: of YoloV1; `hidden` is never 0.
     logits: of Extraction.
     """
@@ -44,7 +45,7 @@ class Native:
     outputs: int
     width: float = 1.0
     head_convolutions: bool = True
-    passthrough: bool = True
+    passthrough: str = "darknet"
     architecture: str = "yolo_v2"
     trunk: str = "darknet19"
     batch_norm: bool = True
@@ -97,11 +98,12 @@ def _yolo_v2_head(native: Native, trunk: type[Trunk]) -> Iterator[Section]:
     if native.head_convolutions:
         for name in names:
             yield native.conv(1024, 3, name)
-        if native.passthrough:
+        if native.passthrough != "none":
             yield "route", {"layers": f"-{len(names) + len(trunk.stages[-1]) + 2}"}, None  # before the last max pool
-            yield native.conv(64, 1, "passthrough")
+            if native.passthrough == "darknet":
+                yield native.conv(64, 1, "passthrough")
             yield "reorg", {"stride": 2}, None
-            yield "route", {"layers": "-1,-4"}, None
+            yield "route", {"layers": "-1,-4" if native.passthrough == "darknet" else "-1,-3"}, None
         yield native.conv(1024, 3, last)
     yield native.last("boxes")
 
@@ -161,7 +163,7 @@ def _guess(cfg: Cfg) -> Native:
     if kind == "detection":
         native = Native("detection", architecture="yolo_v1", **common, **_guess_head(cfg))
     elif kind == "region":
-        passthrough = any(layer.type == "reorg" for layer in cfg.layers)
+        passthrough = "darknet" if any(layer.type == "reorg" for layer in cfg.layers) else "none"
         more = len(convolutions) > 1 + sum(map(len, yolo_v2.TRUNKS[trunk][0].stages))
         native = Native("detection", last.filters, head_convolutions=more, passthrough=passthrough, **common)
     else:

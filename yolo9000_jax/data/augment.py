@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 GREY = 127.0
 DRAWS = 12  # uniform random numbers that one example uses
+REFERENCE_SIZE = 224  # the input that augment.min_crop and max_crop are meant for (darknet.md 11)
 MIN_SIDE = 0.001  # a box whose visible part is smaller, as a share of the input, is dropped (darknet.md 9)
 
 
@@ -112,6 +113,7 @@ def rotate_crop(image: tf.Tensor, uniform: tf.Tensor, options: ConfigDict, size:
         size,
         angle=options.angle,
         aspect=options.aspect,
+        crop=options.crop,
         min_crop=options.min_crop,
         max_crop=options.max_crop,
         flip=options.flip,
@@ -127,19 +129,28 @@ def sample_rotate_crop(
     *,
     angle: float,
     aspect: float,
+    crop: str,
     min_crop: int,
     max_crop: int,
     flip: float,
 ) -> tf.Tensor:
     """A random transform [6] for `warp` from 7 uniform numbers, with the options of Darknet's [net] (darknet.md 11).
 
-    `angle` in degrees to both sides; `aspect` is the limit of a factor as in `sample_colour`; the picture's shorter
-    side becomes min_crop to max_crop pixels long; `flip` is the probability of mirroring.
+    `angle` in degrees to both sides; `aspect` is the limit of a factor as in `sample_colour`; `flip` is the probability
+    of mirroring. The picture's shorter side becomes min_crop to max_crop pixels long before `size` pixels are cut out.
+    `crop` says of which input: "darknet" takes them as they are, whatever the size, so that a small input sees little
+    of the picture, and one that is larger than the side sees black around it. "relative", ours, takes them of an input
+    of REFERENCE_SIZE and in proportion at others, and the side is never shorter than the input: the shares of the
+    picture that are seen are those of Darknet at that size, without black around them.
     """
     width, height, size = (tf.cast(side, tf.float32) for side in (width, height, size))
     factor = _factor(aspect, uniform[0], uniform[1])
-    side = tf.floor(min_crop + uniform[2] * (max_crop - min_crop + 1))
-    scale = side / tf.where(height < width * factor, height, tf.floor(width * factor))
+    if crop == "relative":
+        side = size * tf.maximum((min_crop + uniform[2] * (max_crop - min_crop)) / REFERENCE_SIZE, 1.0)
+        scale = side / tf.minimum(height, width / factor)
+    else:
+        side = tf.floor(min_crop + uniform[2] * (max_crop - min_crop + 1))
+        scale = side / tf.where(height < width * factor, height, tf.floor(width * factor))
     radians = (2 * uniform[3] - 1) * angle * (math.pi / 180)
     dx = (2 * uniform[4] - 1) * (width * scale / factor - size) / 2
     dy = (2 * uniform[5] - 1) * (height * scale - size) / 2

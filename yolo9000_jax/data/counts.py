@@ -17,9 +17,10 @@ def fullest(dataset: Dataset) -> int:
 
 
 def left_out(dataset: Dataset, max_boxes: int, include_difficult: bool = True) -> tuple[int, int]:
-    """What training leaves out where a picture has more than `max_boxes` boxes: (boxes, pictures they are in).
+    """What an epoch leaves out where a picture has more than `max_boxes` boxes: (boxes, pictures they are in).
 
-    Says so as a warning where there are any. An augmented picture that shows a part of the boxes may lose fewer.
+    Which these are is drawn anew in every epoch. Says so as a warning where there are any. An augmented picture that
+    shows a part of the boxes may lose fewer.
 
     Args:
         dataset: for detection.
@@ -36,8 +37,9 @@ def left_out(dataset: Dataset, max_boxes: int, include_difficult: bool = True) -
     if boxes:
         looked_at = f"the first {len(truth)}" if len(truth) < len(dataset) else f"{len(truth)}"
         logger.warning(
-            f"{dataset.spec} {dataset.split}: data.max_boxes={max_boxes} leaves {boxes} boxes out of training, in "
-            f"{pictures_cut} of {looked_at} pictures; the fullest has {used.max()}, and 0 keeps them all"
+            f"{dataset.spec} {dataset.split}: data.max_boxes={max_boxes} leaves {boxes} boxes out of every epoch, "
+            f"drawn anew each time, in {pictures_cut} of {looked_at} pictures; the fullest has {used.max()}, "
+            "and 0 keeps them all"
         )
     return boxes, pictures_cut
 

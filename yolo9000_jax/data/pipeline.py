@@ -133,7 +133,8 @@ def detection_example(
     uniform = _draws(config, counter)
     window = _window(image, uniform, config)
     boxes, keep = augment.move_boxes(boxes_xyxy, window)
-    boxes, labels = tf.boolean_mask(boxes, keep)[:max_boxes], tf.boolean_mask(labels, keep)[:max_boxes]
+    chosen = _some(tf.where(keep)[:, 0], max_boxes, config, counter)
+    boxes, labels = tf.gather(boxes, chosen), tf.gather(labels, chosen)
     count, side = tf.shape(boxes)[0], boxes[:, 2:] - boxes[:, :2]
     cxcywh = tf.concat([boxes[:, :2] + side / 2, side], 1)
     return {
@@ -143,6 +144,14 @@ def detection_example(
         "labels": tf.ensure_shape(tf.pad(labels, [[0, max_boxes - count]]), [max_boxes]),
         "mask": tf.range(max_boxes) < count,
     }
+
+
+def _some(places: tf.Tensor, most: int, config: ConfigDict, counter: tf.Tensor) -> tf.Tensor:
+    """At most so many of the places [N], in their order; which, this example's number draws anew in every epoch."""
+    seed = tf.stack([tf.constant(config.seed, tf.int64), counter])
+    seed = tf.random.experimental.stateless_fold_in(seed, 1)  # other numbers than those of `_draws`
+    order = tf.argsort(tf.random.stateless_uniform(tf.shape(places), seed))
+    return tf.gather(places, tf.sort(order[:most]))
 
 
 def _draws(config: ConfigDict, counter: tf.Tensor) -> tf.Tensor:

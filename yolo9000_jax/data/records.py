@@ -174,14 +174,17 @@ class Dataset(Sequence[Record]):
             self._ground_truth = GroundTruth.of(self.records())
         return self._ground_truth
 
-    def box_shapes(self) -> np.ndarray:
+    def box_shapes(self, include_difficult: bool = False) -> np.ndarray:
         """Widths and heights of the boxes as fractions of their pictures: float32 [N, 2].
 
-        Of a rendered set, which has no end worth reaching, the first `RENDERED_BOXES` boxes or a few more.
+        Difficult boxes and crowds, which training leaves out as well, are among them where asked for. Of a rendered
+        set, which has no end worth reaching, the first `RENDERED_BOXES` boxes or a few more.
         """
         truth = GroundTruth.of(self, RENDERED_BOXES) if self.rendered else self.ground_truth()
         sides = truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]
-        return sides / np.repeat(truth.sizes_wh, truth.boxes_of, axis=0).astype(np.float32)
+        shapes = sides / np.repeat(truth.sizes_wh, truth.boxes_of, axis=0).astype(np.float32)
+        difficult = truth.difficult[np.repeat(truth.boxes_of > 0, truth.labels_of)]
+        return shapes[~difficult | include_difficult]
 
     def fingerprint(self) -> str:
         """Sixty-four hexadecimal digits that are the same for the same data, wherever they lie.

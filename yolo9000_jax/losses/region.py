@@ -95,8 +95,8 @@ def region_loss(
         image_labels: [B] int, a classification image's node, -1 for a detection image; None: all are detection images.
         class_box: the box that a classification image trains is the one with the highest objectness * P(label)
             ("darknet"), P(label) ("paper"), or objectness * P(the label's parent) ("detection", ours: the box that
-            would be detected under the name above; by the other two rules a box that knows the label is chosen again
-            and again, and the one detected learns nothing).
+            would be detected under the name above; by the other two rules a box that knows the label may be chosen
+            again and again, while the one detected learns nothing).
         class_objectness: in a classification image, "darknet" leaves the trained box's objectness alone and pushes all
             others to 0; "paper" assumes that the trained box overlaps the object by .3, so pulls a lower objectness up
             to that, and leaves all others alone.

@@ -18,12 +18,13 @@ from yolo9000_jax.models.yolo_v2 import YoloV2
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
-def build_model(network: Network, axis_name: str | None = None) -> nn.Module:
+def build_model(network: Network, axis_name: str | None = None, head_init: str = "darknet") -> nn.Module:
     """The module of a network.
 
     Args:
         network: what it is.
         axis_name: the mapped axis of a training step over which batch statistics are shared; None: they are not.
+        head_init: how the last layer of a YOLOv2 starts, where it is to be trained; see there.
 
     Raises:
         UserError: settings that no network has.
@@ -46,7 +47,7 @@ def build_model(network: Network, axis_name: str | None = None) -> nn.Module:
         names = ["side", "boxes_per_cell", "trunk", "head", "hidden", "dropout"]
         return YoloV1(**{name: getattr(network, name) for name in names}, **common)
     names = ["anchors_cells", "head_convolutions", "passthrough", "trunk"]
-    return YoloV2(**{name: getattr(network, name) for name in names}, **common)
+    return YoloV2(**{name: getattr(network, name) for name in names}, head_init=head_init, **common)
 
 
 def build_head(network: Network) -> RegionHead | YoloV1Head:

@@ -19,9 +19,11 @@ class Cost(NamedTuple):
 def cost(module: nn.Module, size: int | tuple[int, int]) -> Cost:
     """The cost of a network on one picture; nothing is computed or allocated.
 
-    As in Darknet and in the paper (YOLOv2 at 416: 29.4; Darknet-19 at 224: 5.58), a multiplication with its addition is
-    two operations, and only convolutions and products of matrices count: 2 n k² c h w of a convolution, the padding
-    under its windows included. (Darknet forgets [local] layers: it says 40.19 for yolov1.cfg, we 40.42.)
+    As in Darknet and in the paper (Darknet-19 at 224: 5.58), a multiplication with its addition is two operations, and
+    only convolutions and products of matrices count: 2 n k² c h w of a convolution, the padding under its windows
+    included. YOLOv2 for VOC at 416 has 34.9 with the paper's passthrough (Darknet's authors, of yolo-voc.2.0.cfg) and
+    29.4 with the later, narrower one (`darknet ops`, of yolov2-voc.cfg). (Darknet forgets [local]
+    layers: it says 40.19 for yolov1.cfg, we 40.42.)
 
     Args:
         module: a network of this package, applied to images [1, height, width, 3].

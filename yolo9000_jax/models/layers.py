@@ -261,6 +261,15 @@ def reorg(x: jax.Array, stride: int = 2) -> jax.Array:
     return planes.transpose(0, 2, 3, 1)
 
 
+def space_to_depth(x: jax.Array, stride: int = 2) -> jax.Array:
+    """The paper's stacking of neighbours: [B, H, W, C] -> [B, H/stride, W/stride, stride² C], row, column, channel."""
+    batch, height, width, channels = x.shape
+    if height % stride or width % stride:
+        raise UserError(f"space_to_depth with stride {stride} cannot divide a {height}x{width} input evenly")
+    blocks = x.reshape(batch, height // stride, stride, width // stride, stride, channels)
+    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // stride, width // stride, -1)
+
+
 def scaled(filters: int, width: float) -> int:
     """Filters of a layer at the given width multiplier: a multiple of 4, at least 4."""
     return max(4, round(filters * width / 4) * 4)

@@ -40,7 +40,7 @@ class Network:
     trunk: str = "darknet19"
     width: float = 1.0
     head_convolutions: bool = True
-    passthrough: bool = True
+    passthrough: str = "paper"
     box_parametrisation: str = "direct"
     head: str = "connected"
     hidden: int = 0
@@ -68,9 +68,12 @@ class Network:
                 f"{where}: unknown fact {unknown[0]!r} of a network: a newer version wrote it; install that"
             )
         try:
-            return cls(**{name: _tuples(value) for name, value in values.items()}, tree=tree)
+            found = cls(**{name: _tuples(value) for name, value in values.items()}, tree=tree)
         except TypeError as error:
             raise UserError(f"{where}: incomplete ({error}); restore the file from a copy") from error
+        if isinstance(found.passthrough, bool):  # before it had names
+            found = replace(found, passthrough="darknet" if found.passthrough else "none")
+        return found
 
     @property
     def seen(self) -> list[str] | None:

@@ -59,7 +59,7 @@ class Detection(Task):
         self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes)
         self.network = self._settle(tree, facts)
         self.max_boxes = (facts.run.max_boxes if facts and facts.run else 0) or self._settle_boxes()
-        self.model = build_model(self.network, shared_axis(config))
+        self.model = build_model(self.network, shared_axis(config), config.model.head_init)
 
     def _more_sets(self) -> list[Dataset]:
         """The other data sets whose classes the network learns."""
@@ -88,7 +88,8 @@ class Detection(Task):
         if self.config.model.priors == "hand_picked":
             fractions = hand_picked_anchors()
         else:
-            priors = kmeans_priors(self.dataset, self.config.model.num_anchors, seed=self.config.seed)
+            shapes = self.dataset.box_shapes(self.config.data.include_difficult)
+            priors = kmeans_priors(shapes, self.config.model.num_anchors, seed=self.config.seed)
             logger.info(f"priors from k-means: average IoU {priors.average_iou:.3f}")
             fractions = priors.anchors
         cells = to_cells(fractions, self.config.image_size)

@@ -49,6 +49,7 @@ from yolo9000_jax.workdir.facts import REPORT, load_best, read_config
 from yolo9000_jax.workdir.lock import WorkdirInUse, lock_workdir
 
 COST = "cost.json"  # of a cell: processor seconds, also of attempts that were stopped
+OWN_PICTURES = 16  # that a run evaluates itself on, as the cell is judged after it
 RETRY_S = 30.0  # between two looks at rows that other machines are at
 
 
@@ -114,6 +115,7 @@ class Ablation:
         config, trained = (self.configs[name].copy_and_resolve_references() for name in (row, first))
         for _, stage in [*configs.stages(config), *configs.stages(trained)]:
             stage.seed = seed
+        trained.evaluation.split = f"{trained.evaluation.split.partition('[')[0]}[:{OWN_PICTURES}]"
         place = f"seed{seed}"
         return Cell(row, seed, config, trained, self.workdir / "rows" / first / place, self._results / row / place)
 

@@ -31,7 +31,7 @@ class Checkpoints:
 
     Args:
         workdir: its folder `checkpoints` is made if need be.
-        metric: the name of the number that decides which checkpoint is the best.
+        metric: the name of the number that decides which checkpoint is the best; "last": the latest is.
         starts: the steps after which the phases of the run begin, the present one last: scores of another phase, which
             may be of another size or other data, say nothing of this one. The best of every phase stays.
     """
@@ -145,8 +145,10 @@ def best_of(steps: list[int], scores: Mapping[int, Mapping[str, float]], metric:
     Args:
         steps: in ascending order.
         scores: {step: {metric: value}}.
-        metric: empty: the one that was written down first.
+        metric: empty: the one that was written down first; "last": the latest, whatever the scores.
     """
+    if metric == "last":
+        return max(steps, default=None)
     scored = [(step, _score(scores[step], metric)) for step in steps if step in scores]
     best, value = max(scored, key=lambda pair: pair[1], default=(None, -math.inf))
     return best if value > -math.inf else max(steps, default=None)
@@ -204,7 +206,8 @@ def load_variables(workdir: Path, metric: str = "", starts: Sequence[int] = (0,)
 
     Args:
         workdir: a run's folder.
-        metric: the number that decides which is the best; empty: the first of those that were written down.
+        metric: the number that decides which is the best; empty: the first of those that were written down; "last":
+            the latest is taken.
         starts: as for `Checkpoints`.
 
     Returns:
