@@ -45,9 +45,8 @@ def effects(signs: np.ndarray, responses: np.ndarray, confidence: float = 0.95) 
     """Effects of every switch and of every two, with intervals.
 
     Of one run each, the margin is Lenth's: most effects are taken to be nothing but noise, whose size their median
-    tells. Of several seeds it is that of t, from what is left when each run's mean and each seed's are taken away.
-    Each margin is for one effect by itself: of fifteen that are all nothing, about one lies outside in every other
-    experiment.
+    tells; it is a little wide (of fifteen effects that are nothing 97 % lie inside). Of several seeds it is that of t,
+    from what is left when each run's mean and each seed's are taken away. Each is for one effect by itself.
 
     Args:
         signs: [runs, k], +1 or -1: where a switch is on, and where off.
