@@ -24,8 +24,8 @@ yolov1/yolo.train.cfg (40000 steps, up to 5e-3), whose rates add up to 6.3 times
 
 `photos` is the same path for two cores, on what experiments/photos_data.py makes of tiny-imagenet-200 (in runs/photos,
 or --config.photos=DIR): classifiers of 200 kinds at 32 pixels and then 64, the counterpart of 224 and 448; detectors
-of 35 coarse classes on canvases of 224 pixels, composed of other photographs. Both at a quarter of the width. A
-classifier sees 27 times the detector's pictures, and 4.5 times as many at the higher resolution (the paper: 77 and
+of 35 coarse classes on canvases of 224 pixels, composed of other photographs, at 3/7 of the paper's sizes. Both at a
+quarter of the width. A classifier sees 27 times the detector's pictures, and 4.5 times as many at the higher resolution (the paper: 77 and
 4.8). The same for all rows: steps, batch, width, burn-in and warm-up, no clipping, a moving average of the weights
 (.995), the canvases; the last state is judged.
 
@@ -130,7 +130,7 @@ TEN_EMOJI = (
     *("poodle", "lion", "giant panda", "butterfly", "apple", "strawberry", "carrot", "fire engine", "sailboat"),
     "soccer ball",
 )
-PHOTOS, PHOTOS_STEPS = "runs/photos", 1200  # where experiments/photos_data.py wrote; updates of a detector
+PHOTOS, PHOTOS_STEPS = "runs/photos", 800  # where experiments/photos_data.py wrote; updates of a detector
 
 
 def _half_factorial() -> dict[str, tuple[bool, ...]]:
@@ -284,7 +284,7 @@ def _photo_kinds(trunk: str, batch_norm: bool, hi_res: bool) -> ConfigDict:
     c.data.split, c.evaluation.split = "train[:95%]", "train[95%:]"
     c.augment.geometry = "crop"
     c.optimizer.clip_norm = 0.0
-    c.optimizer.learning_rate = (0.05 if batch_norm else 0.01) / (5 if hi_res else 1)
+    c.optimizer.learning_rate = (0.1 if batch_norm else 0.01) / (5 if hi_res else 1)
     c.name = f"{trunk}_{c.image_size}" + ("" if batch_norm else "_no_batch_norm")
     if hi_res:
         c.pretraining = _photo_kinds(trunk, batch_norm, False)
@@ -310,5 +310,5 @@ SETS = {
         partial(_pictures, TEN_EMOJI, 96, 192, 1200, 200),
         *(192, 160, tuple(range(128, 225, 32)), 224),
     ),
-    "photos": Sets(_photos, _photo_kinds, *(256, 224, (160, 224, 288), 288)),
+    "photos": Sets(_photos, _photo_kinds, *(192, 160, tuple(range(128, 225, 32)), 224)),
 }
