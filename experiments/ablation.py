@@ -25,9 +25,9 @@ yolov1/yolo.train.cfg (40000 steps, up to 5e-3), whose rates add up to 6.3 times
 `photos` is the same path for two cores, on what experiments/photos_data.py makes of tiny-imagenet-200 (in runs/photos,
 or --config.photos=DIR): classifiers of 200 kinds at 32 pixels and then 64, the counterpart of 224 and 448; detectors
 of 35 coarse classes on canvases of 224 pixels, composed of other photographs, at 3/7 of the paper's sizes. Both at a
-quarter of the width. A classifier sees 27 times the detector's pictures, and 4.5 times as many at the higher resolution (the paper: 77 and
-4.8). The same for all rows: steps, batch, width, burn-in and warm-up, no clipping, a moving average of the weights
-(.995), the canvases; the last state is judged.
+quarter of the width. A classifier sees 27 times the detector's pictures, and 4.5 times as many at the higher
+resolution (the paper: 77 and 4.8). The same for all rows: steps, batch, width, burn-in and warm-up, no clipping, a
+moving average of the weights (.995), the canvases; the last state is judged.
 
 `emoji` is the quick one: pre-training on pictures of one emoji each, then emoji scenes, at 3/7 of the paper's sizes.
 --config.length=0.1 makes every training a tenth as long (on VOC in epochs, on the others in steps).
