@@ -367,7 +367,7 @@ def test_what_is_refused(filled, small, refused, tmp_path):
 def test_designs_share_their_runs(filled, small, run, tmp_path, monkeypatch):
     """Judging the trained `multi_scale` at its sizes, and as the factorial's run with all switches on."""
     shutil.copytree(filled, tmp_path / "all")
-    monkeypatch.setattr(training, "_Run", None)  # nothing is trained
+    monkeypatch.setattr(training._Run, "_steps", None)  # nothing is trained
     everything = "+".join(("base", *MODULE.FACTORS))
     for design, rows in (("sizes", "multi_scale@64,multi_scale@96"), ("factorial", everything)):
         status, output, error = run(*command(small, tmp_path / "all", "--design", design, "--rows", rows))
