@@ -61,7 +61,7 @@ def note(settings: Settings, results: Iterable[Results]) -> str:
     seeds = len({seed for row in results for seed in row})
     last = list(settings.configs.values())[-1]
     where = f"{last.evaluation.source or last.data.source} {last.evaluation.split}"
-    parts = [f"mAP is {METRIC}, recall is {RECALL}, on {where}, width {last.model.width:g}; {seeds or 'no'} seeds."]
+    parts = [f"mAP is {METRIC}, recall is {RECALL}, on {where}, width {last.model.width:g}, seeds: {seeds}."]
     if taken := sum(result.get("core_s", 0) for result in cells):
         parts.append(f"{taken / 3600:.1f} core-hours in all, pre-training, compiling and evaluation included.")
     if settings.stages:
