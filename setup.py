@@ -35,6 +35,7 @@ setup(
         "optax>=0.2.8",
         "orbax-checkpoint>=0.12",
         "numpy",
+        "scipy",
         "ml-collections",
         "pillow",
         "matplotlib",

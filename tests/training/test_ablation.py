@@ -14,9 +14,11 @@ from tests import tiny
 from tests.helpers import ROOT
 from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.evaluation.factorial import contrasts
 from yolo9000_jax.models.build import build_model
 from yolo9000_jax.models.cost import cost
 from yolo9000_jax.report.ablation import bases_of, make_table, summarise
+from yolo9000_jax.report.comparing import Settings, compare
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.tasks.task import describe
 from yolo9000_jax.training import ablation, schedule, state
@@ -106,21 +108,53 @@ def test_rows_columns_and_what_is_cited():
 
 @pytest.mark.parametrize("dataset", MODULE.SETS)
 def test_sizes(dataset):
-    """A classifier's high resolution is YOLOv1's; the convolutional rows have a middle cell, and scales around."""
+    """A classifier's high resolution is YOLOv1's, on photographs, which fill a canvas only in part, a third of it; the
+    convolutional rows have a middle cell, and scales around."""
     yolo, last = row_config("hi_res_classifier", dataset), row_config(PATH[-1], dataset)
-    assert (
-        yolo.image_size
-        == yolo.pretraining.image_size
-        == 64 * yolo.model.side
-        == 2 * yolo.pretraining.pretraining.image_size
-    )
+    assert yolo.image_size == yolo.pretraining.image_size * (3 if dataset == "photos" else 1) == 64 * yolo.model.side
+    assert yolo.pretraining.image_size == 2 * yolo.pretraining.pretraining.image_size
     assert last.image_size // 32 % 2 == last.evaluation.image_size // 32 % 2 == 1
     assert min(last.multi_scale) < last.image_size < last.evaluation.image_size <= max(last.multi_scale)
 
 
+def test_photographs():
+    """What the issue of the table holds fixed, and how many pictures each training sees."""
+    rows = [row_config(row, "photos") for row in [*ROWS, *MODULE.FACTORIAL]]
+    for key in ("steps", "batch_size", "optimizer", "evaluate_every", "data", "augment"):
+        assert all(row[key] == rows[0][key] for row in rows), key
+    for row in rows:
+        for _, stage in configs.stages(row):
+            assert stage.optimizer.clip_norm == 0 and stage.model.width == 0.25
+        seen = [stage.steps * stage.batch_size / row.steps / row.batch_size for _, stage in configs.stages(row)]
+        assert seen in ([1, 27], [1, 4.5, 27])
+    moved = configs.load(str(FILE), {"dataset": "photos", "photos": "A"})
+    assert moved.data.source == "voc:A/detect" and moved.pretraining.pretraining.data.source == "folders:A/classify"
+
+
+def test_factorial():
+    """Every run is Darknet-19 with its switches, and the runs tell all effects of one and of two switches apart."""
+    places = [MODULE.COLUMNS.index(name) for name in MODULE.FACTORS]
+    signs = np.array([[1 if flags[place] else -1 for place in places] for flags in MODULE.FACTORIAL.values()])
+    assert signs.shape == (16, 5) and (signs.prod(1) == 1).all() and len(contrasts(signs)) == 15
+    runs = {row: row_config(row, "photos") for row in MODULE.FACTORIAL}
+    for row, config in runs.items():
+        assert config.model.trunk == "darknet19" and config.model.use_batch_norm
+        on = (
+            config.pretraining.image_size == 64,
+            config.model.priors == "kmeans",
+            config.model.box_parametrisation == "direct",
+            config.model.passthrough == "paper",
+            len(config.multi_scale) > 1,
+        )
+        assert row.split("+")[1:] == [name for name, flag in zip(MODULE.FACTORS, on, strict=True) if flag]
+    # Three of the runs are rows of the table.
+    same = [row for row in ROWS[:-1] if row_config(row, "photos") in runs.values()]
+    assert same == ["new_network", "dimension_priors", "multi_scale"]
+
+
 def test_arguments_of_get_config():
     for argument, part in (
-        ({"dataset": "emojis"}, "voc, emoji, blood_cells"),
+        ({"dataset": "emojis"}, "voc, emoji, photos"),
         ({"length": "long"}, "length is 'long'"),
         ({"yolo_schedule": "yolo"}, "yolo_schedule is 'yolo'; it can be paper160 or, with dataset=voc, yolov1"),
         ({"yolo_schedule": "yolov1", "dataset": "emoji"}, "with dataset=voc"),
@@ -292,7 +326,7 @@ def test_rows_are_trained_judged_and_tabled(filled):
         assert (table[row]["voc07_ap50"] is not None) == (table[row]["training_s"] is not None) == done
         assert table[row]["paper"] == MODULE.PAPER.get(row, {}).get("voc07_ap50")
     assert {path.name for path in (filled / "rows").iterdir()} == {"yolo", "multi_scale"}
-    assert {path.name for path in (filled / "stages").iterdir()} == {
+    assert {path.name for path in (filled / "stages/seed0").iterdir()} == {
         *("extraction_no_batch_norm", "darknet19_224", "darknet19_448")
     }
     for name in ("table.md", "table.png", "path.png", "results/hi_res_detector/seed0/report/detections.png"):
@@ -332,6 +366,23 @@ def test_what_is_refused(filled, small, refused, tmp_path):
     assert not (tmp_path / "new/rows/yolo/seed0/checkpoints").exists()
 
 
+def test_designs_share_their_runs(filled, small, run, tmp_path, monkeypatch):
+    """Judging the trained `multi_scale` at its sizes, and as the factorial's run with all switches on."""
+    shutil.copytree(filled, tmp_path / "all")
+    monkeypatch.setattr(training._Run, "_steps", None)  # nothing is trained
+    everything = "+".join(("base", *MODULE.FACTORS))
+    for design, rows in (("sizes", "multi_scale@64,multi_scale@96"), ("factorial", everything)):
+        status, output, error = run(*command(small, tmp_path / "all", "--design", design, "--rows", rows))
+        assert status == 0, error
+        assert (tmp_path / f"all/{design}.md").stat().st_size > 100 and "core-hours in all" in output
+    results = tmp_path / "all/results"
+    alike = [json.loads((results / row / "seed0/result.json").read_text()) for row in ("multi_scale", everything)]
+    assert alike[0]["metrics"] == alike[1]["metrics"] and alike[0]["draws"] == alike[1]["draws"]
+    sizes = json.loads((tmp_path / "all/sizes.json").read_text())["sizes"]
+    assert [line["size"] for line in sizes] == [64, 96] and all(line["passthrough"] is None for line in sizes)
+    assert sizes[1]["multi_scale"] == alike[0]["metrics"]["voc07_ap50"]  # 96 is its own size
+
+
 @pytest.mark.slow
 def test_the_whole_table(filled, small, run, tmp_path):
     shutil.copytree(filled, tmp_path / "all")
@@ -339,7 +390,9 @@ def test_the_whole_table(filled, small, run, tmp_path):
     table = read_table(tmp_path / "all")
     assert all(line["voc07_ap50"] is not None for line in table.values())
     assert all(line["change"] is not None for row, line in table.items() if row != "yolo")
-    assert len(list((tmp_path / "all/stages").iterdir())) == 5 and len(list((tmp_path / "all/rows").iterdir())) == 11
+    assert (
+        len(list((tmp_path / "all/stages/seed0").iterdir())) == 5 and len(list((tmp_path / "all/rows").iterdir())) == 11
+    )
 
 
 # The order of things, nothing trained.
@@ -390,6 +443,65 @@ def test_seeds(fake, tmp_path):
     assert trained == [("wide", 2)]
     # Changes are those of the seeds that both rows have.
     assert read_table(tmp_path / "runs")["large"]["change"] == pytest.approx(0.1)
+
+
+def test_statistics_of_seeds(fake, tmp_path):
+    """By hand: `wide` is better by .1 for every seed, `large` by nothing but noise."""
+    path, _ = fake
+    ablation.ablation(path, tmp_path / "runs", seeds=3)
+    table = read_table(tmp_path / "runs")
+    assert table["wide"]["interval"] == pytest.approx([0.1, 0.1]) and table["wide"]["p_holm"] < 1e-6
+    assert table["base"]["p"] is None and "p_holm" not in table["base"]
+    one, other = ({seed: {"metrics": {"voc07_ap50": value}} for seed, value in enumerate(values)} for values in WORTH)
+    found = compare(one, other)
+    assert found["change"] == pytest.approx(0.02) and found["pictures"] is None
+    assert found["interval"] == pytest.approx([0.02 - 4.3027 * 0.01 / 3**0.5, 0.02 + 4.3027 * 0.01 / 3**0.5], abs=1e-6)
+    draws = {0: {"metrics": {"voc07_ap50": 0.5}, "draws": [0.5] * 40}, 1: {"metrics": {"voc07_ap50": 0.5}, "draws": []}}
+    assert compare({0: draws[0]}, {0: draws[0] | {"draws": [0.4] * 40}})["pictures"] == pytest.approx([0.1, 0.1])
+
+
+WORTH = ((0.31, 0.32, 0.33), (0.30, 0.30, 0.30))  # differences .01, .02, .03
+
+
+def test_effects_of_a_factorial(fake, tmp_path, monkeypatch, run):
+    path, trained = fake
+    with open(path, "a") as file:
+        file.write(FACTORIAL)
+    base = ablation.judge
+
+    def judge(cell):
+        result = base(cell._replace(row="base"))
+        value = 0.2 + 0.1 * ("b" in cell.row) + 0.02 * cell.seed
+        return result | {"metrics": {"voc07_ap50": value, "voc_ap50": value, "recall50": 0.5}}
+
+    monkeypatch.setattr(ablation, "judge", judge)
+    status, output, _ = run("ablation", "--config", path, "--workdir", tmp_path / "runs", "--design", "factorial")
+    assert status == 0 and len(trained) == 4 and "Lenth" in output
+    content = json.loads((tmp_path / "runs/factorial.json").read_text())
+    effects = {tuple(line["switches"]): line["effect"] for line in content["effects"]["voc07_ap50"]}
+    assert effects == pytest.approx({("wide",): 0, ("large",): 0.1, ("wide", "large"): 0}, abs=1e-12)
+    assert (tmp_path / "runs/factorial.png").stat().st_size > 1000
+    # With a second seed the intervals are the seeds'; the first one's runs are not made again.
+    run("ablation", "--config", path, "--workdir", tmp_path / "runs", "--design", "factorial", "--seeds", "2")
+    assert len(trained) == 8 and "Student's" in (tmp_path / "runs/factorial.md").read_text()
+
+
+FACTORIAL = """
+FACTORS = COLUMNS
+FACTORIAL = {"run": (False, False), "run+a": (True, False), "run+b": (False, True), "run+a+b": (True, True)}
+rows = get_config
+
+def get_config(row="base"):
+    c = rows("base" if "run" in row else row)
+    c.image_size = 32 * (1 + len(row)) + 320 * ("b" in row)
+    return c
+"""
+
+
+def test_designs_that_are_not_there(fake, tmp_path, refused):
+    path, _ = fake
+    message = refused("ablation", "--config", path, "--workdir", tmp_path / "runs", "--design", "sizes")
+    assert "this ablation has no design sizes; it has path" in message
 
 
 def test_what_others_are_at_comes_last(fake, tmp_path, monkeypatch):
@@ -453,9 +565,11 @@ def test_training_time_counts_each_step_once(tmp_path):
 
 def test_darknets_figures_stand_beside_full_size_networks_only():
     full, narrow = ({row: row_config(row, dataset) for row in ROWS} for dataset in ("voc", "emoji"))
-    summary = summarise(MODULE, {row: {"cost": None, "results": {}} for row in ROWS})
-    assert "Darknet's" in make_table(MODULE, full, summary, {}).columns
-    table = make_table(MODULE, narrow, summary, {"darknet19_128": 75.0})
+    rows = {row: {} for row in ROWS}
+    summary = summarise(MODULE, rows)
+    costs = [line | {"darknet_gflop": 1.0} for line in summary]
+    assert "Darknet's" in make_table(Settings(MODULE, full, {}), costs, rows).columns
+    table = make_table(Settings(MODULE, narrow, {"darknet19_128": 75.0}), costs, rows)
     assert "Darknet's" not in table.columns and "darknet19_128 1m15s" in table.note and "width 0.25" in table.note
 
 

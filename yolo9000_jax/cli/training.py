@@ -128,14 +128,25 @@ def _add_ablation(verbs: Verbs) -> None:
     verb.add_argument(
         "--workdir", required=True, metavar="DIR", help="folder for the runs and the table; made if need be"
     )
+    verb.add_argument(
+        "--design",
+        choices=("path", "factorial", "sizes"),
+        default="path",
+        help="the table's rows one after the other, its switches varied at once, or the rows with and without "
+        "multi-scale training judged at all its sizes (default: %(default)s)",
+    )
     verb.add_argument("--rows", metavar="A,B,…", help="which rows (default: all)")
     verb.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="runs of each row, with seeds 0, 1, … (default: 1)"
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs of each row and its pre-training, with seeds 0, 1, … (default: 1)",
     )
     verb.add_argument(
         "--stages",
         metavar="DIR",
-        help="folder of the pre-training, shared by the rows (default: stages in the workdir)",
+        help="folder of the pre-training, shared by the rows, a folder a seed (default: stages in the workdir)",
     )
     verb.add_argument("--show", action="store_true", help="train nothing, make the table of what is there")
 
@@ -149,6 +160,7 @@ def ablation(options: argparse.Namespace) -> None:
     ablation(
         options.config,
         options.workdir,
+        design=options.design,
         rows=options.rows.split(",") if options.rows else None,
         seeds=options.seeds,
         overrides=overrides,

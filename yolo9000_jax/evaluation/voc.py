@@ -70,12 +70,28 @@ class ClassResult:
         return f"<ClassResult: {', '.join([*listed({'ap': self.ap, 'ap07': self.ap07}), *counts])}>"
 
 
+class Outcomes(NamedTuple):
+    """Every detection, judged, and every truth that counts, so that other pictures can be drawn from those there are.
+
+    images, labels, scores, outcomes: [D], a detection's picture, class and score, and TRUE_POSITIVE, … of it.
+    true_images, true_labels: [T], a truth's picture and class.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    outcomes: np.ndarray
+    true_images: np.ndarray
+    true_labels: np.ndarray
+
+
 @dataclass(frozen=True, repr=False)
 class VocResult:
     """The evaluation of one data set.
 
     voc_ap50, voc07_ap50: means of `ap` and `ap07` over the classes that have a truth that counts; None if none has.
     recall50: share of the truths that count that any detection of any class overlaps enough; None without truths.
+    outcomes: of every detection.
     All at `iou_threshold`, which the names take to be .5.
     """
 
@@ -84,6 +100,7 @@ class VocResult:
     voc07_ap50: float | None
     recall50: float | None
     images: int
+    outcomes: Outcomes
     iou_threshold: float = 0.5
 
     def metrics(self, class_names: Sequence[str]) -> dict[str, Any]:
@@ -201,22 +218,28 @@ def evaluate_detections(
         outcomes.append(_match(found, truth, overlaps, iou_threshold)[0])
         true_labels.append(truth.labels[~truth.difficult])
         covered.append(np.any(overlaps >= iou_threshold, axis=0)[~truth.difficult])
-    all_labels = _join([found.labels for found, _ in checked], int)
-    all_scores = _join([found.scores for found, _ in checked], float)
-    all_outcomes = _join(outcomes, np.int8)
-    order = np.lexsort((-all_scores, all_labels))
-    starts = np.searchsorted(all_labels[order], np.arange(num_classes + 1))
-    counts = np.bincount(_join(true_labels, int), minlength=num_classes)
+    every = Outcomes(
+        images=np.repeat(np.arange(len(checked)), [len(found.labels) for found, _ in checked]),
+        labels=_join([found.labels for found, _ in checked], int),
+        scores=_join([found.scores for found, _ in checked], float),
+        outcomes=_join(outcomes, np.int8),
+        true_images=np.repeat(np.arange(len(checked)), list(map(len, true_labels))),
+        true_labels=_join(true_labels, int),
+    )
+    order = np.lexsort((-every.scores, every.labels))
+    starts = np.searchsorted(every.labels[order], np.arange(num_classes + 1))
+    counts = np.bincount(every.true_labels, minlength=num_classes)
     per_class = []
     for class_id in range(num_classes):
         own = order[starts[class_id] : starts[class_id + 1]]
-        per_class.append(_class_result(all_scores[own], all_outcomes[own], int(counts[class_id])))
+        per_class.append(_class_result(every.scores[own], every.outcomes[own], int(counts[class_id])))
     return VocResult(
         per_class=tuple(per_class),
         voc_ap50=_mean(result.ap for result in per_class),
         voc07_ap50=_mean(result.ap07 for result in per_class),
         recall50=_mean(_join(covered, bool)),
         images=len(checked),
+        outcomes=every,
         iou_threshold=iou_threshold,
     )
 

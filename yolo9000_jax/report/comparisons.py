@@ -163,6 +163,49 @@ def plot_path(
     save(figure, output)
 
 
+def plot_effects(effects: Sequence[tuple[str, float, float]], mains: int, output: str | PathLike) -> None:
+    """Draws the effects of a factorial experiment with their intervals, those of single switches on top.
+
+    Args:
+        effects: (name, effect, half the width of its interval), shares; those of single switches first.
+        mains: how many are of single switches.
+        output: the picture to write; its ending chooses the format.
+    Raises:
+        UserError: the picture cannot be written.
+    """
+    figure, (axes,) = new_figure(7.6, 1.2 + 0.28 * len(effects))
+    axes.axvline(0, color=GREY, linewidth=1)
+    for group, color in ((range(mains), COLORS[0]), (range(mains, len(effects)), GREY)):
+        chosen = [effects[place] for place in group]
+        values, margins = ([100 * effect[column] for effect in chosen] for column in (1, 2))
+        style = {"color": color, "marker": "o", "markersize": 6, "linestyle": "", "elinewidth": 1.4, "capsize": 3}
+        axes.errorbar(values, [-place for place in group], xerr=margins, **style)
+    axes.set_yticks([-place for place in range(len(effects))], [plain(name) for name, _, _ in effects], fontsize=8)
+    name_axes(axes, "What the switches do", "effect on mAP (points), 95 % interval", "")
+    save(figure, output)
+
+
+def plot_sizes(curves: Mapping[str, Sequence[tuple[int, float]]], output: str | PathLike) -> None:
+    """Draws the average precision of networks against the size that they are judged at.
+
+    Args:
+        curves: {name: [(size in pixels, average precision 0..1)]}.
+        output: the picture to write; its ending chooses the format.
+    Raises:
+        UserError: the picture cannot be written.
+    """
+    figure, (axes,) = new_figure(6.4, 4.4)
+    for (name, points), color in zip(curves.items(), cycle(COLORS), strict=False):
+        sizes, values = zip(*points, strict=True)
+        percents = [100 * value for value in values]
+        axes.plot(sizes, percents, color=color, linewidth=2, marker="o", markersize=6, label=plain(name))
+        axes.set_xticks(sizes)
+    name_axes(axes, "Accuracy by input size", "side of the input (pixels)", "mAP (%)")
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside lower left", ncols=len(curves), **LEGEND)
+    save(figure, output)
+
+
 def plot_table(table: Table, output: str | PathLike) -> None:
     """Writes a report.table.Table as a picture.
 

@@ -6,18 +6,23 @@ The rows come from a config file (experiments/ablation.py) that has, besides get
     BASES             {row: the row it is built on}, of those that stand below the path; may be missing
     PAPER             {row: {metric: share}}, numbers to cite, and PAPER_SOURCE, where they are from; may be missing
     DARKNET_GFLOP     {row: what Darknet says of the full-size network}; may be missing
+    FACTORS,          names of switches that vary at once, and {row: a flag a column} of the runs in which they do;
+    FACTORIAL         may be missing
+    SIZES             a row of one input size, and the row that is trained at several; may be missing
 
 A workdir holds
 
-    stages/NAME              pre-training, trained once for all rows and seeds that start from it
+    stages/seedN/NAME        pre-training, trained once for all rows of a seed that start from it
     rows/ROW/seedN           a row's run, as train leaves it; rows that learn the same share the first one's
     results/ROW/seedN        result.json and report/ of its evaluation
-    table.md, table.json, table.png, path.png
+    table.*, path.png; factorial.*; sizes.*     what the designs `path`, `factorial` and `sizes` come to
 """
 
 import json
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,18 +31,25 @@ from ml_collections import ConfigDict
 
 from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.evaluation import Evaluation
+from yolo9000_jax.evaluation.bootstrap import draw_weights, mean_ap07
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import logger
-from yolo9000_jax.models.cost import Cost, cost
+from yolo9000_jax.models.cost import cost
 from yolo9000_jax.predict.loading import make_predictor
-from yolo9000_jax.report.ablation import write_tables
+from yolo9000_jax.report.ablation import write_path
+from yolo9000_jax.report.comparing import Settings
 from yolo9000_jax.report.evaluation import write_report
+from yolo9000_jax.report.factorial import write_factorial
+from yolo9000_jax.report.sizes import write_sizes
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.training.loop import train
 from yolo9000_jax.workdir.checkpoints import as_folder
 from yolo9000_jax.workdir.facts import REPORT, load_best, read_config
 from yolo9000_jax.workdir.lock import WorkdirInUse, lock_workdir
 
+COST = "cost.json"  # of a cell: processor seconds, also of attempts that were stopped
+OWN_PICTURES = 16  # that a run evaluates itself on, as the cell is judged after it
 RETRY_S = 30.0  # between two looks at rows that other machines are at
 
 
@@ -82,24 +94,43 @@ class Ablation:
         self.workdir = as_folder(workdir)
         self.stages = as_folder(stages) if stages else self.workdir / "stages"
         self._results = self.workdir / "results"
-        self.configs = {row: configs.load(f"{file}:{row}", overrides) for row in self.module.TABLE}
+        table, factorial = self.module.TABLE, getattr(self.module, "FACTORIAL", {})
+        self.configs = {row: configs.load(f"{file}:{row}", overrides) for row in [*table, *factorial]}
+        at_sizes = self._at_sizes(getattr(self.module, "SIZES", ()))
+        self.configs |= at_sizes
+        self.designs = {"path": list(table), "factorial": list(factorial), "sizes": list(at_sizes)}
+
+    def _at_sizes(self, rows: Sequence[str]) -> dict[str, ConfigDict]:
+        """{ROW@SIZE: config} of some rows judged at every size that one of them is trained at."""
+        found = {}
+        for row in rows:
+            for size in sorted({size for other in rows for size in self.configs[other].multi_scale}):
+                found[f"{row}@{size}"] = config = self.configs[row].copy_and_resolve_references()
+                config.evaluation.image_size = size
+        return found
 
     def cell(self, row: str, seed: int) -> Cell:
         """The cell of a row and a seed."""
         first = next(other for other in self.configs if _learns_the_same(self.configs[other], self.configs[row]))
         config, trained = (self.configs[name].copy_and_resolve_references() for name in (row, first))
-        config.seed = trained.seed = seed
+        for _, stage in [*configs.stages(config), *configs.stages(trained)]:
+            stage.seed = seed
+        trained.evaluation.split = f"{trained.evaluation.split.partition('[')[0]}[:{OWN_PICTURES}]"
         place = f"seed{seed}"
         return Cell(row, seed, config, trained, self.workdir / "rows" / first / place, self._results / row / place)
 
-    def cells(self, rows: Sequence[str] | None, seeds: int) -> list[Cell]:
-        """The cells of some rows (None: all) with that many seeds, in the order in which they are worked on."""
+    def cells(self, design: str, rows: Sequence[str] | None, seeds: int) -> list[Cell]:
+        """The cells of some rows of a design (None: all) with that many seeds, in the order of the work."""
         if seeds < 1:
             raise UserError(f"{seeds} seeds: ask for at least 1")
+        if not (known := self.designs[design]):
+            raise UserError(
+                f"this ablation has no design {design}; it has {', '.join(filter(self.designs.get, self.designs))}"
+            )
         for row in rows or ():
-            if row not in self.configs:
-                raise configs.unknown_row(row, self.configs)
-        chosen = [row for row in self.configs if rows is None or row in rows]
+            if row not in known:
+                raise configs.unknown_row(row, known)
+        chosen = [row for row in known if rows is None or row in rows]
         return [self.cell(row, seed) for seed in range(seeds) for row in chosen]
 
     def results(self) -> dict[str, dict[int, dict]]:
@@ -139,31 +170,35 @@ class Ablation:
             if cell.result.is_file():
                 return
             logger.info(f"{cell.name}: in {cell.run}")
-            train(cell.trained, cell.run, stages=self.stages)
-            result = judge(cell)
-            write_whole(cell.result, json.dumps(result, indent=2) + "\n")
+            with _counted(cell.folder / COST):
+                train(cell.trained, cell.run, stages=self.stages / f"seed{cell.seed}")
+                result = judge(cell)
+            write_whole(
+                cell.result, json.dumps(result | {"core_s": _core_seconds(cell.folder / COST)}, indent=2) + "\n"
+            )
             logger.info(f"{cell.name}: voc07_ap50 {result['metrics']['voc07_ap50']:.4f}")
 
-    def write(self) -> str:
-        """Writes the tables and plots of what is there; returns the text to print."""
+    def write(self, design: str) -> str:
+        """Writes the tables and plots of what is there of a design; returns the text to print."""
         results = self.results()
-        rows = {row: {"cost": self._cost(results[row]), "results": results[row]} for row in self.configs}
-        return write_tables(self.module, self.configs, rows, self._stages(), self.workdir)
-
-    @staticmethod
-    def _cost(results: dict[int, dict]) -> Cost | None:
-        return next((Cost(result["parameters"], result["gflop"]) for result in results.values()), None)
+        chosen = {row: results[row] for row in self.designs[design]}
+        writer = {"path": write_path, "factorial": write_factorial, "sizes": write_sizes}[design]
+        return writer(Settings(self.module, self.configs, self._stages()), chosen, self.workdir)
 
     def _stages(self) -> dict[str, float]:
-        """{name: seconds of training} of the pre-training that has begun."""
-        names = dict.fromkeys(stage.name for config in self.configs.values() for stage in _chain(config))
-        return {name: seconds for name in names if (seconds := training_seconds(self.stages / name))}
+        """{name: seconds of training, the mean over its seeds} of the pre-training that has begun."""
+        found = {}
+        for name in dict.fromkeys(stage.name for config in self.configs.values() for stage in _chain(config)):
+            if seconds := [taken for place in self.stages.glob(f"seed*/{name}") if (taken := training_seconds(place))]:
+                found[name] = statistics.fmean(seconds)
+        return found
 
 
 def ablation(
     file: str,
     workdir: str | Path,
     *,
+    design: str = "path",
     rows: Sequence[str] | None = None,
     seeds: int = 1,
     overrides: dict[str, str] | None = None,
@@ -177,8 +212,9 @@ def ablation(
 
     Args:
         file, workdir, overrides, stages: as for `Ablation`.
+        design: "path", the rows of TABLE; "factorial" or "sizes" (see the module).
         rows: which rows; None for all.
-        seeds: seeds of the rows' own training, 0, 1, …; the pre-training is shared by them.
+        seeds: how many; seeds 0, 1, … are those of a row's training and of its pre-training.
         only_show: train nothing, just make the table of what is there.
 
     Raises:
@@ -187,7 +223,7 @@ def ablation(
     if jax.process_count() > 1:
         raise UserError("an ablation runs on single hosts; on a pod train its rows one by one with `yolo9000 train`")
     table = Ablation(file, workdir, overrides, stages)
-    cells = table.cells(rows, seeds)
+    cells = table.cells(design, rows, seeds)
     table.results()  # what was made with other settings stops it before it begins
     while not only_show and (cells := [cell for cell in cells if not cell.result.is_file()]):
         busy = 0
@@ -198,10 +234,10 @@ def ablation(
                 busy += 1
                 logger.info(f"{cell.name}: another run is at it")
             else:
-                table.write()
+                table.write(design)
         if busy == len(cells):
             time.sleep(RETRY_S)
-    logger.info(table.write())
+    logger.info(table.write(design))
 
 
 def judge(cell: Cell) -> dict:
@@ -220,8 +256,30 @@ def judge(cell: Cell) -> dict:
         "parameters": numbers.parameters,
         "gflop": numbers.gflop,
         "training_s": training_seconds(cell.run),
+        "draws": _draws(evaluation),
         "config": configs.as_saved(cell.config),
     }
+
+
+def _draws(evaluation: Evaluation) -> list[float]:
+    """voc07_ap50 on pictures drawn from those there are; of all cells the same draws, so that they can be compared."""
+    assert evaluation.voc is not None  # of a detector
+    weights = draw_weights(evaluation.voc.images)
+    return [round(value, 5) for value in mean_ap07(evaluation.voc.outcomes, weights).tolist()]
+
+
+@contextmanager
+def _counted(path: Path) -> Iterator[None]:
+    """Adds the processor seconds of what is done meanwhile, by all threads, to those in a file."""
+    before = time.process_time()
+    try:
+        yield
+    finally:
+        write_whole(path, json.dumps({"core_s": _core_seconds(path) + time.process_time() - before}) + "\n")
+
+
+def _core_seconds(path: Path) -> float:
+    return json.loads(path.read_text())["core_s"] if path.is_file() else 0.0
 
 
 def training_seconds(workdir: Path) -> float:
