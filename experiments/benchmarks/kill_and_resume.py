@@ -39,6 +39,7 @@ def get_config(row=None):
     c = shared(config.detection(), 22)
     c.data.source = "voc:{data}/voc"
     c.evaluate_every = 11
+    c.evaluation.may_share_pictures = True
     c.model.num_anchors = 2
     c.pretraining = shared(config.classification(), 12)
     c.pretraining.name = "classifier"

@@ -5,14 +5,13 @@ import os
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from itertools import chain
 
 from yolo9000_jax.data.records import Dataset, Origin
 
 THREADS = 16  # looking at files waits for the disk
 SAMPLE = 4096  # bytes of a file's middle, which tell most files of one size apart
-
-Place = TypeVar("Place", bound=Origin)
+CHUNK = 64  # files that a thread looks at in one go
 
 
 def shared_pictures(one: Dataset, other: Dataset) -> list[tuple[int, int]]:
@@ -22,46 +21,46 @@ def shared_pictures(one: Dataset, other: Dataset) -> list[tuple[int, int]]:
     (`tfds:`, `emoji`), whose pictures are not read for this, the same place of the same set.
 
     Sizes are compared first, then some bytes of the files of equal size, and only those that are still alike are read
-    whole: 10,000 files of 30 kB against 2,500 others, all in memory, take 0.9 s of one core.
+    whole: 10,000 files of 30 kB against 2,500 others, all in memory, take 0.13 s of one core.
     """
     ours, others = one.origins(), other.origins()
-    with ThreadPoolExecutor(THREADS) as pool:
-        same = _alike(_once(ours), _once(others), (_place,), pool)
-        files = [origin for origin in _once(ours) if isinstance(origin, str)]
-        rest = [origin for origin in _once(others) if isinstance(origin, str) and origin not in same]
-        looks = tuple(partial(_of_file, look) for look in (os.path.getsize, _sample, _digest))
-        same |= _alike(files, rest, looks, pool)
     places = {origin: place for place, origin in reversed(list(enumerate(ours)))}
+    same = {origin: origin for origin in others if origin in places}
+    files = [origin for origin in dict.fromkeys(ours) if isinstance(origin, str)]
+    rest = [origin for origin in dict.fromkeys(others) if isinstance(origin, str) and origin not in same]
+    if files and rest:
+        with ThreadPoolExecutor(THREADS) as pool:
+            same |= (linked := _alike(files, rest, (_number,), pool))
+            rest = [file for file in rest if file not in linked]
+            same |= _alike(files, rest, (os.path.getsize, _sample, _digest), pool)
     return [(places[same[origin]], place) for place, origin in enumerate(others) if origin in same]
 
 
-def _once(origins: list[Origin]) -> list[Origin]:
-    return list(dict.fromkeys(origins))
-
-
 def _alike(
-    ours: list[Place], others: list[Place], looks: tuple[Callable[[Place], Hashable], ...], pool: Executor
+    ours: list[str], others: list[str], looks: tuple[Callable[[str], Hashable], ...], pool: Executor
 ) -> dict[Origin, Origin]:
     """{one of `others`: the first of `ours` that looks the same in every way}; a look is taken of those left only."""
-    seen: dict[Place, tuple[Hashable, ...]] = dict.fromkeys((*ours, *others), ())
+    seen: dict[str, tuple[Hashable, ...]] = dict.fromkeys((*ours, *others), ())
     for look in looks:
-        seen = {place: (*seen[place], value) for place, value in zip(seen, pool.map(look, seen), strict=True)}
-        common = {seen[place] for place in ours} & {seen[place] for place in others}
-        ours, others = ([place for place in places if seen[place] in common] for places in (ours, others))
-        seen = {place: seen[place] for place in (*ours, *others)}
-    first = {seen[place]: place for place in reversed(ours)}
-    return {place: first[seen[place]] for place in others}
+        files = list(seen)
+        chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+        values = chain.from_iterable(pool.map(partial(_look_at, look), chunks))
+        seen = {file: (*seen[file], value) for file, value in zip(files, values, strict=True)}
+        common = {seen[file] for file in ours} & {seen[file] for file in others}
+        ours, others = ([file for file in files if seen[file] in common] for files in (ours, others))
+        seen = {file: seen[file] for file in (*ours, *others)}
+    first = {seen[file]: file for file in reversed(ours)}
+    return {file: first[seen[file]] for file in others}
 
 
-def _place(origin: Origin) -> Hashable:
-    """Of a file its number on its disk, which all links to it share."""
-    if not isinstance(origin, str):
-        return origin
-    try:
-        found = os.stat(origin)
-    except OSError:
-        return origin
-    return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(origin)
+def _look_at(look: Callable[[str], Hashable], files: list[str]) -> list[Hashable]:
+    return [_of_file(look, file) for file in files]
+
+
+def _number(file: str) -> Hashable:
+    """Of a file on its disk, which all links to it share."""
+    found = os.stat(file)
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(file)
 
 
 def _sample(file: str) -> bytes:

@@ -238,6 +238,7 @@ def is_video(source: str | Path) -> bool:
 def _errors() -> Iterator[list[str]]:
     """What FFmpeg logs as errors meanwhile, but for what whole videos also give rise to."""
     told: list[str] = []
+    before = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
     try:
@@ -245,7 +246,8 @@ def _errors() -> Iterator[list[str]]:
             yield told
         told += [text for _, _, text in logs if not text.startswith(NO_DAMAGE)]
     finally:
-        av.logging.set_level(None)
+        av.logging.set_level(before[0])
+        av.logging.set_skip_repeated(before[1])
 
 
 def _open(name: str, told: str, live: bool = False, timeout: float | None = None, **options: Any) -> Video:
