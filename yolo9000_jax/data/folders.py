@@ -12,7 +12,7 @@ from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import NO_SPLITS, Split
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.reading import EXTENSIONS
-from yolo9000_jax.labels import SYNSET
+from yolo9000_jax.labels import synsets_of
 
 
 def open_folders(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
@@ -50,8 +50,7 @@ def open_folders(location: str, split: Split, classes: tuple[str, ...] | None) -
     images = [image for part in chosen for folder in _subfolders(part) for image in _images(folder)]
     picked = split.pick(images, key=lambda image: f"{image.stem}/{image.parent.name}")
     records = make_records([_annotation(image, ids) for image in picked], notes)
-    synsets = [name if SYNSET.fullmatch(name) else None for name in classes]
-    return Dataset(f"folders:{location}", split.text, classes, records, synsets, (*lines, *notes.lines()))
+    return Dataset(f"folders:{location}", split.text, classes, records, synsets_of(classes), (*lines, *notes.lines()))
 
 
 def class_names(location: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
@@ -11,6 +11,8 @@ from typing import TypeVar
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
 
+VALIDATION = ("val", "valid", "validation", "dev")  # what people call the same part
+CALLED = "split {} is called {} here"
 NO_SPLITS = "the folder has no splits: {} is all of it (take slices, such as all[:80%] and all[80%:])"
 
 Item = TypeVar("Item")
@@ -66,6 +68,17 @@ class Split:
             return list(items)
         shuffled = sorted(items, key=lambda item: hashlib.sha256(key(item).encode("utf-8", "replace")).digest())
         return [shuffled[index] for index in self.indexes(len(shuffled))]
+
+
+def same_split(name: str, present: Collection[str]) -> str | None:
+    """The split that is meant by `name` where a set has those `present`; None where it has no such split.
+
+    It is the one of that name; or, of a validation split under another of its usual names, the only one there is.
+    """
+    if name in present:
+        return name
+    others = [other for other in present if other.lower() in VALIDATION]
+    return others[0] if name.lower() in VALIDATION and len(others) == 1 else None
 
 
 def _index(bound: str | None, length: int) -> int | None:
