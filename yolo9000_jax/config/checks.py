@@ -39,6 +39,7 @@ UNUSED = (
             *("model.side", "model.boxes_per_cell", "model.head_convolutions", "model.passthrough"),
             *("model.anchors_cells", "model.priors", "model.num_anchors", "data.include_difficult", "data.max_boxes"),
             *("loss", "yolo_v1_loss", "evaluation.resize", "evaluation.score_threshold", "evaluation.nms_threshold"),
+            "evaluation.iou_rule",
         ),
         lambda c: c.task == "classification",
         "with task=classification",
@@ -183,7 +184,9 @@ def _check_unused(config: ConfigDict, prefix: str, where: str) -> None:
 
 
 def _check_together(config: ConfigDict, prefix: str, where: str) -> None:
-    metrics, metric = METRICS[config.task], config.evaluation.metric
+    metric, metrics = config.evaluation.metric, METRICS[config.task]
+    if config.evaluation.iou_rule == "ilsvrc" and config.task != "classification":
+        metrics = (*metrics, "ilsvrc_ap", *(("ilsvrc_ap_seen", "ilsvrc_ap_unseen") if config.task == "joint" else ()))
     if metric and metric not in metrics:
         raise UserError(f"{where}: {prefix}evaluation.metric is {metric!r}; here it can be {', '.join(metrics)}")
     if config.augment.geometry == "rotate_crop" and config.task != "classification":

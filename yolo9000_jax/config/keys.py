@@ -120,6 +120,7 @@ def detection() -> ConfigDict:
     c.evaluation.batch_size = 8
     c.evaluation.score_threshold = 0.005
     c.evaluation.nms_threshold = 0.45
+    c.evaluation.iou_rule = "voc"  # or "ilsvrc": also ilsvrc_ap, by ImageNet's smaller IoU for small boxes
     c.evaluation.hierarchy_rule = "conditional"  # what "sure enough" is in a tree; "darknet": darknet.md 7.3
     return c.lock()
 

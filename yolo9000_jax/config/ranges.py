@@ -23,6 +23,7 @@ CHOICES = {
     "loss.class_objectness": ("paper", "darknet"),
     "evaluation.resize": ("stretch", "letterbox"),
     "evaluation.sampling": ("half_pixel", "darknet"),
+    "evaluation.iou_rule": ("voc", "ilsvrc"),
     "evaluation.hierarchy_rule": ("conditional", "darknet"),
 }
 

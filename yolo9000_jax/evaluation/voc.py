@@ -162,7 +162,7 @@ def match_detections(
         outcomes [N] int8: TRUE_POSITIVE (1), FALSE_POSITIVE (0) or IGNORED (-1, on a difficult truth); and the truth
         that each matches [N] int, -1 for none. A false positive may match: then a better detection had that truth.
     """
-    return _match(detections, truth, _pairwise_iou(detections, truth, inclusive), iou_threshold)
+    return _match(detections, truth, pairwise_iou(detections, truth, inclusive), iou_threshold)
 
 
 def evaluate_detections(
@@ -187,33 +187,48 @@ def evaluate_detections(
         raise UserError(f"detections of {len(detections)} images, truth of {len(truths)}: give one of each an image")
     pairs = zip(detections, truths, strict=True)
     checked = [_check(index, found, truth, num_classes) for index, (found, truth) in enumerate(pairs)]
-    outcomes, true_labels, covered = [], [], []
+    outcomes, covered = [], []
     for found, truth in checked:
-        iou = _pairwise_iou(found, truth, inclusive)
+        iou = pairwise_iou(found, truth, inclusive)
         outcomes.append(_match(found, truth, iou, iou_threshold)[0])
-        true_labels.append(truth.labels[~truth.difficult])
         covered.append(np.any(iou >= iou_threshold, axis=0)[~truth.difficult])
-    all_labels = _join([found.labels for found, _ in checked], int)
-    all_scores = _join([found.scores for found, _ in checked], float)
-    all_outcomes = _join(outcomes, np.int8)
-    order = np.lexsort((-all_scores, all_labels))
-    starts = np.searchsorted(all_labels[order], np.arange(num_classes + 1))
-    counts = np.bincount(_join(true_labels, int), minlength=num_classes)
-    per_class = []
-    for class_id in range(num_classes):
-        own = order[starts[class_id] : starts[class_id + 1]]
-        per_class.append(_class_result(all_scores[own], all_outcomes[own], int(counts[class_id])))
+    per_class = class_results([found for found, _ in checked], [truth for _, truth in checked], outcomes, num_classes)
     return VocResult(
         per_class=tuple(per_class),
-        voc_ap50=_mean(result.ap for result in per_class),
-        voc07_ap50=_mean(result.ap07 for result in per_class),
-        recall50=_mean(_join(covered, bool)),
+        voc_ap50=mean_of(result.ap for result in per_class),
+        voc07_ap50=mean_of(result.ap07 for result in per_class),
+        recall50=mean_of(_join(covered, bool)),
         images=len(checked),
         iou_threshold=iou_threshold,
     )
 
 
-def _pairwise_iou(detections: ImageDetections, truth: GroundTruth, inclusive: bool) -> np.ndarray:
+def class_results(
+    detections: Sequence[ImageDetections],
+    truths: Sequence[GroundTruth],
+    outcomes: Sequence[np.ndarray],
+    num_classes: int,
+) -> list[ClassResult]:
+    """The result of every class.
+
+    Args:
+        detections, truths: of each image, as arrays.
+        outcomes: of each image what its detections were judged to be, as of `match_detections`.
+        num_classes: how many classes there are.
+    """
+    all_labels = _join([found.labels for found in detections], int)
+    all_scores = _join([found.scores for found in detections], float)
+    all_outcomes = _join(outcomes, np.int8)
+    order = np.lexsort((-all_scores, all_labels))
+    starts = np.searchsorted(all_labels[order], np.arange(num_classes + 1))
+    counts = np.bincount(_join([truth.labels[~truth.difficult] for truth in truths], int), minlength=num_classes)
+    own = [order[starts[class_id] : starts[class_id + 1]] for class_id in range(num_classes)]
+    return [
+        _class_result(all_scores[rows], all_outcomes[rows], int(count)) for rows, count in zip(own, counts, strict=True)
+    ]
+
+
+def pairwise_iou(detections: ImageDetections, truth: GroundTruth, inclusive: bool = False) -> np.ndarray:
     """IoU of every detection with every truth, whatever the class: [N, M]."""
     far_edge = np.array([0, 0, 1, 1]) if inclusive else 0
     found = np.asarray(detections.boxes_xyxy, float).reshape(-1, 4) + far_edge
@@ -277,10 +292,11 @@ def _check(
     return found, true
 
 
-def _join(arrays: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:
+def _join(arrays: Sequence[np.ndarray], dtype: DTypeLike) -> np.ndarray:
     return np.concatenate([np.zeros(0, dtype), *arrays]).astype(dtype)
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """The mean of the numbers among `values`; None where there are none."""
     present = [value for value in values if value is not None]
     return float(np.mean(present)) if present else None
