@@ -45,7 +45,8 @@ def open_voc(location: str, split: Split, classes: tuple[str, ...] | None) -> Da
     Args:
         location: the folder.
         split: which part of it.
-        classes: class names in the order wanted; None: the sorted set of the names in all XML files of the folder.
+        classes: class names in the order wanted; None: the sorted set of the names in all XML files of the folder, of
+            ImageNet's task in those of val and of the split.
 
     Raises:
         UserError: names the XML file and the object that is wrong.
@@ -54,7 +55,7 @@ def open_voc(location: str, split: Split, classes: tuple[str, ...] | None) -> Da
     voc = VocFiles(folder)
     files, lines = voc.of_split(split, notes)
     files = split.pick(files, key=lambda file: file.stem)
-    parsed = _parse_all(files if classes is not None else {*files, *voc.all})
+    parsed = _parse_all(files if classes is not None else {*files, *voc.naming})
     readable = voc.synset_names()
     if classes is None:
         classes = _names(parsed.values(), readable)
@@ -78,7 +79,7 @@ def voc_classes(location: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]
     """
     voc = VocFiles(_folder(location))
     readable = voc.synset_names()
-    names = _names(_parse_all(voc.all).values(), readable)
+    names = _names(_parse_all(voc.naming).values(), readable)
     return names, _synsets(names, readable)
 
 

@@ -71,6 +71,12 @@ class VocFiles:
         """The XML files of all splits, sorted."""
         return _xml_files(self._base)
 
+    @cached_property
+    def naming(self) -> list[Path]:
+        """The files that name the classes: all; of ImageNet's task those of val, few and of all classes."""
+        val = self._base / "val"
+        return _xml_files(val) if self._base.name.lower() in TASKS and val.is_dir() else self.all
+
     def short_name(self, file: Path) -> str:
         """What notes call an XML file: its path below the folder Annotations, its name where there is none."""
         return file.name if self._base == self._folder else file.relative_to(self._base).as_posix()
