@@ -10,6 +10,7 @@ from yolo9000_jax.evaluation import evaluate
 from yolo9000_jax.evaluation.classes import SharedClasses
 from yolo9000_jax.evaluation.seen import RULES, seen_nodes
 from yolo9000_jax.evaluation.subtrees import subtrees
+from yolo9000_jax.labels import match_classes
 from yolo9000_jax.wordtree.tree import WordTree, load_map
 
 RED, WHITE, LYMPHOCYTE, NEUTROPHIL = (TREE.find(name) for name in ("red", "white", "lymphocyte", "neutrophil"))
@@ -67,6 +68,9 @@ def test_released_maps():
     coco, imagenet = (load_map(folder / f"{name}9k.map", tree).tolist() for name in ("coco", "inet"))
     below, related = seen_nodes(tree, set(coco), imagenet)
     assert (len(set(imagenet) & set(coco)), sum(below), sum(related), len(imagenet)) == (38, 56, 57, 200)
+    # A data set's synsets lead to the same nodes.
+    synsets = [line.split("\t")[1] for line in (folder / "ilsvrc_det200_wnids.tsv").read_text().splitlines()]
+    assert match_classes(synsets, tree.names, synsets, tree.synsets) == imagenet
 
 
 def test_subtrees():

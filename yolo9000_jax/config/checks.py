@@ -184,11 +184,12 @@ def _check_unused(config: ConfigDict, prefix: str, where: str) -> None:
 
 
 def _check_together(config: ConfigDict, prefix: str, where: str) -> None:
-    metric, metrics = config.evaluation.metric, METRICS[config.task]
-    if config.evaluation.iou_rule == "ilsvrc" and config.task != "classification":
-        metrics = (*metrics, "ilsvrc_ap", *(("ilsvrc_ap_seen", "ilsvrc_ap_unseen") if config.task == "joint" else ()))
+    metrics, metric = METRICS[config.task], config.evaluation.metric
+    if config.evaluation.iou_rule == "ilsvrc":
+        metrics += tuple(name.replace("voc_ap50", "ilsvrc_ap") for name in metrics if name.startswith("voc_ap50"))
     if metric and metric not in metrics:
-        raise UserError(f"{where}: {prefix}evaluation.metric is {metric!r}; here it can be {', '.join(metrics)}")
+        hint = " (ilsvrc_ap with evaluation.iou_rule=ilsvrc)" if metric.startswith("ilsvrc_ap") else ""
+        raise UserError(f"{where}: {prefix}evaluation.metric is {metric!r}; here it can be {', '.join(metrics)}{hint}")
     if config.augment.geometry == "rotate_crop" and config.task != "classification":
         raise UserError(
             f"{where}: {prefix}augment.geometry is 'rotate_crop', which is for classifiers; it can be crop, place, none"

@@ -51,7 +51,7 @@ def detection() -> ConfigDict:
 
     c.data = ConfigDict()
     c.data.source = ""  # voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml, folders:DIR, tfds:NAME, emoji
-    c.data.split = "train"
+    c.data.split = "train"  # of joined sources also one for each: "trainval+test,trainval"
     c.data.classes = ()  # class names in order; empty: the source's own
     c.data.include_difficult = False  # train on boxes marked difficult (Darknet does not)
     c.data.max_boxes = 0  # boxes an image in a batch; 0: as many as the fullest picture has

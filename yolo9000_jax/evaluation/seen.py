@@ -37,10 +37,11 @@ def seen_and_unseen(
         {"voc_ap50_seen", "voc_ap50_unseen", "seen_classes", "unseen_classes"}, the first two for each of `scores`, by
         the rule "same"; with a tree also "seen_rules": the same for each of RULES.
     """
-    same = _were_seen(seen, detector, dataset, classes)
+    known = {canonical(name) for name in seen} | set(seen)
+    same = _were_seen(known, detector, dataset, classes)
     metrics = _divided(scores, classes, same)
     if detector.tree is not None:
-        nodes = _nodes(seen, detector)
+        nodes = _nodes(known, detector)
         below, related = seen_nodes(detector.tree, nodes, classes.model_labels.tolist())
         rules = {"same": same, "below": _either(same, below), "related": _either(same, related)}
         metrics["seen_rules"] = {rule: _divided(scores, classes, were_seen) for rule, were_seen in rules.items()}
@@ -64,9 +65,8 @@ def _divided(scores: Scores, classes: SharedClasses, were_seen: Sequence[bool]) 
     return metrics
 
 
-def _were_seen(seen: Sequence[str], detector: Detector, dataset: Dataset, classes: SharedClasses) -> list[bool]:
-    """Whether each shared class is among the names or synsets in `seen`."""
-    known = {canonical(name) for name in seen} | set(seen)
+def _were_seen(known: set[str], detector: Detector, dataset: Dataset, classes: SharedClasses) -> list[bool]:
+    """Whether each shared class has a known name or synset, in the data set or in the detector."""
     synsets = detector.synsets or [None] * len(detector.classes)
     spellings = zip(
         map(canonical, classes.names),
@@ -77,9 +77,8 @@ def _were_seen(seen: Sequence[str], detector: Detector, dataset: Dataset, classe
     return [not known.isdisjoint(words) for words in spellings]
 
 
-def _nodes(seen: Sequence[str], detector: Detector) -> set[int]:
-    """The detector's classes that are among the names or synsets in `seen`."""
-    known = {canonical(name) for name in seen} | set(seen)
+def _nodes(known: set[str], detector: Detector) -> set[int]:
+    """The detector's classes that have a known name or synset."""
     synsets = detector.synsets or [None] * len(detector.classes)
     pairs = zip(map(canonical, detector.classes), synsets, strict=True)
     return {node for node, words in enumerate(pairs) if not known.isdisjoint(words)}
