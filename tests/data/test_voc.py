@@ -144,10 +144,10 @@ def test_files_that_are_refused(content, says):
 def test_depth_and_size_are_bounded():
     """A file as large and as deep as any that is read, in bounded time."""
     depth = MAX_BYTES // 16
-    start = time.monotonic()
+    start = time.process_time()
     content = b"<annotation>" + b"<a b='1'>" * depth + b"</a>" * depth + b"</annotation>"
     assert parse(content, "a.xml").objects == ()
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 TAGS = ["annotation", "object", "name", "bndbox", "xmin", "ymin", "xmax", "ymax", "size", "width", "height", "part"]

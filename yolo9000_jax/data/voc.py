@@ -53,7 +53,11 @@ def open_voc(location: str, split: Split, classes: tuple[str, ...] | None) -> Da
     """
     folder, notes = _folder(location), Notes()
     voc = VocFiles(folder)
-    files, lines = voc.of_split(split, notes)
+    try:
+        files, lines = voc.of_split(split, notes)
+    except OSError as error:
+        place = shown(error.filename or folder)
+        raise UserError(f"voc:{location}: {place} cannot be read ({error.strerror}); check the folder") from None
     files = split.pick(files, key=lambda file: file.stem)
     parsed = _parse_all(files if classes is not None else {*files, *voc.naming})
     readable = voc.synset_names()
