@@ -91,6 +91,11 @@ def parse_label(line: str, place: str) -> tuple[str, str | None]:
     return name, synset
 
 
+def synsets_of(names: Iterable[str]) -> tuple[str | None, ...]:
+    """For each name the WordNet synset that it is itself, such as "n02084071", or None."""
+    return tuple(name if SYNSET.fullmatch(name) else None for name in names)
+
+
 def canonical(name: str) -> str:
     """One spelling of a class name, whatever its case, blanks, underscores, hyphens or usual spelling."""
     bare = _bare(name)

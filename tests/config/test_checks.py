@@ -213,6 +213,7 @@ def test_unused_keys_of_pretraining_are_named_in_full():
     [
         ({"evaluation__metric": "top1"}, ["evaluation.metric is 'top1'", "voc_ap50, voc07_ap50, recall50"]),
         ({"evaluation__metric": "voc_ap50_unseen"}, ["evaluation.metric"]),
+        ({"evaluation__metric": "ilsvrc_ap"}, ["evaluation.metric", "evaluation.iou_rule"]),
         ({"task": "classification", "evaluation__metric": "voc_ap50"}, ["top1, top5"]),
         ({"augment__geometry": "rotate_crop"}, ["'rotate_crop', which is for classifiers", "crop, place, none"]),
         ({"task": "classification", "augment__min_crop": 500}, ["min_crop is 500, more than max_crop, 448"]),
@@ -232,6 +233,7 @@ def test_metric():
     assert configs.metric_of(configs.load("blood_cells")) == "last"
     assert configs.metric_of(configs.load("voc", {"evaluation.checkpoint": "last"})) == "last"
     configs.check(of("classification", evaluation__metric="top5"))
+    configs.check(of(evaluation__metric="ilsvrc_ap", evaluation__iou_rule="ilsvrc"))
 
 
 def test_where_a_run_starts():

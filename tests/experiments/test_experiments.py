@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -14,8 +15,9 @@ from PIL import Image
 from tests import tiny
 from tests.data import test_tfds as formats
 from tests.helpers import ROOT
-from tests.wordtree.wordnet_files import write_wordnet
+from tests.wordtree.wordnet_files import NOUNS, write_wordnet
 from yolo9000_jax import config as configs
+from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.data.tfds import coco_classes
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.training import schedule
@@ -57,7 +59,7 @@ def test_rows(stem):
 def test_lengths_are_those_of_the_paper_and_of_darknet():
     """In epochs where the paper says epochs; in steps where Darknet's cfg does."""
     epochs = {"voc": 160, "coco": 160, "darknet19": 10, "darknet19:224": 160, "extraction:no_batch_norm": 160}
-    epochs |= {"extraction": 10, "wordtree1k": 160, "wordtree1k:448": 10, "ablation:yolo": 160}
+    epochs |= {"voc:2012": 160, "extraction": 10, "wordtree1k": 160, "wordtree1k:448": 10, "ablation:yolo": 160}
     steps = {"voc:darknet": 80_200, "coco:darknet": 500_200, "darknet19:darknet": 800_000, "yolo9000": 500_200}
     steps |= {"extraction:darknet": 1_600_000, "voc:darknet2": 45_000}
     assert {name: configs.load(name).epochs for name in epochs} == epochs
@@ -129,9 +131,9 @@ def make_folders(folder, classes) -> None:
                 Image.fromarray(pixels).save(folder / split / name / f"{name}_{number}.JPEG")
 
 
-def make_voc(folder, names, pictures=8) -> str:
+def make_voc(folder, names, pictures=8, width=96) -> str:
     """The data set of tests.tiny, its two classes named `names`."""
-    source = tiny.make_voc(folder, pictures)
+    source = tiny.make_voc(folder, pictures, width)
     for path in (folder / "Annotations").iterdir():
         text = path.read_text()
         for old, new in zip(tiny.CLASSES, names, strict=True):
@@ -183,15 +185,37 @@ def test_wordtree1k(here, run, monkeypatch):
     monkeypatch.setattr(nltk.data, "path", [str(here / "nltk_data")])
     leaves = sorted(synsets[noun] for noun in ("lion", "house_cat", "crane_bird"))
     make_folders(here / "imagenet_1k", leaves)
-    labels = ("--labels", "folders:imagenet_1k", "--output", "wordtree1k.tree")
+    labels = ("--labels", "folders:imagenet_1k", "--collapse", "--output", "wordtree1k.tree")
     assert run("wordtree", "build", *labels)[0] == 0
     metrics = run_and_judge(small("wordtree1k", data__source="folders:imagenet_1k"), here / "wordtree1k", run)
-    assert set(metrics["per_class"]) == set(leaves) and 0 <= metrics["top1"] <= metrics["top5"] <= 1
+    tree = WordTree.load_with_names("wordtree1k.tree")
+    assert (
+        set(metrics["per_class"]) == {tree.names[tree.find(leaf)] for leaf in leaves}
+        and 0 <= metrics["top1"] <= metrics["top5"] <= 1
+    )
     assert set(metrics["stopping"]) and all(0 <= step["correct"] <= 1 for step in metrics["stopping"].values())
     assert len(WordTree.load("wordtree1k/classes.tree")) == len(WordTree.load("wordtree1k.tree")) > len(leaves)
 
 
-@pytest.mark.parametrize("row", ["9k", "1k", "darknet"])
+def test_voc_2012(here, run):
+    """On the folders of both years, each with its own splits."""
+    names = configs.load_module("voc").CLASSES
+    for year, width in (("VOC2007", 96), ("VOC2012", 90)):
+        make_voc(here / year, (names[0], names[11]), width=width)
+        for split, numbers in (("trainval", range(5)), ("test", range(5, 8))):
+            lines = "".join(f"{number}\n" for number in numbers)
+            (here / year / f"ImageSets/Main/{split}.txt").write_text(lines)
+    sources = {"data.source": "voc:VOC2007+voc:VOC2012", "data.split": "trainval+test,trainval"}
+    sources |= {"evaluation.source": "voc:VOC2012"}
+    values = {key: repr(value) for key, value in SMALL.items()} | sources
+    config = configs.load("voc:2012", values | {"pretraining": "none", "multi_scale": "(64,)"})
+    metrics = run_and_judge(config, here / "voc2012", run)
+    assert metrics["images"] == 3 and list(metrics["per_class"]) == list(names)
+    assert {name for name, numbers in metrics["per_class"].items() if numbers["truths"]} == {names[0], names[11]}
+    assert len(open_source(config.data.source, config.data.split, names)) == 8 + 5
+
+
+@pytest.mark.parametrize("row", ["1k", "darknet"])
 def test_yolo9000(here, run, row):
     config = small(f"yolo9000:{row}")
     metrics = run_and_judge(config, here / row, run)
@@ -205,6 +229,72 @@ def test_yolo9000(here, run, row):
     metrics = json.loads((here / "metrics.json").read_text())
     assert (metrics["seen_classes"], metrics["unseen_classes"]) == ([DOG], [FINE[0]])
     assert {"voc_ap50_seen", "voc_ap50_unseen"} <= set(metrics)
+
+
+# ImageNet's detection task: a class of COCO's, one below its cat, one above its tennis racket, and three others.
+KOALA, SKUNK, DIAPER, RACKET = "n01882714", "n02445715", "n03188531", "n04039381"
+DET = (DOG, FINE[2], RACKET, KOALA, SKUNK, DIAPER)
+ANIMAL, ARTIFACT, FOOD, TENNIS_RACKET = "n00015388", "n00021939", "n07555863", "n04409806"
+
+
+def write_imagenet_words(folder) -> None:
+    """A WordNet of COCO's classes and DET's with their true synsets, under animal, artifact and food."""
+    above = {FINE[2]: CAT, TENNIS_RACKET: RACKET, FINE[1]: DOG, ANIMAL: "n00001930", ARTIFACT: "n00001930"}
+    names = {synset: name for name, synset in coco_classes().items()}
+    nouns = {key: NOUNS[key] for key in ("entity", "physical", "abstraction")}
+    for synset in sorted({*_COCO, *FINE, *DET, ANIMAL, ARTIFACT, FOOD}):
+        kind = ANIMAL if synset < "n026" else ARTIFACT if synset < "n075" else FOOD
+        parent = "physical" if synset in (ANIMAL, ARTIFACT, FOOD) else above.get(synset, kind)
+        word = names.get(synset, synset).replace(" ", "_")
+        nouns[synset] = ([word], [parent], word, int(synset[1:]))
+    write_wordnet(folder, nouns)
+
+
+def make_ilsvrc(folder) -> None:
+    """Twelve pictures of DET's classes in turn, as the task has them: no ending in <filename>, a number in the list."""
+    tiny.make_voc(folder / "made", 2 * len(DET))
+    for part in ("Data/DET/val", "Annotations/DET/val", "ImageSets/DET"):
+        (folder / part).mkdir(parents=True)
+    lines = []
+    for number in range(2 * len(DET)):
+        name = f"ILSVRC2012_val_{number + 1:08d}"
+        (folder / f"made/JPEGImages/{number}.jpg").rename(folder / f"Data/DET/val/{name}.JPEG")
+        text = (folder / f"made/Annotations/{number}.xml").read_text().replace(f">{number}.jpg<", f">{name}<")
+        text = re.sub("<name>.*?<", f"<name>{DET[number % len(DET)]}<", text)
+        (folder / f"Annotations/DET/val/{name}.xml").write_text(text)
+        lines.append(f"{name} {number + 1}\n")
+    (folder / "ImageSets/DET/val.txt").write_text("".join(lines))
+    shutil.rmtree(folder / "made")
+
+
+def test_imagenet_detection(here, run, monkeypatch):
+    """The commands of experiments/yolo9000.py, from three lists of labels to the paper's two numbers."""
+    nltk = pytest.importorskip("nltk")
+    (here / "det").mkdir()
+    monkeypatch.chdir(here / "det")
+    write_imagenet_words(here / "det/nltk_data")
+    monkeypatch.setattr(nltk.data, "path", [str(here / "det/nltk_data")])
+    make_folders(here / "det/imagenet_9k", (*FINE, KOALA, SKUNK, DIAPER))
+    make_ilsvrc(here / "det/ILSVRC")
+    labels = [f"--labels={source}" for source in ("tfds:coco/2017", "folders:imagenet_9k", "voc:ILSVRC")]
+    assert run("wordtree", "build", *labels, "--collapse", "--output", "yolo9000.tree")[0] == 0
+    tree = WordTree.load("yolo9000.tree")
+    assert len(tree) == len({*_COCO, *FINE, *DET}) + len((ANIMAL, ARTIFACT, FOOD, "physical entity"))
+    train(small("yolo9000:9k"), here / "det/run")
+    evaluated = ("--workdir", "run", "--dataset", "voc:ILSVRC", "--split", "val", "--iou-rule", "ilsvrc")
+    status, text, error = run("evaluate", *evaluated, "--json", "det.json")
+    assert (status, error) == (0, "")
+    metrics = json.loads((here / "det/det.json").read_text())
+    for name in ("voc_ap50", "ilsvrc_ap", "voc_ap50_unseen", "ilsvrc_ap_unseen"):
+        assert 0 <= metrics[name] <= 1 and f"{name} {metrics[name]:.4f}" in text
+    assert metrics["images"] == 2 * len(DET) and len(metrics["per_class"]) == len(DET) and "left_out" not in metrics
+    known = {
+        name: synset for synset, name in zip(tree.synsets, WordTree.load_with_names("yolo9000.tree").names, strict=True)
+    }
+    seen = {rule: {known[n] for n in numbers["seen_classes"]} for rule, numbers in metrics["seen_rules"].items()}
+    assert seen == {"same": {DOG}, "below": {DOG, FINE[2]}, "related": {DOG, FINE[2], RACKET}}
+    below = {node["synset"]: node["classes"] for node in metrics["subtrees"]}
+    assert below == {"n00001930": 6, ANIMAL: 4, ARTIFACT: 2} and "seen by the rule 'related'" in text
 
 
 def test_yolo9000_blood_cells(here, run):

@@ -1,6 +1,7 @@
 """`yolo9000 evaluate` and `benchmark`."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,11 @@ def _add_evaluate(verbs: Verbs) -> None:
     verb.add_argument("--split", metavar="NAME", help=SPLIT)
     add_size(verb)
     add_hierarchical_threshold(verb, "of a detector with a tree, how sure the report's names must be")
+    verb.add_argument(
+        "--iou-rule",
+        choices=("voc", "ilsvrc"),
+        help="ilsvrc: also the average precision by the rule of ImageNet's detection task (default: as in training)",
+    )
     add_json(verb, "the metrics")
     verb.add_argument("--report", metavar="DIR", help="folder for the precision/recall plot and the pictures")
 
@@ -54,6 +60,8 @@ def evaluate(options: argparse.Namespace) -> None:
     if isinstance(model, Classifier) and options.hierarchical_threshold is not None:
         why = "the evaluation of a classifier with a tree takes .1, .2, … .9 in turn, without one there is none"
         raise UserError(f"--hierarchical-threshold is for detectors: {why}; leave it out")
+    if isinstance(model, Classifier) and options.iou_rule is not None:
+        raise UserError("--iou-rule is for detectors, and this network is a classifier: leave it out")
     dataset = _evaluation_set(options, model, settings)
     if isinstance(model, Classifier):
         result = evaluate_model(model, dataset)
@@ -66,6 +74,7 @@ def evaluate(options: argparse.Namespace) -> None:
             score_threshold=settings.evaluation.score_threshold,
             nms_threshold=settings.evaluation.nms_threshold,
             **hierarchical_threshold(options, model),
+            iou_rule=options.iou_rule or settings.evaluation.iou_rule,
             seen=load_facts(Path(options.workdir)).network.seen if options.workdir else None,
         )
         _print_detection(result.metrics)
@@ -109,13 +118,38 @@ def _print_classification(metrics: dict[str, Any]) -> None:
 
 
 def _print_detection(metrics: dict[str, Any]) -> None:
-    for key in ("voc_ap50", "voc07_ap50", "recall50", "voc_ap50_seen", "voc_ap50_unseen"):
+    scores = [name for name in ("voc_ap50", "ilsvrc_ap") if name in metrics]
+    divided = [f"{name}_{kind}" for name in scores for kind in ("seen", "unseen")]
+    for key in ("voc_ap50", "voc07_ap50", "recall50", *scores[1:], *divided):
         if key in metrics:
-            value = "-" if metrics[key] is None else format(metrics[key], ".4f")
-            print(f"{key} {value}" + (", whatever the class" if key == "recall50" else ""))
+            print(f"{key} {_number(metrics[key])}" + (", whatever the class" if key == "recall50" else ""))
     for name, numbers in metrics["per_class"].items():
-        value = numbers["voc_ap50"]
-        print(f"  {name:<20} {'-' if value is None else format(value, '.4f')}  ({numbers['truths']} objects)")
+        print(f"  {name:<20} {_numbers(numbers, scores)}  ({numbers['truths']} objects)")
+    if metrics.get("subtrees"):
+        print(f"mean of the classes below each node of the tree: {', '.join(scores)}")
+    for node in metrics.get("subtrees", ()):
+        print(f"  {'  ' * node['level'] + node['name']:<28} {_numbers(node, scores)}  ({node['classes']} classes)")
+    for rule, numbers in metrics.get("seen_rules", {}).items():
+        _print_rule(rule, numbers, scores)
+
+
+def _print_rule(rule: str, numbers: dict[str, Any], scores: Sequence[str]) -> None:
+    """The classes with and without boxes by one rule."""
+    from yolo9000_jax.evaluation.seen import RULES
+
+    print(f"seen by the rule {rule!r} ({RULES[rule]}), mean {', '.join(scores)}:")
+    for kind in ("seen", "unseen"):
+        names = numbers[f"{kind}_classes"]
+        values = " ".join(_number(numbers[f"{name}_{kind}"]) for name in scores)
+        print(f"  {kind} {values}  ({len(names)} classes: {', '.join(names)})")
+
+
+def _numbers(values: dict[str, Any], names: Sequence[str]) -> str:
+    return " ".join(_number(values[name]) for name in names)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _add_benchmark(verbs: Verbs) -> None:

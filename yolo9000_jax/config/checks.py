@@ -40,6 +40,7 @@ UNUSED = (
             *("model.head_init", "model.anchors_cells", "model.priors", "model.num_anchors"),
             *("data.include_difficult", "data.max_boxes"),
             *("loss", "yolo_v1_loss", "evaluation.resize", "evaluation.score_threshold", "evaluation.nms_threshold"),
+            "evaluation.iou_rule",
         ),
         lambda c: c.task == "classification",
         "with task=classification",
@@ -185,8 +186,11 @@ def _check_unused(config: ConfigDict, prefix: str, where: str) -> None:
 
 def _check_together(config: ConfigDict, prefix: str, where: str) -> None:
     metrics, metric = METRICS[config.task], config.evaluation.metric
+    if config.evaluation.iou_rule == "ilsvrc":
+        metrics += tuple(name.replace("voc_ap50", "ilsvrc_ap") for name in metrics if name.startswith("voc_ap50"))
     if metric and metric not in metrics:
-        raise UserError(f"{where}: {prefix}evaluation.metric is {metric!r}; here it can be {', '.join(metrics)}")
+        hint = " (ilsvrc_ap with evaluation.iou_rule=ilsvrc)" if metric.startswith("ilsvrc_ap") else ""
+        raise UserError(f"{where}: {prefix}evaluation.metric is {metric!r}; here it can be {', '.join(metrics)}{hint}")
     if config.augment.geometry == "rotate_crop" and config.task != "classification":
         raise UserError(
             f"{where}: {prefix}augment.geometry is 'rotate_crop', which is for classifiers; it can be crop, place, none"

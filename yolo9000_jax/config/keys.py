@@ -54,7 +54,7 @@ def detection() -> ConfigDict:
 
     c.data = ConfigDict()
     c.data.source = ""  # voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml, folders:DIR, tfds:NAME, emoji
-    c.data.split = "train"
+    c.data.split = "train"  # of joined sources also one for each: "trainval+test,trainval"
     c.data.classes = ()  # class names in order, boxes of others are left out; empty: the source's own
     c.data.include_difficult = False  # train on boxes marked difficult (Darknet does not)
     c.data.max_boxes = 0  # boxes an image in a batch; 0: as many as the fullest picture has
@@ -129,6 +129,7 @@ def detection() -> ConfigDict:
     c.evaluation.batch_size = 8
     c.evaluation.score_threshold = 0.005
     c.evaluation.nms_threshold = 0.45
+    c.evaluation.iou_rule = "voc"  # or "ilsvrc": also ilsvrc_ap, by ImageNet's smaller IoU for small boxes
     c.evaluation.hierarchy_rule = "conditional"  # what "sure enough" is in a tree; "darknet": darknet.md 7.3
     return c.lock()
 

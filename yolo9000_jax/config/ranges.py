@@ -27,6 +27,7 @@ CHOICES = {
     "evaluation.checkpoint": ("best", "last"),
     "evaluation.resize": ("stretch", "letterbox"),
     "evaluation.sampling": ("half_pixel", "darknet"),
+    "evaluation.iou_rule": ("voc", "ilsvrc"),
     "evaluation.hierarchy_rule": ("conditional", "darknet"),
 }
 

@@ -15,7 +15,7 @@ from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import CALLED, NO_SPLITS, Split, same_split
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
-from yolo9000_jax.labels import SYNSET
+from yolo9000_jax.labels import synsets_of
 
 
 def open_folders(location: str, split: Split) -> Dataset:
@@ -55,8 +55,7 @@ def open_folders(location: str, split: Split) -> Dataset:
     ]
     picked = split.pick(images, key=lambda pair: f"{pair[1].stem}/{pair[0]}")
     records = make_records([_annotation(image, name, ids[name]) for name, image in picked], notes)
-    synsets = [name if SYNSET.fullmatch(name) else None for name in classes]
-    return Dataset(f"folders:{location}", split.text, classes, records, synsets, (*lines, *notes.lines()))
+    return Dataset(f"folders:{location}", split.text, classes, records, synsets_of(classes), (*lines, *notes.lines()))
 
 
 def class_names(location: str) -> tuple[str, ...]:

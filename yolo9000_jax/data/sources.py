@@ -25,10 +25,10 @@ from yolo9000_jax.data.layouts import maybe
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
 from yolo9000_jax.data.splits import Split
-from yolo9000_jax.data.voc import open_voc
+from yolo9000_jax.data.voc import open_voc, voc_classes
 from yolo9000_jax.data.yolo import open_yolo
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.labels import SYNSET
+from yolo9000_jax.labels import synsets_of
 
 __all__ = ["SCHEMES", "Dataset", "Record", "is_source", "open_classes", "open_source"]
 
@@ -56,7 +56,8 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
 
     Args:
         spec: `SCHEME:LOCATION`, see the module; several joined with `+`.
-        split: name of a split, perhaps with a slice; "" or "all" for everything (see `Split`).
+        split: name of a split, perhaps with a slice; "" or "all" for everything (see `Split`). Of joined sources also
+            one for each, separated by commas: "trainval+test,trainval".
         classes: the class names and their order; None takes the source's own. Boxes of other classes are left out and
             counted (choosing.with_classes).
 
@@ -66,12 +67,18 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
     Raises:
         UserError: anything wrong, in one line that names the file and the record.
     """
-    wanted = Split.parse(split)
     classes = _checked_classes(classes)
     parts = _parts(spec)
-    if len(parts) > 1 and wanted.counts_pictures:
-        raise UserError(f"split {quote(split)}: of joined sources take a slice in percent, such as {wanted.name}[:10%]")
-    datasets = [_open_one(part, wanted, classes) for part in parts]
+    wanted = [Split.parse(text) for text in split.split(",")]
+    if len(wanted) not in (1, len(parts)):
+        raise UserError(
+            f"split {quote(split)}: {len(wanted)} splits for {len(parts)} joined sources: give one, or as many"
+        )
+    if len(parts) > len(wanted) and wanted[0].counts_pictures:
+        name = wanted[0].name
+        raise UserError(f"split {quote(split)}: of joined sources take a slice in percent, such as {name}[:10%]")
+    splits = wanted * len(parts) if len(wanted) == 1 else wanted
+    datasets = [_open_one(part, each, classes) for part, each in zip(parts, splits, strict=True)]
     for part, dataset in zip(parts, datasets, strict=True):
         if not len(dataset):
             scheme, _, location = part.partition(":")
@@ -100,7 +107,9 @@ def open_classes(spec: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     scheme, _, location = spec.partition(":")
     if len(_parts(spec)) == 1 and scheme == "folders":
         names = class_names(location)
-        return names, tuple(name if SYNSET.fullmatch(name) else None for name in names)
+        return names, synsets_of(names)
+    if len(_parts(spec)) == 1 and scheme == "voc":
+        return voc_classes(location)
     if len(_parts(spec)) == 1 and scheme == "tfds":
         from yolo9000_jax.data.tfds import tfds_classes
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.evaluation.models import Model
-from yolo9000_jax.labels import match_classes
+from yolo9000_jax.labels import SYNSET, match_classes
 from yolo9000_jax.logs import logger
 
 NAMES_IN_MESSAGE = 10
@@ -16,7 +16,8 @@ class SharedClasses(NamedTuple):
     """The S classes that a data set and a model share, in the data set's order.
 
     dataset_labels int [S]: their labels in the data set; model_labels int [S]: in the model; names: what the data set
-    calls them; left_out: names of the data set's other classes, which the model lacks or has several of.
+    calls them, or the model where the data set's name is only a synset; left_out: names of the data set's other
+    classes, which the model lacks or has several of.
     """
 
     dataset_labels: np.ndarray
@@ -41,7 +42,10 @@ def shared_classes(model: Model, dataset: Dataset) -> SharedClasses:
         some = ", ".join(left_out[:NAMES_IN_MESSAGE]) + (", …" if len(left_out) > NAMES_IN_MESSAGE else "")
         logger.warning(f"left out {len(left_out)} of {len(found)} classes, which the network lacks: {some}")
     dataset_labels, model_labels = np.array(pairs, int).reshape(-1, 2).T
-    names = tuple(dataset.classes[label] for label in dataset_labels)
+    names = tuple(
+        model.classes[model_label] if SYNSET.fullmatch(dataset.classes[label]) else dataset.classes[label]
+        for label, model_label in pairs
+    )
     return SharedClasses(dataset_labels, model_labels, names, left_out)
 
 

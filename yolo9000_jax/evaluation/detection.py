@@ -9,12 +9,14 @@ import numpy as np
 
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.evaluation import ilsvrc
 from yolo9000_jax.evaluation.classes import SharedClasses, positions, shared_classes
 from yolo9000_jax.evaluation.models import Detector
 from yolo9000_jax.evaluation.naming import NamingConfusion, has_groups
 from yolo9000_jax.evaluation.result import Evaluation, Example
-from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, VocResult, evaluate_detections
-from yolo9000_jax.labels import canonical
+from yolo9000_jax.evaluation.seen import seen_and_unseen
+from yolo9000_jax.evaluation.subtrees import subtrees
+from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, VocResult, evaluate_detections, mean_of
 from yolo9000_jax.logs import logger
 
 MAX_DETECTIONS = 300  # a picture
@@ -34,6 +36,7 @@ def evaluate_detector(
     score_threshold: float,
     nms_threshold: float,
     hierarchical_threshold: float,
+    iou_rule: str,
     seen: Sequence[str] | None,
     groups: Sequence[str] | None,
     examples: int,
@@ -69,9 +72,12 @@ def evaluate_detector(
             rate = (index + 1) / (time.perf_counter() - started)
             logger.info(f"evaluated {index + 1}/{len(dataset)}  {rate:.1f} images/s")
     voc = evaluate_detections(detections, truths, len(classes.names))
-    metrics = voc.metrics(classes.names) | ({"left_out": list(classes.left_out)} if classes.left_out else {})
+    scores = _scores(voc, detections, truths, iou_rule)
+    metrics = _metrics(voc, classes, scores)
     if seen is not None:
-        metrics |= _seen_and_unseen(voc, classes, _were_seen(seen, detector, dataset, classes))
+        metrics |= seen_and_unseen(scores, seen, detector, dataset, classes)
+    if detector.tree is not None and (below := subtrees(detector.tree, classes, scores)):
+        metrics["subtrees"] = below
     if naming is not None:
         metrics["naming"] = naming.metrics()
     return Evaluation(metrics, classes.names, voc, tuple(kept))
@@ -94,25 +100,23 @@ def _relabel(rows: Rows, new_labels: np.ndarray) -> Rows:
     )
 
 
-def _were_seen(seen: Sequence[str], detector: Detector, dataset: Dataset, classes: SharedClasses) -> list[bool]:
-    """Whether each shared class is among the names or synsets in `seen`."""
-    known = {canonical(name) for name in seen} | set(seen)
-    synsets = detector.synsets or [None] * len(detector.classes)
-    spellings = zip(
-        map(canonical, classes.names),
-        (dataset.synsets[label] for label in classes.dataset_labels),
-        (synsets[label] for label in classes.model_labels),
-        strict=True,
-    )
-    return [not known.isdisjoint(words) for words in spellings]
+def _scores(
+    voc: VocResult, detections: Sequence[ImageDetections], truths: Sequence[GroundTruth], iou_rule: str
+) -> dict[str, list[float | None]]:
+    """The average precision of every class by VOC's rule and, if that is asked for, by ImageNet's."""
+    scores = {"voc_ap50": [result.ap for result in voc.per_class]}
+    if iou_rule == "ilsvrc":
+        scores["ilsvrc_ap"] = ilsvrc.average_precisions(detections, truths, len(voc.per_class))
+    return scores
 
 
-def _seen_and_unseen(voc: VocResult, classes: SharedClasses, were_seen: list[bool]) -> dict[str, Any]:
-    """The mean over the classes that were trained with boxes, the mean over the others, and which these are."""
-    metrics: dict[str, Any] = {}
-    for kind, wanted in (("seen", True), ("unseen", False)):
-        chosen = [place for place, was_seen in enumerate(were_seen) if was_seen == wanted]
-        aps = [ap for place in chosen if (ap := voc.per_class[place].ap) is not None]
-        metrics[f"voc_ap50_{kind}"] = float(np.mean(aps)) if aps else None
-        metrics[f"{kind}_classes"] = [classes.names[place] for place in chosen]
-    return metrics
+def _metrics(voc: VocResult, classes: SharedClasses, scores: dict[str, list[float | None]]) -> dict[str, Any]:
+    """VOC's numbers, with the others of `scores` beside."""
+    metrics = voc.metrics(classes.names)
+    per_class = metrics.pop("per_class")
+    for name in scores.keys() - {"voc_ap50"}:
+        metrics[name] = mean_of(scores[name])
+        for numbers, score in zip(per_class.values(), scores[name], strict=True):
+            numbers[name] = score
+    left_out = {"left_out": list(classes.left_out)} if classes.left_out else {}
+    return metrics | {"per_class": per_class} | left_out

@@ -10,6 +10,7 @@ from yolo9000_jax.evaluation.hierarchical import evaluate_tree_classifier
 from yolo9000_jax.evaluation.models import Classifier, Detector
 from yolo9000_jax.evaluation.result import Evaluation
 
+IOU_RULES = ("voc", "ilsvrc")
 BATCH_SIZE, CLASSIFIER_BATCH_SIZE = 8, 32
 
 
@@ -21,6 +22,7 @@ def evaluate(
     score_threshold: float = 0.005,
     nms_threshold: float = 0.45,
     hierarchical_threshold: float = 0.5,
+    iou_rule: str = "voc",
     seen: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
     examples: int = EXAMPLES,
@@ -38,6 +40,8 @@ def evaluate(
     All others are for detectors:
         score_threshold, nms_threshold: of the detector; Darknet evaluates with .005 and .45.
         hierarchical_threshold: with a tree, how sure a name must be in the examples and in "naming".
+        iou_rule: "voc"; "ilsvrc" adds the average precision by the rule of ImageNet's detection task (ilsvrc.py), by
+            which a small box wants less overlap.
         seen: names or synsets of the classes whose boxes the detector was trained on; others than the data set's do no
             harm. With it the metrics tell those classes from the rest, as the paper does (19.7 and 16.0).
         groups: with a tree, names or synsets of the nodes below which "naming" compares names. None: the data set's
@@ -48,9 +52,11 @@ def evaluate(
         Evaluation. Its metrics are, over the shared classes, with "left_out" naming the data set's others if any:
 
         of a detector, VOC average precision (darknet.md 13): {"voc_ap50", "voc07_ap50", "recall50", "images",
-        "per_class": {name: {"voc_ap50", "voc07_ap50", "truths", "detections"}}}; with `seen` also "voc_ap50_seen",
-        "voc_ap50_unseen", and the names of these classes, "seen_classes" and "unseen_classes"; with a tree, and classes
-        of the data set below others of it, also "naming" (naming.NamingConfusion.metrics);
+        "per_class": {name: {"voc_ap50", "voc07_ap50", "truths", "detections"}}}; with iou_rule="ilsvrc" "ilsvrc_ap"
+        beside each "voc_ap50"; with `seen` also "voc_ap50_seen", "voc_ap50_unseen", and the names of these classes,
+        "seen_classes" and "unseen_classes", and with a tree "seen_rules" (seen.seen_and_unseen); with a tree also
+        "subtrees" (subtrees.subtrees), and where classes of the data set are below others of it "naming"
+        (naming.NamingConfusion.metrics);
 
         of a classifier {"top1", "top5", "images", "per_class": {name: the same}}: the shares of the pictures whose
         class is the best, or among the best five; with a tree also "stopping" (hierarchical.evaluate_tree_classifier).
@@ -66,6 +72,8 @@ def evaluate(
     if isinstance(model, Classifier):
         run = evaluate_classifier if model.tree is None else evaluate_tree_classifier
         return run(model, dataset, batch_size=batch_size or CLASSIFIER_BATCH_SIZE)
+    if iou_rule not in IOU_RULES:
+        raise UserError(f"iou_rule is {iou_rule!r}; it can be {', '.join(IOU_RULES)}")
     if groups is not None and model.tree is None:
         raise UserError("groups: the detector's classes form no tree, so none lies below another; leave groups out")
     return evaluate_detector(
@@ -75,6 +83,7 @@ def evaluate(
         score_threshold=score_threshold,
         nms_threshold=nms_threshold,
         hierarchical_threshold=hierarchical_threshold,
+        iou_rule=iou_rule,
         seen=seen,
         groups=groups,
         examples=examples,

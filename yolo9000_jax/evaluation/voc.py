@@ -187,7 +187,7 @@ def match_detections(
         and the truth that each matches [N] int, -1 for none. A false positive may match: then a better detection had
         that truth.
     """
-    return _match(detections, truth, _overlaps(detections, truth, inclusive), iou_threshold)
+    return _match(detections, truth, overlaps(detections, truth, inclusive), iou_threshold)
 
 
 def evaluate_detections(
@@ -212,39 +212,57 @@ def evaluate_detections(
         raise UserError(f"detections of {len(detections)} images, truth of {len(truths)}: give one of each an image")
     pairs = zip(detections, truths, strict=True)
     checked = [_check(index, found, truth, num_classes) for index, (found, truth) in enumerate(pairs)]
-    outcomes, true_labels, covered = [], [], []
+    outcomes, covered = [], []
     for found, truth in checked:
-        overlaps = _overlaps(found, truth, inclusive)
-        outcomes.append(_match(found, truth, overlaps, iou_threshold)[0])
-        true_labels.append(truth.labels[~truth.difficult])
-        covered.append(np.any(overlaps >= iou_threshold, axis=0)[~truth.difficult])
-    every = Outcomes(
-        images=np.repeat(np.arange(len(checked)), [len(found.labels) for found, _ in checked]),
-        labels=_join([found.labels for found, _ in checked], int),
-        scores=_join([found.scores for found, _ in checked], float),
-        outcomes=_join(outcomes, np.int8),
-        true_images=np.repeat(np.arange(len(checked)), list(map(len, true_labels))),
-        true_labels=_join(true_labels, int),
-    )
-    order = np.lexsort((-every.scores, every.labels))
-    starts = np.searchsorted(every.labels[order], np.arange(num_classes + 1))
-    counts = np.bincount(every.true_labels, minlength=num_classes)
-    per_class = []
-    for class_id in range(num_classes):
-        own = order[starts[class_id] : starts[class_id + 1]]
-        per_class.append(_class_result(every.scores[own], every.outcomes[own], int(counts[class_id])))
+        shares = overlaps(found, truth, inclusive)
+        outcomes.append(_match(found, truth, shares, iou_threshold)[0])
+        covered.append(np.any(shares >= iou_threshold, axis=0)[~truth.difficult])
+    every = gather([found for found, _ in checked], [truth for _, truth in checked], outcomes)
+    per_class = class_results(every, num_classes)
     return VocResult(
         per_class=tuple(per_class),
-        voc_ap50=_mean(result.ap for result in per_class),
-        voc07_ap50=_mean(result.ap07 for result in per_class),
-        recall50=_mean(_join(covered, bool)),
+        voc_ap50=mean_of(result.ap for result in per_class),
+        voc07_ap50=mean_of(result.ap07 for result in per_class),
+        recall50=mean_of(_join(covered, bool)),
         images=len(checked),
         outcomes=every,
         iou_threshold=iou_threshold,
     )
 
 
-def _overlaps(detections: ImageDetections, truth: GroundTruth, inclusive: bool) -> np.ndarray:
+def gather(
+    detections: Sequence[ImageDetections], truths: Sequence[GroundTruth], outcomes: Sequence[np.ndarray]
+) -> Outcomes:
+    """The detections and truths of all images one after the other.
+
+    Args:
+        detections, truths: of each image, as arrays.
+        outcomes: of each image what its detections were judged to be, as of `match_detections`.
+    """
+    true_labels = [truth.labels[~truth.difficult] for truth in truths]
+    return Outcomes(
+        images=np.repeat(np.arange(len(detections)), [len(found.labels) for found in detections]),
+        labels=_join([found.labels for found in detections], int),
+        scores=_join([found.scores for found in detections], float),
+        outcomes=_join(outcomes, np.int8),
+        true_images=np.repeat(np.arange(len(truths)), list(map(len, true_labels))),
+        true_labels=_join(true_labels, int),
+    )
+
+
+def class_results(every: Outcomes, num_classes: int) -> list[ClassResult]:
+    """The result of every class, of detections that have been judged."""
+    order = np.lexsort((-every.scores, every.labels))
+    starts = np.searchsorted(every.labels[order], np.arange(num_classes + 1))
+    counts = np.bincount(every.true_labels, minlength=num_classes)
+    own = [order[starts[class_id] : starts[class_id + 1]] for class_id in range(num_classes)]
+    return [
+        _class_result(every.scores[rows], every.outcomes[rows], int(count))
+        for rows, count in zip(own, counts, strict=True)
+    ]
+
+
+def overlaps(detections: ImageDetections, truth: GroundTruth, inclusive: bool = False) -> np.ndarray:
     """How much every detection overlaps every truth, whatever the class: [N, M].
 
     Their IoU; where the truth is a crowd, the share of the detection's area that lies in it.
@@ -252,10 +270,10 @@ def _overlaps(detections: ImageDetections, truth: GroundTruth, inclusive: bool) 
     far_edge = np.array([0, 0, 1, 1]) if inclusive else 0
     found = np.asarray(detections.boxes_xyxy, float).reshape(-1, 4) + far_edge
     true = np.asarray(truth.boxes_xyxy, float).reshape(-1, 4) + far_edge
-    overlaps = iou_xyxy(found[:, None], true[None])
+    shares = iou_xyxy(found[:, None], true[None])
     if len(crowds := np.flatnonzero(_crowd(truth))):
-        overlaps[:, crowds] = _share_inside(found[:, None], true[None, crowds])
-    return overlaps
+        shares[:, crowds] = _share_inside(found[:, None], true[None, crowds])
+    return shares
 
 
 def _share_inside(boxes_xyxy: np.ndarray, others_xyxy: np.ndarray) -> np.ndarray:
@@ -270,15 +288,15 @@ def _crowd(truth: GroundTruth) -> np.ndarray:
 
 
 def _match(
-    detections: ImageDetections, truth: GroundTruth, overlaps: np.ndarray, threshold: float
+    detections: ImageDetections, truth: GroundTruth, shares: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `match_detections`, from the overlaps of every detection with every truth [N, M]."""
-    outcomes = np.full(len(overlaps), FALSE_POSITIVE, np.int8)
-    if overlaps.size == 0:
-        return outcomes, np.full(len(overlaps), -1)
-    overlaps = np.where(np.asarray(detections.labels)[:, None] == np.asarray(truth.labels)[None], overlaps, -1)
+    outcomes = np.full(len(shares), FALSE_POSITIVE, np.int8)
+    if shares.size == 0:
+        return outcomes, np.full(len(shares), -1)
+    shares = np.where(np.asarray(detections.labels)[:, None] == np.asarray(truth.labels)[None], shares, -1)
     crowd = _crowd(truth)
-    iou, inside = np.where(crowd, -1, overlaps), np.where(crowd, overlaps, -1)
+    iou, inside = np.where(crowd, -1, shares), np.where(crowd, shares, -1)
     matched = np.where(iou.max(axis=1) >= threshold, iou.argmax(axis=1), -1)
     best_first = np.argsort(-np.asarray(detections.scores), kind="stable")
     _, first = np.unique(matched[best_first], return_index=True)
@@ -330,10 +348,11 @@ def _check(
     return found, true._replace(difficult=true.difficult | true.crowd)
 
 
-def _join(arrays: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:
+def _join(arrays: Sequence[np.ndarray], dtype: DTypeLike) -> np.ndarray:
     return np.concatenate([np.zeros(0, dtype), *arrays]).astype(dtype)
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """The mean of the numbers among `values`; None where there are none."""
     present = [value for value in values if value is not None]
     return float(np.mean(present)) if present else None

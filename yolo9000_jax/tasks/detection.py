@@ -178,6 +178,7 @@ class Detection(Task):
             batch_size=options.batch_size,
             score_threshold=options.score_threshold,
             nms_threshold=options.nms_threshold,
+            iou_rule=options.iou_rule,
             seen=self.network.seen,
             examples=examples,
         )
