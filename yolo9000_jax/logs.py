@@ -21,6 +21,16 @@ class _Printer(logging.Handler):
         print(self.format(record), file=sys.stdout, flush=True)
 
 
+_said: set[str] = set()
+
+
+def warn_once(kind: str, message: str) -> None:
+    """Warns of the first case of a kind that many files may be of; the others of this process pass in silence."""
+    if kind not in _said:
+        _said.add(kind)
+        logger.warning(f"{message} (said of the first such file only)")
+
+
 def show() -> None:
     """Prints the package's messages on stdout, unless its logger has been given a handler of its own.
 

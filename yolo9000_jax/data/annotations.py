@@ -25,8 +25,8 @@ NO_AREA = ("box without area dropped", "boxes without area dropped")
 CLIPPED = ("box clipped to the picture", "boxes clipped to the picture")
 NO_SIZE = ("label states no size; the picture's own is used", "labels state no size; the picture's own is used")
 TURNED = (
-    "picture has an EXIF orientation, which is not applied: its boxes are taken as drawn on the stored pixels",
-    "pictures have an EXIF orientation, which is not applied: their boxes are taken as drawn on the stored pixels",
+    "picture has an EXIF orientation and is seen turned, as viewers show it: its boxes are taken as drawn so",
+    "pictures have an EXIF orientation and are seen turned, as viewers show them: their boxes are taken as drawn so",
 )
 
 
@@ -103,8 +103,10 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
     width, height = picture.width, picture.height
     if annotation.size is not None:
         _check_size(annotation, annotation.size, (width, height), notes)
-    if picture.turned:
+    if picture.orientation != 1:
         notes.add(TURNED, annotation.image.name)
+    if picture.remark:
+        notes.add((f"picture has {picture.remark}", f"pictures have {picture.remark}"), annotation.image.name)
     boxes = np.array(annotation.boxes_xyxy, np.float64).reshape(-1, 4)
     if annotation.fractions:
         boxes = boxes * [width, height, width, height]

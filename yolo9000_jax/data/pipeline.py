@@ -262,15 +262,13 @@ def _from_records(dataset: Dataset, annotations: Annotations) -> Load:
 def decode(data: tf.Tensor) -> tf.Tensor:
     """The bytes of a picture file -> uint8 [H, W, 3], the same pixels as `images.reading.decode` gives.
 
-    JPEG and PNG are decoded by TensorFlow's own operation, which needs no Python. Its default for JPEG is faster and
-    less exact. It takes all CMYK to be inverted, reads no TIFF or WebP, and the palette of a BMP as grey: those go
-    through Pillow.
+    JPEG and PNG are decoded by TensorFlow's own operation (whose default for JPEG is faster and less exact), unless
+    there is more to them than any decoder sees: orientation, transparency, 16 bits, CMYK. Those, and all other formats,
+    go through Pillow.
     """
-    is_jpeg = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
-    is_png = tf.strings.substr(data, 0, 3) == b"\x89PN"
-    channels = tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(data)[2], lambda: 0)
+    is_plain = tf.ensure_shape(tf.numpy_function(reading.is_plain, [data], tf.bool, stateful=False), [])
     image = tf.cond(
-        is_png | (is_jpeg & (channels < 4)),
+        is_plain,
         lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),  # which takes PNG as well
         lambda: tf.numpy_function(lambda content: reading.decode(content, "a picture"), [data], tf.uint8),
     )

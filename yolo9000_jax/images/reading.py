@@ -1,13 +1,15 @@
 """The one place that reads pictures, from files or from bytes: a cheap look at the header, and the full decode.
 
-The pixels are those that are stored. The orientation in EXIF data is *not* applied: VOC, COCO and YOLO label files are
-taken to state sizes and boxes in the pixels as they are stored, and TensorFlow's and Darknet's decoders ignore it too.
-Some other tools turn such pictures when they load them, so a data set's notes count them. Transparency is ignored as
-well; of an animation the first frame is read; of 16-bit pictures the upper 8 bits are kept.
+The pixels are as a viewer shows them (images.pixels): turned as EXIF data ask, on white where they are transparent, in
+the range that the eye expects. Darknet ignores all that, and so do other decoders: `is_plain` tells files that no
+decoder takes otherwise. Of an animation, or of several pages, the first is read.
 """
 
+import importlib
 import io
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,50 +18,69 @@ import numpy as np
 from PIL import Image
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import shown
+from yolo9000_jax.images.pixels import SWAPPED, orientation, to_rgb
+from yolo9000_jax.logs import warn_once
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # of picture files, in lower case
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # no PostScript: opening it would run a program
+Image.init()  # registers all formats; otherwise Pillow does it when the first odd file comes, in some thread
+with suppress(ImportError):  # who has this package sees iPhones' pictures too
+    importlib.import_module("pillow_heif").register_heif_opener()
+
+# Formats by Pillow's names, with the endings of their files; no PostScript: opening it would run a program.
+ENDINGS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpf", ".jpx"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
+    "TGA": (".tga",),
+}
+FORMATS = tuple(kind for kind in ENDINGS if kind in Image.OPEN)
+EXTENSIONS = tuple(ending for kind in FORMATS for ending in ENDINGS[kind])  # of picture files, in lower case
+RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw")
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 TAIL_BYTES = 65536
-ORIENTATION_TAG = 0x0112
-
-Image.init()  # registers all of FORMATS; otherwise Pillow does it when the first odd file comes, in some thread
+HEIC = "HEIC, as iPhones write it, needs another package: pip install pillow-heif, or save it as JPEG"
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture's header says: its size in pixels, and whether EXIF asks a viewer to turn it."""
+    """What a picture's header says: its size in pixels as a viewer shows it, and EXIF's orientation of what is stored.
+
+    The orientation is 1 … 8, 1 where nothing is turned. `remark` completes "this picture has …", where a program that
+    reads the file otherwise would see something else; "" for most.
+    """
 
     width: int
     height: int
-    turned: bool
+    orientation: int = 1
+    remark: str = ""
 
 
 def read(path: str | Path) -> np.ndarray:
-    """The picture in a file as uint8 [H, W, 3], RGB; grey, palette, alpha and CMYK are converted.
+    """The picture in a file as a viewer shows it: uint8 [H, W, 3], RGB.
 
     Raises:
         UserError: the file is missing, is not a picture, is broken or truncated, or has more pixels than
             Pillow's limit.
     """
-    return decode(_content(path), str(path))
+    return decode(_content(path), shown(path))
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
     """As `read`, of the bytes of a picture file; `name` is what messages call it."""
     with _opened(io.BytesIO(data), name) as image:
         try:
-            return to_rgb(image)
+            if _has_several(image):
+                warn_once("several", f"{name} has several frames or pages: the first is looked at")
+            return to_rgb(image, name)
         except Exception as error:  # Pillow raises nearly any type
             raise _broken(name, error) from None
-
-
-def to_rgb(image: Image.Image) -> np.ndarray:
-    """The pixels of a Pillow picture of any mode: uint8 [H, W, 3], RGB."""
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
-        grey = np.clip(np.asarray(image, np.int64) // 256, 0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.array(image.convert("RGB"))
 
 
 def inspect(path: str | Path) -> Header:
@@ -70,9 +91,9 @@ def inspect(path: str | Path) -> Header:
     """
     if not os.path.isfile(path):
         raise _missing(path)
-    with open(path, "rb") as file, _opened(file, str(path)) as image:
+    with open(path, "rb") as file, _opened(file, shown(path)) as image:
         header = _header(image)
-        _check_end(file, image, str(path))
+        _check_end(file, image, shown(path))
     return header
 
 
@@ -86,37 +107,107 @@ def inspect_bytes(data: bytes, name: str) -> Header:
         return _header(image)
 
 
+def is_picture(path: str | Path) -> bool:
+    """Whether a file holds a picture by its content, whatever it is called."""
+    try:
+        with open(path, "rb") as file, _opened(file, shown(path)):
+            return True
+    except (OSError, ValueError, UserError):
+        return False
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether every decoder makes the same pixels of these bytes of a file.
+
+    Such are JPEG and PNG of 8 bits a value or fewer, without CMYK, transparency or orientation. Other kinds, and what
+    is broken, are not plain: `decode` has the rules.
+    """
+    if data.startswith(b"\xff\xd8\xff"):
+        channels, may_be_turned = 4, False
+        for marker, content in _jpeg_segments(data):
+            if marker in _JPEG_FRAMES:
+                channels = content[5] if len(content) > 5 else 4
+            may_be_turned |= marker == 0xE1 and (content.startswith(b"Exif") or b"Orientation" in content)
+        return channels < 4 and not (may_be_turned and _orientation_of(data) != 1)
+    if data.startswith(b"\x89PNG") and len(data) > 25:
+        bits, colour_type = data[24], data[25]
+        head = data[: data.find(b"IDAT")]
+        more = any(chunk in head for chunk in (b"tRNS", b"tEXt", b"zTXt", b"iTXt")) or b"eXIf" in data
+        return bits <= 8 and colour_type in (0, 2, 3) and not more  # grey, RGB or a palette
+    return False
+
+
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The segments of a JPEG before its first scan: their markers and contents."""
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
+        if data[place + 1] == 0xFF:  # a marker may follow any number of these
+            place += 1
+            continue
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4])
+        yield data[place + 1], data[place + 4 : end]
+        place = end
+
+
+def _orientation_of(data: bytes) -> int:
+    try:
+        return orientation(Image.open(io.BytesIO(data), formats=("JPEG",)))
+    except Exception:  # what is wrong with it, `decode` will say
+        return 0
+
+
 def _content(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         raise _missing(path) from None
     except OSError as error:
-        raise UserError(f"{path}: this picture cannot be read ({error.strerror}); check the file") from None
+        raise UserError(f"{shown(path)}: this picture cannot be read ({error.strerror}); check the file") from None
 
 
 def _opened(file: BinaryIO, name: str) -> Image.Image:
     """The picture with only its header read."""
+    ending = os.path.splitext(name)[1].lower()
+    if ending in RAW:  # some open as a TIFF, of which one would see the preview
+        raise UserError(f"{name} is a camera's raw picture, which is not read: save it as JPEG, PNG or TIFF")
     try:
-        image = Image.open(file, formats=FORMATS)
+        # Nearly anything may look like a TGA, which has no mark of its own.
+        image = Image.open(file, formats=[kind for kind in FORMATS if kind != "TGA" or ending in ENDINGS["TGA"]])
     except Image.DecompressionBombError:
         raise _too_large(name) from None
     except Exception as error:  # Pillow raises nearly any type for a broken header
-        if file.seek(0, os.SEEK_END) == 0:
-            raise UserError(f"{name} is empty: fetch it again") from None
-        reason = "its header is not readable" if isinstance(error, Image.UnidentifiedImageError) else _reason(error)
-        raise UserError(f"{name} is not a picture this program reads ({reason}): fetch or convert it") from None
+        raise _no_picture(file, name, error) from None
     if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
         raise _too_large(name)
     return image
 
 
 def _header(image: Image.Image) -> Header:
+    turned, remark = orientation(image), _remark(image)
+    # Pillow gives the size of a TIFF as it is shown, of others as it is stored.
+    width, height = image.size[::-1] if turned in SWAPPED and image.format != "TIFF" else image.size
+    return Header(width, height, turned, remark)
+
+
+def _remark(image: Image.Image) -> str:
+    if image.mode == "F":
+        return "32-bit floats: those of 0 to 1, or to 255, are taken so, others stretched to black and white"
+    if image.mode.startswith("I"):
+        return "more than 8 bits a value: 12 of them count, or 16, by the largest value"
+    if _has_several(image):
+        return "several frames or pages, of which the first is read"
+    return "an alpha channel: what is transparent is seen as white" if image.has_transparency_data else ""
+
+
+def _has_several(image: Image.Image) -> bool:
+    """Whether there are more frames; a second picture behind a photograph, as phones store it, is no frame."""
     try:
-        turned = image.getexif().get(ORIENTATION_TAG, 1) != 1
-    except Exception:  # broken EXIF data asks for nothing, and the pixels may be well
-        turned = False
-    return Header(*image.size, turned)
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:  # a broken second frame
+        return False
 
 
 def _check_end(file: BinaryIO, image: Image.Image, name: str) -> None:
@@ -140,7 +231,17 @@ def _check_end(file: BinaryIO, image: Image.Image, name: str) -> None:
 
 
 def _missing(path: str | Path) -> UserError:
-    return UserError(f"{path}: there is no such picture; correct the path, or fetch the picture")
+    return UserError(f"{shown(path)}: there is no such picture; correct the path, or fetch the picture")
+
+
+def _no_picture(file: BinaryIO, name: str, error: Exception) -> UserError:
+    if file.seek(0, os.SEEK_END) == 0:
+        return UserError(f"{name} is empty: fetch it again")
+    file.seek(0)
+    if file.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc"):
+        return UserError(f"{name} is not read: {HEIC}")
+    reason = "its header is not readable" if isinstance(error, Image.UnidentifiedImageError) else _reason(error)
+    return UserError(f"{name} is not a picture this program reads ({reason}): fetch or convert it")
 
 
 def _broken(name: str, error: Exception) -> UserError:

@@ -2,12 +2,38 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
 
 import av
 import numpy as np
 
 from yolo9000_jax.errors import UserError
+
+VIDEO_EXTENSIONS = (  # of video files, in lower case: what FFmpeg reads
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".3gp", ".mpg", ".mpeg", ".ts", ".mts",
+    ".m2ts", ".ogv",
+)  # fmt: skip
+
+
+def is_camera(source: Any) -> bool:
+    """Whether a source is the number of a camera, and not the name of a file."""
+    return isinstance(source, str) and source.isascii() and source.isdecimal() and not Path(source).exists()
+
+
+def is_address(source: Any) -> bool:
+    """Whether a source is an address: something://…"""
+    return isinstance(source, str) and source.partition("://")[0].isalnum() and "://" in source
+
+
+def is_video(source: str | Path) -> bool:
+    """Whether what a user names is a video, by its ending."""
+    if is_address(source):
+        text = str(source)
+        is_file = text.lower().startswith(("http://", "https://"))
+        return not is_file or PurePosixPath(urlsplit(text).path).suffix.lower() in VIDEO_EXTENSIONS
+    return is_camera(source) or Path(source).suffix.lower() in VIDEO_EXTENSIONS
 
 
 def read_frames(path: Path) -> Iterator[np.ndarray]:
