@@ -25,10 +25,10 @@ _said: set[str] = set()
 
 
 def warn_once(kind: str, message: str) -> None:
-    """Warns of the first case of a kind that many files may be of; the others of this process pass in silence."""
+    """Warns of the first case of a kind of which there may be many; the others of this process pass in silence."""
     if kind not in _said:
         _said.add(kind)
-        logger.warning(f"{message} (said of the first such file only)")
+        logger.warning(f"{message} (said once)")
 
 
 def show() -> None:

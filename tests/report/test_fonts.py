@@ -75,7 +75,8 @@ def test_pillows_own_font_where_it_has_all_letters(system_fonts):
 def test_what_no_font_has_is_said_once(system_fonts, said):
     system_fonts()
     assert drawable("红色方块", "class 3") == "class 3"
-    assert drawable("红色", "class 4") == "class 4" and drawable("红 dog") == "dog"
+    assert drawable("红色", "class 4") == "class 4" and drawable("红 dog", "class 5") == "class 5"
+    assert drawable("红 dog") == "dog" and drawable("红") == ""
     assert len(said) == 1 and "'红色方块'" in said[0] and "fonts-noto-cjk" in said[0]
     assert drawable("हिन्दी", "class 5") == "class 5" and "fonts-noto-core" in said[1]
     assert drawable("\N{SLICE OF PIZZA} pizza") == "pizza" and "signs" in said[2]

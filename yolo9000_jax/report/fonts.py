@@ -45,16 +45,22 @@ def height_of(runs: Iterable[Run]) -> int:
     return max((sum(font.getmetrics()) for _, font in runs), default=0)
 
 
-def drawable(text: object, instead: str = "?") -> str:
-    """The text without the letters that no font here has; `instead`, such as the class's number, where none is left."""
+def drawable(text: object, instead: str | None = None) -> str:
+    """The text as it can be drawn.
+
+    Signs that no font here has, such as emoji, are left out. Where letters are missing, a name would become another:
+    `instead`, such as the number of its class, stands for all of it; without `instead` they are left out too.
+    """
     text = str(text)
     if text.isascii():
         return text
     left = "".join(part for part, _ in _parts(text)).strip()
-    missing = set(text) - set(left) - {char for char in text if unicodedata.category(char) in INVISIBLE}
-    if missing:
-        _say(text, missing)
-    return left if any(map(str.isalnum, left)) or not any(map(str.isalnum, text)) and left else instead
+    missing = {char for char in set(text) - set(left) if unicodedata.category(char) not in INVISIBLE}
+    if not missing:
+        return text
+    _say(text, missing)
+    is_other = not left or any(map(str.isalnum, missing))
+    return instead if instead is not None and is_other else left
 
 
 def families_of(text: str) -> list[str]:
