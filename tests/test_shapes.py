@@ -139,7 +139,7 @@ def test_yolo_v1_loss():
         (lambda: detect_tree(zeros(1, 3, 3, 5, 8), ANCHORS, TREE, 0.5, 0.5), "raw are of 3 nodes, but the tree has 4"),
         (lambda: detect_tree(zeros(1, 3, 3, 5, 9), ANCHORS, TREE, 0.5, 0.5, nodes=[7]), "nodes hold 7"),
         (lambda: nms_per_class(zeros(1, 9, 4), zeros(1, 8, 3), 0.5), "scores has the shape [1, 8, 3]"),
-        (lambda: nms_per_class(zeros(1, 9, 4), zeros(1, 9, 3), 0.5, max_detections=0), "max_detections 0"),
+        (lambda: nms_per_class(zeros(1, 9, 4), zeros(1, 9, 3), 0.5, candidates=0), "candidates 0"),
         (lambda: nms_by_objectness(zeros(1, 9, 4), zeros(9), zeros(1, 9, 3), 0.5), "objectness has the shape [9]"),
         (lambda: kmeans_priors(zeros(9, 3), 2), "boxes must be rows of (width, height)"),
         (lambda: average_iou(zeros(9, 2), zeros(4)), "anchors has the shape [4]"),

@@ -31,6 +31,16 @@ class _Printer(logging.Handler):
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
+_said: set[str] = set()
+
+
+def warn_once(kind: str, message: str) -> None:
+    """Warns of the first case of a kind of which there may be many; the others of this process pass in silence."""
+    if kind not in _said:
+        _said.add(kind)
+        logger.warning(f"{message} (said once)")
+
+
 def show() -> None:
     """Prints the package's messages on stdout, unless its logger has been given a handler of its own.
 

@@ -26,14 +26,13 @@ from yolo9000_jax.boxes.heads import YoloV1Head
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.reading import read
 from yolo9000_jax.images.resizing import letterbox, letterboxed_size
-from yolo9000_jax.predict.files import PICTURES, expand
+from yolo9000_jax.predict.inputs import find_sources
 
 NMS = 0.45  # the program's own
 LOWEST_THRESHOLD = 0.005  # that of `detector valid`
 SCORE_TOLERANCE = 1e-4  # between two float32 programs
 BOX_TOLERANCE = 1e-4  # of the picture's longer side
 TOP = 5
-MOST = 2000  # detections a picture
 
 
 class Comparison:
@@ -109,7 +108,7 @@ class Comparison:
 
 
 def compare_detector(detector, darknet: Darknet, paths, pictures, threshold: float) -> list[Comparison]:
-    options = {"threshold": threshold, "nms": NMS, "batch_size": 1, "max_detections": MOST}
+    options = {"threshold": threshold, "nms": NMS, "batch_size": 1}
     old = isinstance(detector.head, YoloV1Head)  # whose boxes `detector valid` does not bring back from the letterbox
     written = Comparison(f"detector valid, above {threshold}", detector.classes, 5e-7)
     printed = Comparison(f"detector test, above {threshold}", detector.classes, 0.005)
@@ -158,7 +157,7 @@ def compare(options) -> list[Comparison]:
         raise UserError(f"--threshold {options.threshold}: `detector valid` knows nothing below {LOWEST_THRESHOLD}")
     model = y9.load_darknet(options.cfg, options.weights, options.names)
     model.resize = "letterbox"
-    paths = [path for given in options.pictures for path in expand(Path(given), PICTURES)]
+    paths = [Path(source.name) for source in find_sources(options.pictures, videos=False)]
     pictures = [shown_to_both(read(path), model.size_wh, path) for path in paths]
     with tempfile.TemporaryDirectory() as folder:
         darknet = Darknet(Path(folder), options.cfg, options.weights, len(model.classes), pictures)

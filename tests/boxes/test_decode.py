@@ -97,7 +97,7 @@ def test_golden_suppression(name, number):
     objectness, scores = threshold_scores(decoded.objectness, decoded.class_probabilities, golden.threshold)
     count = boxes.shape[1]
     if "nms_obj" in golden.arrays:
-        kept = np.asarray(keep_by_objectness(boxes, objectness, golden.iou_threshold, candidates=count)[0])
+        kept = np.asarray(keep_by_objectness(boxes, objectness, golden.iou_threshold)[0])
         expected = np.zeros(count, bool)
         expected[golden.ours[golden.arrays["nms_obj"][:, 0].astype(int)]] = True
         if golden.has_borderline_overlap(boxes[0], np.asarray(objectness[0]) > 0):
@@ -108,7 +108,7 @@ def test_golden_suppression(name, number):
     # Each class as a picture of its own, so that no limit of candidates cuts anything.
     classes = scores.shape[-1]
     by_class = np.asarray(scores[0]).T[..., None]
-    result = nms_per_class(np.repeat(boxes, classes, 0), by_class, golden.iou_threshold, max_detections=count)
+    result = nms_per_class(np.repeat(boxes, classes, 0), by_class, golden.iou_threshold)
     expected = golden.scores(golden.arrays["nms"])
     compared = 0
     for label in range(classes):
@@ -124,7 +124,7 @@ def test_golden_suppression(name, number):
 
 @pytest.mark.parametrize(("name", "number"), golden_cases())
 def test_golden_detections(name, number):
-    """The whole way, with the limits people use: the best detections and how many there are of them."""
+    """The whole way: the best detections and how many there are of them."""
     golden = GoldenDetections(name, number)
     if "nms" not in golden.arrays:
         pytest.skip("this list was suppressed by objectness; compared above")
@@ -134,13 +134,15 @@ def test_golden_detections(name, number):
         golden.anchors_cells,
         golden.threshold,
         golden.iou_threshold,
-        max_detections=20,
+        candidates=1 << 14,
         class_activation=activation,
         background=bool(golden.options.get("background")),
     )
-    expected = np.sort(golden.arrays["nms"][:, 2])[::-1][:20]
-    expected = np.pad(expected, (0, 20 - len(expected)))
-    assert_same_scores(np.asarray(result.scores[0]), expected, golden.threshold)
+    expected = np.sort(golden.arrays["nms"][:, 2])[::-1]
+    found = np.asarray(result.scores[0])
+    rows = max(len(found), len(expected))
+    found, expected = (np.pad(scores, (0, rows - len(scores))) for scores in (found, expected))
+    assert_same_scores(found, expected, golden.threshold)
 
 
 @pytest.mark.parametrize("location", ["direct", "offset"])
@@ -190,8 +192,9 @@ def test_suppression_by_objectness_crosses_classes():
     raw[0, 0, 0, :, 4] = 3, 2
     raw[0, 0, 0, 0, 5] = raw[0, 0, 0, 1, 6] = 9
     anchors_cells = np.ones((2, 2), np.float32)
-    assert detect(raw, anchors_cells, 0.1, 0.5, max_detections=4).valid.sum() == 2
-    assert detect(raw, anchors_cells, 0.1, 0.5, max_detections=4, suppression="objectness").valid.sum() == 1
+    assert detect(raw, anchors_cells, 0.1, 0.5).valid.sum() == 2
+    for suppression in ("objectness", "score"):
+        assert detect(raw, anchors_cells, 0.1, 0.5, suppression=suppression).valid.sum() == 1
 
 
 def test_low_precision_networks_decode_in_float32():

@@ -1,5 +1,6 @@
 """The commands: what they print and write, and one line on stderr for each mistake."""
 
+import argparse
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from tests import tiny
 from tests.helpers import ROOT
 from yolo9000_jax import cli
 from yolo9000_jax import config as configs
+from yolo9000_jax.cli.arguments import share
 from yolo9000_jax.errors import Stopped
 from yolo9000_jax.tasks.detection import Detection
 
@@ -310,10 +312,33 @@ def test_predict(trained, tmp_path, run):
 
 
 def test_predict_wrong_files(trained, tmp_path, refused):
-    assert "no.jpg: no such file" in refused("predict", tmp_path / "no.jpg", "--workdir", trained)
+    arguments = ("--workdir", trained, "--json", tmp_path / "p.json")
+    message = refused("predict", tmp_path / "no.jpg", *arguments)
+    assert "no.jpg: no such file" in message
+    assert message.endswith(json.loads((tmp_path / "p.json").read_text())[0]["error"] + "\n")
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
     message = refused("predict", tmp_path / "a.png", "--workdir", trained, "--json", tmp_path / "none/p.json")
     assert f"{tmp_path / 'none/p.json'}: cannot be written" in message
+
+
+def test_predict_that_is_stopped_keeps_what_it_has(trained, tmp_path, monkeypatch, run):
+    from yolo9000_jax.predict import files
+
+    def stopped(*_, **__):
+        yield {"image": "a.jpg", "detections": []}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "predict", stopped)
+    status, _, error = run("predict", "a.jpg", "--workdir", trained, "--json", tmp_path / "p.json")
+    assert (status, error) == (130, "yolo9000: stopped\n")
+    assert json.loads((tmp_path / "p.json").read_text()) == [{"image": "a.jpg", "detections": []}]
+
+
+@pytest.mark.parametrize("text, meant", [("25", "0.25"), ("45%", "0.45"), ("-1", ""), ("much", ""), ("nan", "")])
+def test_percents(text, meant):
+    with pytest.raises(argparse.ArgumentTypeError) as caught:
+        share(text)
+    assert str(caught.value).endswith(f"(did you mean {meant}?)" if meant else "from 0 to 1")
 
 
 def test_anchors_and_check(data, tmp_path, run):

@@ -16,15 +16,15 @@ def decode():
     """`pipeline.decode` as the input runs it, in a graph."""
     from yolo9000_jax.data import pipeline
 
-    signature = [tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)]
+    signature = [tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)]
     graph = tf.function(pipeline.decode, input_signature=signature)
-    return lambda data, orientation=1: graph(data, orientation)
+    return lambda data, is_plain=True: graph(data, is_plain)
 
 
 @pytest.mark.parametrize("name", encoded_pictures())
 def test_the_same_bytes(decode, name):
     data = encoded_pictures()[name]
-    found = decode(data, reading.inspect_bytes(data, name).orientation).numpy()
+    found = decode(data, reading.inspect_bytes(data, name).plain).numpy()
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, reading.decode(data, name))
 
@@ -37,8 +37,9 @@ def test_pictures_to_be_turned(decode, kind):
         exif = Image.Exif()
         exif[0x0112] = orientation
         data = encoded(picture(64, 48), kind, exif=exif)
-        assert reading.inspect_bytes(data, kind).orientation == orientation
-        found = decode(data, orientation).numpy()
+        header = reading.inspect_bytes(data, kind)
+        assert header.orientation == orientation
+        found = decode(data, header.plain).numpy()
         np.testing.assert_array_equal(found, reading.decode(data, kind))
         assert not any(np.array_equal(found, other) for other in seen)
         seen.append(found)

@@ -368,6 +368,15 @@ def test_16_bit_grey_keeps_its_range(tmp_path):
     np.testing.assert_array_equal(open_source(f"folders:{tmp_path}")[0].read()[0, :, 0], [0, 128, 255])
 
 
+def test_pictures_of_unusual_values_are_noted(tmp_path):
+    (tmp_path / "cat").mkdir()
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "cat/a.tif")
+    write_picture(tmp_path / "cat/b.png", mode="RGBA")
+    notes = open_source(f"folders:{tmp_path}").notes
+    assert notes[0].startswith("1 picture has 32-bit floats") and "a.tif" in notes[0]
+    assert notes[1].startswith("1 picture has an alpha channel") and "b.png" in notes[1]
+
+
 def test_several_jpegs_in_one_file(tmp_path):
     (tmp_path / "cat").mkdir()
     first, second = Image.new("RGB", (20, 10), "red"), Image.new("RGB", (20, 10), "blue")

@@ -112,7 +112,7 @@ def test_the_detectors_own_program_is_timed():
     """At each size, the largest first, with an evaluation's options, on noise or on the data set's first pictures."""
     detector = Measured()
     found = speed.benchmark(detector, [64, 32], batch_size=3, score_threshold=0.1, runs=2, run_seconds=0)
-    options = {"threshold": 0.1, "nms": 0.45, "max_detections": 300}
+    options = {"threshold": 0.1, "nms": 0.45}
     assert detector.asked == [((64, 64), options), ((32, 32), options)] and detector.size_wh == (64, 64)
     assert {inputs.shape for inputs in detector.inputs} == {(3, 64, 64, 3), (3, 32, 32, 3)}
     assert [row["size"] for row in found["sizes"]] == [32, 64] and found["input"] == "noise"

@@ -103,6 +103,62 @@ def test_threshold_and_nms():
     assert len(other(pixels, nms=0.1)) == 2  # of two classes
 
 
+def test_class_agnostic():
+    """Two boxes of two classes at one place; and one box that is two things."""
+    detect = detector((0.45, 0.25, 0.6, 0.4, 0.8, 0), (0.55, 0.25, 0.6, 0.4, 0.7, 1))
+    pixels = picture(64, 64)
+    assert detect(pixels).names == ("cat", "dog") and detect(pixels, class_agnostic=True).names == ("cat",)
+    assert len(detect(pixels, class_agnostic=True, nms=0.73)) == 2
+    raw = np.full((CELLS, CELLS, 1, 7), -20.0)
+    raw[0, 0, 0] = 0, 0, 0, 0, 4, 3, 2
+    raw = tuple(tuple(tuple(tuple(map(float, a)) for a in cell) for cell in line) for line in raw)
+    both = Detector(Fixed(raw), {}, NAMES, RegionHead([ANCHOR], class_activation="logistic"), (SIDE, SIDE))
+    assert both(pixels).names == ("cat", "dog") and both(pixels, class_agnostic=True).names == ("cat",)
+    one = Detector(Fixed(both.model.grid), {}, NAMES, YoloV1Head(1, 2, 18), (SIDE, SIDE))
+    assert one.head.detect(jnp.ones((1, 28)), 0.5, 0.5).valid.sum() == 18
+    assert one.head.detect(jnp.ones((1, 28)), 0.5, 0.5, class_agnostic=True).valid.sum() == 1
+
+
+def crowd(side, score=0.9):
+    """A detector that finds a small box in each of side * side cells, of scores that fall a little."""
+    raw = np.full((side, side, 1, 7), -20.0)
+    raw[..., :4], raw[..., 4] = (
+        [0, 0, -2, -2],
+        np.linspace(logit(score), logit(score) - 0.1, side * side).reshape(side, side, 1),
+    )
+    raw[..., 5] = 20
+    cells = tuple(tuple(tuple(tuple(map(float, a)) for a in cell) for cell in line) for line in raw)
+    return Detector(Fixed(cells), {}, NAMES, RegionHead([ANCHOR]), (SIDE, SIDE), "stretch")
+
+
+@pytest.mark.parametrize("side", [12, 40])
+def test_as_many_as_the_network_gives(side):
+    """More than there was room for at first, too: the output is read again, once for all batches that follow."""
+    detect = crowd(side)
+    program = detect.program(threshold=0.25)
+    inputs = detect.to_inputs([picture(64, 64)] * 2)
+    for _ in range(2):
+        found, _ = program(inputs)
+        assert found.valid.sum(1).tolist() == [side * side] * 2 and found.pairs.tolist() == [side * side] * 2
+    found = program.start(inputs)[1][0]
+    assert found.valid.sum(1).tolist() == [side * side] * 2, "there is room now from the start"
+    results = list(detect.stream([picture(64, 64)] * 3, batch_size=2))
+    assert [len(result) for result in results] == [side * side] * 3
+    assert (np.diff(results[0].scores) <= 0).all()
+    centres = np.sort(results[2].boxes_xyxy.reshape(-1, 2, 2).mean(1)[:, 0])
+    np.testing.assert_allclose(centres, np.repeat((np.arange(side) + 0.5) * 64 / side, side), atol=1e-3)
+
+
+def test_a_limit_keeps_the_best_and_counts_the_others():
+    detect = crowd(12)
+    everything, best = detect(picture(64, 64)), detect(picture(64, 64), max_detections=100)
+    assert (len(everything), everything.left_out, len(best), best.left_out) == (144, 0, 100, 44)
+    np.testing.assert_array_equal(best.scores, everything.scores[:100])
+    assert detect(picture(64, 64), max_detections=144).left_out == 0
+    with pytest.raises(UserError, match="max_detections 0"):
+        detect(picture(64, 64), max_detections=0)
+
+
 def test_a_batch_gives_what_single_pictures_give():
     """Five pictures in batches of four: the last one is padded. Their sizes differ, and their scores."""
     detect = detector((0.5, 0.3, 0.4, 0.2, 0.5, 0), brightness=3.0)

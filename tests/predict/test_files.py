@@ -1,6 +1,8 @@
 """Detections in files, folders and videos, with a network that always gives the same boxes."""
 
 import json
+import os
+from pathlib import Path
 
 import av
 import numpy as np
@@ -9,7 +11,8 @@ from PIL import Image
 
 from tests.predict.test_detector import detector
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.predict.files import predict
+from yolo9000_jax.predict import files
+from yolo9000_jax.predict.files import summary_of_failures
 
 BOXES = ((0.3, 0.3, 0.4, 0.4, 0.9, 1), (0.7, 0.7, 0.3, 0.3, 0.6, 0))
 
@@ -19,9 +22,21 @@ def detect():
     return detector(*BOXES, resize="stretch")
 
 
-def save_picture(path, size=(80, 60), value=120):
+def predict(*arguments, **options) -> list:
+    return list(files.predict(*arguments, **options))
+
+
+def failures(items) -> list[str]:
+    """The errors among the items, each one line."""
+    assert all(("error" in item) != ("detections" in item) for item in items)
+    errors = [item["error"] for item in items if "error" in item]
+    assert not any("\n" in error for error in errors)
+    return errors
+
+
+def save_picture(path, size=(80, 60), value=120, format=None):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (value, value, value)).save(path)
+    Image.new("RGB", size, (value, value, value)).save(path, format)
     return path
 
 
@@ -127,20 +142,140 @@ def test_pictures_and_videos_together(detect, tmp_path, said):
     assert said[1] == f"{paths[1]}: 2 frames, 4 objects"
 
 
-def test_wrong_inputs(detect, tmp_path):
-    (tmp_path / "empty").mkdir()
-    assert f"{tmp_path / 'empty'}: no pictures in this folder" in refused(detect, [tmp_path / "empty"])
-    assert "none.jpg: no such file or folder" in refused(detect, [tmp_path / "none.jpg"])
+def test_inputs_that_cannot_be_read_are_named_and_the_others_are_done(detect, tmp_path, said):
+    good = [save_picture(tmp_path / "a.jpg"), save_picture(tmp_path / "z.jpg")]
+    cut = save_picture(tmp_path / "cut.jpg", (200, 200))
+    cut.write_bytes(cut.read_bytes()[:800])
     (tmp_path / "text.jpg").write_text("hello")
-    assert "text.jpg" in refused(detect, [tmp_path / "text.jpg"])
     (tmp_path / "text.mp4").write_text("hello " * 100)
-    assert "text.mp4: not a video" in refused(detect, [tmp_path / "text.mp4"], output=tmp_path / "out")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "empty").mkdir()
+    wrong = ["cut.jpg", "text.jpg", "gone.jpg", "none.jpg", "text.mp4", "empty"]
+    paths = [good[0], *(tmp_path / name for name in wrong), good[1], "http://[broken/a.png"]
+    items = predict(detect, paths, output=tmp_path / "out")
+    assert [item["image"] for item in items] == list(map(str, paths))
+    assert [len(item.get("detections", ())) for item in items] == [2, 0, 0, 0, 0, 0, 0, 2, 0]
+    errors = failures(items)
+    whats = ["truncated", "is not a picture", "is a link to a file that is not there", "no such file or folder"]
+    whats += ["not a video", "no pictures or videos in this folder", "cannot be fetched"]
+    for error, name, what in zip(errors, [*wrong, "broken"], whats, strict=True):
+        assert name in error and what in error and error in said
+    assert summary_of_failures(items) == "7 of 9 inputs could not be read; they are named above"
+    assert summary_of_failures(items[:2]) == errors[0] and summary_of_failures(items[:1]) is None
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.jpg")) == ["a.jpg", "z.jpg"]
 
 
-def test_truncated_picture(detect, tmp_path):
-    path = save_picture(tmp_path / "a.jpg", (200, 200))
-    path.write_bytes(path.read_bytes()[:800])
-    assert "a.jpg" in refused(detect, [path])
+def test_only_broken_inputs(detect, tmp_path):
+    (tmp_path / "text.jpg").write_text("hello")
+    assert len(failures(predict(detect, [tmp_path]))) == 1
+
+
+def test_folders(detect, tmp_path, said):
+    """Hidden and system files are no pictures; what else is passed over is said."""
+    for name in (
+        "b.jfif",
+        "a.PPM",
+        "c.webp",
+        "._a.jpg",
+        ".hidden.png",
+        "deeper/d.jpg",
+        "__MACOSX/e.jpg",
+        ".idea/f.png",
+    ):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path, {"b.jfif": "JPEG"}.get(name))
+    (tmp_path / "in/Thumbs.db").write_bytes(b"\0" * 9)
+    for name in ("notes.docx", "more.docx", "x.heic"):
+        (tmp_path / "in" / name).write_text("no picture")
+    items = predict(detect, [tmp_path / "in"])
+    assert [item["image"] for item in items] == [str(tmp_path / "in" / name) for name in ("a.PPM", "b.jfif", "c.webp")]
+    remark, folders = said[:2]
+    assert "3 of its files are of a kind that is not read (2 .docx, 1 .heic)" in remark and "pillow-heif" in remark
+    assert folders.endswith("not looked into; give them too (deeper)")
+    (tmp_path / "up/in").mkdir(parents=True)
+    save_picture(tmp_path / "up/in/a.jpg")
+    (error,) = failures(predict(detect, [tmp_path / "up"]))
+    assert "no pictures or videos in this folder" in error and "(in)" in error
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_lists(detect, tmp_path, monkeypatch, start):
+    """Paths beside the list or from the working directory, Windows' too; blank lines, comments, odd names."""
+    work, beside = tmp_path / "work", tmp_path / "lists"
+    save_picture(work / "w/a b.jpg")
+    save_picture(beside / "sub/c.jpg")
+    save_picture(beside / "#1.jpg")
+    odd = save_picture(beside / "odd.jpg").rename(beside / os.fsdecode(b"\xdd\xe7.jpg"))
+    lines = [b"w/a b.jpg", b"", b"# a comment", b"sub\\c.jpg  ", b"#1.jpg", b"\xdd\xe7.jpg", b"w\\a b.jpg", b"none.jpg"]
+    (beside / "list.txt").write_bytes(start + b"\r\n".join(lines) + b"\r\n")
+    monkeypatch.chdir(work)
+    items = predict(detect, [beside / "list.txt"], output=tmp_path / "out")
+    assert [Path(item["image"]).name for item in items] == ["a b.jpg", "c.jpg", "#1.jpg", "\\xdd\\xe7.jpg", "none.jpg"]
+    (error,) = failures(items)
+    assert "none.jpg: no such file or folder" in error and "list.txt names it" in error
+    assert (tmp_path / "out" / odd.name).is_file() and json.dumps(items).isascii()
+    (beside / "empty.txt").write_bytes(start)
+    assert "names no pictures" in failures(predict(detect, [beside / "empty.txt"]))[0]
+
+
+def test_lists_of_utf16(detect, tmp_path):
+    save_picture(tmp_path / "\u56fe.jpg")
+    (tmp_path / "list.txt").write_text("\u56fe.jpg\r\n", encoding="utf-16")
+    assert predict(detect, [tmp_path / "list.txt"])[0]["image"].endswith("\u56fe.jpg")
+
+
+def test_what_is_named_twice_is_looked_at_once(detect, tmp_path, said):
+    path = save_picture(tmp_path / "in/a.jpg")
+    (tmp_path / "link.jpg").symlink_to(path)
+    items = predict(detect, [path, tmp_path / "in", tmp_path / "link.jpg"])
+    assert [item["image"] for item in items] == [str(path)]
+    assert said[0] == "2 inputs named more than once: looked at once"
+
+
+def test_pictures_by_content(detect, tmp_path):
+    """Named themselves, pictures need no ending, and one that lies does no harm."""
+    for name in ("photo", "list.txt", "a.mp4", "a.docx"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name, "PNG")
+    items = predict(detect, [tmp_path / name for name in ("photo", "list.txt", "a.mp4", "a.docx")])
+    assert not failures(items) and all(item["width"] == 8 for item in items)
+
+
+def test_drawings_of_names_that_differ_in_capitals(detect, tmp_path):
+    """Some file systems take them for one, as they do composed and decomposed letters."""
+    paths = [save_picture(tmp_path / name / file) for name, file in (("x", "A.jpg"), ("y", "a.jpg"))]
+    paths += [save_picture(tmp_path / "x" / "\u00e4.jpg"), save_picture(tmp_path / "y" / "a\u0308.jpg")]
+    predict(detect, paths, output=tmp_path / "out")
+    assert len({path.name.casefold()[:1] + path.name[1:] for path in (tmp_path / "out").iterdir()}) == 4
+
+
+@pytest.mark.parametrize("source", ["0", "rtsp://127.0.0.1:9/x", "http://127.0.0.1:9/a.mp4"])
+def test_cameras_and_addresses_go_to_the_reader_of_videos(detect, tmp_path, monkeypatch, source):
+    asked = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "_video", lambda detector, source, *_: asked.append(source) or iter(()))
+    assert predict(detect, [source]) == [] and asked == [source]
+    save_picture(tmp_path / "0", format="PNG")
+    assert len(predict(detect, ["0"])) == 1  # a file is no camera
+
+
+def test_the_best_of_many(detect, tmp_path, said):
+    path = save_picture(tmp_path / "a.jpg")
+    (item,) = predict(detect, [path], max_detections=1)
+    assert [found["label"] for found in item["detections"]] == ["dog"]
+    assert said == [f"{path}: 1 dog; 1 more beyond the limit of 1"]
+
+
+def test_a_picture_on_its_side(detect, tmp_path):
+    """Size, boxes and drawing are those of the picture as a viewer shows it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.jpg", exif=exif)
+    (item,) = predict(detect, [tmp_path / "a.jpg"], output=tmp_path / "out")
+    assert (item["width"], item["height"]) == (60, 80)
+    np.testing.assert_allclose(item["detections"][0]["box_xyxy"], [6, 8, 30, 40], atol=0.01)
+    with Image.open(tmp_path / "out/a.jpg") as drawn:
+        assert drawn.size == (60, 80) and not drawn.getexif()
 
 
 def test_video_without_pictures(detect, tmp_path):
@@ -151,7 +286,7 @@ def test_video_without_pictures(detect, tmp_path):
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    assert "sound.mp4" in refused(detect, [path])
+    assert "sound.mp4" in failures(predict(detect, [path]))[0]
 
 
 @pytest.mark.parametrize("name, save", [("a.jpg", save_picture), ("a.mp4", save_video)])

@@ -91,7 +91,6 @@ def test_detections_are_darknets(name, tmp_path):
             nms=iou,
             hierarchical_threshold=options["hier_thresh"],
             batch_size=1,
-            max_detections=2000,
         )
         expected = _expected(rows, (_stretched if old else _letterboxed)(rows, net), net)
         assert len(expected) == len(rows) and (len(rows) or not options["raw"])

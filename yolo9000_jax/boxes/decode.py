@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from yolo9000_jax.boxes.nms import PaddedDetections, nms_by_objectness, nms_per_class
+from yolo9000_jax.boxes.nms import CANDIDATES, PaddedDetections, nms_by_objectness, nms_per_class
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.shapes import Array, check_shapes
 
@@ -183,7 +183,7 @@ def decode_yolo_v1(
     return Decoded(boxes_cxcywh, objectness.reshape(len(vector), -1), jnp.repeat(classes, boxes_per_cell, axis=1))
 
 
-_STATIC = ("max_detections", "candidates", "class_activation", "background", "location", "suppression")
+_STATIC = ("candidates", "class_activation", "background", "location", "suppression")
 
 
 @partial(jax.jit, static_argnames=_STATIC)
@@ -192,9 +192,8 @@ def detect(
     anchors_cells: Anchors,
     score_threshold: Threshold,
     iou_threshold: Threshold,
-    max_detections: int = 100,
     *,
-    candidates: int = 1000,
+    candidates: int = CANDIDATES,
     class_activation: str = "softmax",
     background: bool = False,
     location: str = "direct",
@@ -209,33 +208,33 @@ def detect(
         raw, anchors_cells, class_activation, background, location: as for decode.
         score_threshold: Darknet uses .5 to look at pictures, .005 to evaluate.
         iou_threshold: Darknet uses .45.
-        max_detections: rows of the result.
-        candidates: how many pairs (box, class) enter the suppression; see nms.nms_per_class.
-        suppression: "class" (within each class) or "objectness" (across classes, in the order of objectness).
+        candidates: how many pairs (box, class) enter the suppression, and rows of the result; see nms.nms_per_class.
+        suppression: "class" (within each class), "score" (across classes, in the order of scores) or "objectness"
+            (across classes, in the order of objectness; a box that stays keeps all its classes).
 
     Returns:
-        PaddedDetections of K = max_detections rows.
+        PaddedDetections.
 
     Raises:
         UserError: an unknown class_activation, location or suppression, or an array of another shape.
     """
     boxes_cxcywh, objectness, probabilities = decode(raw, anchors_cells, class_activation, background, location)
     objectness, scores = threshold_scores(objectness, probabilities, score_threshold)
-    limits = {"max_detections": max_detections, "candidates": candidates}
-    if suppression == "class":
-        return nms_per_class(boxes_cxcywh, scores, iou_threshold, **limits)
+    if suppression in ("class", "score"):
+        agnostic = suppression == "score"
+        return nms_per_class(boxes_cxcywh, scores, iou_threshold, class_agnostic=agnostic, candidates=candidates)
     if suppression == "objectness":
-        return nms_by_objectness(boxes_cxcywh, objectness, scores, iou_threshold, **limits)
-    raise UserError(f"unknown suppression {suppression!r}; choose 'class' or 'objectness'")
+        return nms_by_objectness(boxes_cxcywh, objectness, scores, iou_threshold, candidates=candidates)
+    raise UserError(f"unknown suppression {suppression!r}; choose 'class', 'score' or 'objectness'")
 
 
 def detect_yolo_v1(
     decoded: Decoded,
     score_threshold: Threshold,
     iou_threshold: Threshold,
-    max_detections: int = 100,
     *,
-    candidates: int = 1000,
+    candidates: int = CANDIDATES,
+    class_agnostic: bool = False,
 ) -> PaddedDetections:
     """Detections from what decode_yolo_v1 gives, by Darknet's rules for YOLOv1 (darknet.md 7.6, 12).
 
@@ -246,16 +245,16 @@ def detect_yolo_v1(
         decoded: Decoded.
         score_threshold: Darknet uses .2 to look at pictures, .001 to evaluate.
         iou_threshold: Darknet uses .4 and .5.
-        max_detections, candidates: as for detect.
+        candidates: as for detect.
+        class_agnostic: suppress across classes.
 
     Returns:
-        PaddedDetections of K = max_detections rows.
+        PaddedDetections.
     """
     boxes_cxcywh, objectness, class_probabilities = decoded
     scores = objectness[..., None] * class_probabilities
     scores = jnp.where(scores > score_threshold, scores, 0)
-    limits = {"max_detections": max_detections, "candidates": candidates}
-    return nms_per_class(boxes_cxcywh, scores, iou_threshold, **limits)
+    return nms_per_class(boxes_cxcywh, scores, iou_threshold, class_agnostic=class_agnostic, candidates=candidates)
 
 
 def threshold_scores(

@@ -3,7 +3,7 @@
 A head is immutable and hashable, so that a compiled function can take it as a static argument. Each has
 
     tree: the WordTree of its classes, or None
-    detect(raw, score_threshold, iou_threshold, hierarchical_threshold, *, nodes, max_detections)
+    detect(raw, score_threshold, iou_threshold, hierarchical_threshold, *, nodes, class_agnostic, candidates)
         -> nms.PaddedDetections
 
 and `Detector` needs nothing else of it.
@@ -17,7 +17,7 @@ import numpy as np
 
 from yolo9000_jax.boxes import decode
 from yolo9000_jax.boxes.decode import Threshold
-from yolo9000_jax.boxes.nms import PaddedDetections
+from yolo9000_jax.boxes.nms import CANDIDATES, PaddedDetections
 from yolo9000_jax.boxes.tree import detect_tree
 from yolo9000_jax.shapes import Array, check_shapes
 from yolo9000_jax.wordtree.tree import Node, WordTree
@@ -56,10 +56,10 @@ class RegionHead:
         hierarchical_threshold: Threshold = 0.5,
         *,
         nodes: Array | Sequence[Node] | None = None,
-        max_detections: int = 100,
+        class_agnostic: bool = False,
+        candidates: int = CANDIDATES,
     ) -> PaddedDetections:
         """The detections; `nodes` are those of tree.detect_tree, and do nothing without a tree."""
-        limits = _limits(max_detections)
         if self.tree is None:
             return decode.detect(
                 raw,
@@ -69,7 +69,8 @@ class RegionHead:
                 class_activation=self.class_activation,
                 background=self.background,
                 location=self.location,
-                **limits,
+                suppression="score" if class_agnostic else "class",
+                candidates=candidates,
             )
         return detect_tree(
             raw,
@@ -81,7 +82,8 @@ class RegionHead:
             nodes=nodes,
             rule=self.hierarchy_rule,
             location=self.location,
-            **limits,
+            class_agnostic=class_agnostic,
+            candidates=candidates,
         )
 
 
@@ -111,13 +113,10 @@ class YoloV1Head:
         hierarchical_threshold: Threshold = 0.5,
         *,
         nodes: Array | Sequence[Node] | None = None,
-        max_detections: int = 100,
+        class_agnostic: bool = False,
+        candidates: int = CANDIDATES,
     ) -> PaddedDetections:
         """The detections. The classes form no tree, so `hierarchical_threshold` and `nodes` do nothing."""
         decoded = decode.decode_yolo_v1(raw, self.side, self.boxes_per_cell, self.num_classes, self.sqrt, self.softmax)
-        return decode.detect_yolo_v1(decoded, score_threshold, iou_threshold, **_limits(max_detections))
-
-
-def _limits(max_detections: int) -> dict[str, Any]:
-    """Rows of the result, and pairs (box, class) that enter the suppression."""
-    return {"max_detections": max_detections, "candidates": max(1000, max_detections)}
+        options: dict[str, Any] = {"class_agnostic": class_agnostic, "candidates": candidates}
+        return decode.detect_yolo_v1(decoded, score_threshold, iou_threshold, **options)

@@ -3,8 +3,9 @@
 Boxes are compared in the network's coordinates; the way back to the picture scales each axis, which changes no IoU.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +15,18 @@ from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy, iou_xyxy
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.shapes import Array, check_shapes
 
+CANDIDATES = 1024  # rows of a result, unless told otherwise
+BLOCK = 1024  # boxes that are compared with as many others at a time
+
 
 class PaddedDetections(NamedTuple):
-    """The K best detections of each picture, best first; rows where `valid` is False hold zeros.
+    """The detections of each picture, best first, in K rows; rows where `valid` is False hold zeros.
 
     boxes_cxcywh float32 [B, K, 4] fractions of the network input, scores float32 [B, K], labels int32 [B, K],
     valid bool [B, K], places int32 [B, K] of the boxes among the N that went in. One box may appear several times,
-    with different labels. path_probabilities float32 [B, K, levels], where a tree's labels were chosen: each node's on
-    the label's path, given its parent, 1 below the label.
+    with different labels. pairs int32 [B]: how many pairs (box, class) had a score; where they are more than K, the
+    worst were left out before the suppression. path_probabilities float32 [B, K, levels], where a tree's labels were
+    chosen: each node's on the label's path, given its parent, 1 below the label.
     """
 
     boxes_cxcywh: jax.Array
@@ -29,10 +34,11 @@ class PaddedDetections(NamedTuple):
     labels: jax.Array
     valid: jax.Array
     places: jax.Array
+    pairs: jax.Array
     path_probabilities: jax.Array | None = None
 
 
-@partial(jax.jit, static_argnames=("max_detections", "candidates"))
+@partial(jax.jit, static_argnames=("class_agnostic", "candidates"))
 def nms_per_class(
     boxes_cxcywh: Array,
     scores: Array,
@@ -41,14 +47,14 @@ def nms_per_class(
     labels: Array | None = None,
     paths: Array | None = None,
     takes_part: Array | None = None,
-    max_detections: int = 100,
-    candidates: int = 1000,
+    class_agnostic: bool = False,
+    candidates: int = CANDIDATES,
 ) -> PaddedDetections:
     """Greedy suppression among the boxes of each class, in the order of that class's scores (Darknet's do_nms_sort).
 
     Only the `candidates` best (box, class) pairs of a picture enter. Since a pair is suppressed by better ones only,
-    the result is exactly what the full greedy suppression keeps of these pairs; a limit of N * C changes nothing.
-    Among equal scores the earlier box goes first.
+    the result is exactly what the full greedy suppression keeps of these pairs; where `pairs` of the result is not
+    above its number of rows, nothing was left out. Among equal scores the earlier box goes first.
 
     Args:
         boxes_cxcywh: [B, N, 4].
@@ -59,11 +65,11 @@ def nms_per_class(
             one path then compete too, such as a dog and a poodle.
         takes_part: bool [B, N]; the other boxes neither suppress nor are suppressed (darknet.md 7.6: those of
         objectness 0).
-        max_detections: rows of the result.
-        candidates: the limit above; memory grows with its square.
+        class_agnostic: all pairs compete, whatever their classes.
+        candidates: the limit above; time grows with the square of how many pairs there are within it.
 
     Returns:
-        PaddedDetections.
+        PaddedDetections of K = candidates rows, or N * C if these are fewer.
 
     Raises:
         UserError: an array of another shape, or a limit that is not positive.
@@ -76,33 +82,33 @@ def nms_per_class(
         takes_part=(takes_part, "B N"),
         paths=(paths, "classes levels"),
     )
-    _check_limits(max_detections, candidates)
+    limit = _limit(candidates, scores)
     if labels is None:
         labels = jnp.broadcast_to(jnp.arange(scores.shape[-1], dtype=jnp.int32), scores.shape)
     if takes_part is None:
         takes_part = jnp.ones(boxes_cxcywh.shape[:2], bool)
-    limit = min(candidates, scores.shape[1] * scores.shape[2])
 
     def one_picture(boxes: jax.Array, scores: jax.Array, labels: jax.Array, takes_part: jax.Array) -> PaddedDetections:
         order, picked_scores = _best(scores.reshape(-1), limit)
         box_index = order // scores.shape[-1]
-        boxes, labels, part = boxes[box_index], labels.reshape(-1)[order], takes_part[box_index]
-        competes = part[:, None] & part & _same_class(labels, paths)
-        keep = _greedy(boxes, picked_scores > 0, competes, iou_threshold)
-        return _detections(boxes, jnp.where(keep, picked_scores, 0), labels, box_index, max_detections)
+        boxes, labels = boxes[box_index], labels.reshape(-1)[order]
+        classes = jnp.zeros_like(labels) if class_agnostic else labels
+        competitors = _Competitors(cxcywh_to_xyxy(boxes), classes, takes_part[box_index])
+        keep = _greedy(competitors, picked_scores > 0, iou_threshold, None if class_agnostic else paths)
+        found = _detections(boxes, jnp.where(keep, picked_scores, 0), labels, box_index)
+        return found._replace(pairs=(scores > 0).sum(dtype=jnp.int32))
 
-    return jax.vmap(one_picture)(*map(jnp.asarray, (boxes_cxcywh, scores, labels, takes_part)))
+    return _each(one_picture, limit, *map(jnp.asarray, (boxes_cxcywh, scores, labels, takes_part)))
 
 
-@partial(jax.jit, static_argnames=("max_detections", "candidates"))
+@partial(jax.jit, static_argnames="candidates")
 def nms_by_objectness(
     boxes_cxcywh: Array,
     objectness: Array,
     scores: Array,
     iou_threshold: float | jax.Array,
     *,
-    max_detections: int = 100,
-    candidates: int = 1000,
+    candidates: int = CANDIDATES,
 ) -> PaddedDetections:
     """Greedy suppression among all boxes whatever their class, in the order of objectness (Darknet's do_nms_obj).
 
@@ -111,11 +117,10 @@ def nms_by_objectness(
         objectness: [B, N]; boxes where it is not positive are dropped.
         scores: [B, N, C]; a score that is not positive is no detection.
         iou_threshold: a box is suppressed by a better one that overlaps it by more than this.
-        max_detections: rows of the result.
-        candidates: only that many boxes of highest objectness are looked at; a limit of N changes nothing.
+        candidates: rows of the result; the best pairs of the boxes that are left.
 
     Returns:
-        PaddedDetections.
+        PaddedDetections of K = candidates rows, or N * C if these are fewer; its `pairs` are those that are left.
 
     Raises:
         UserError: an array of another shape, or a limit that is not positive.
@@ -126,37 +131,45 @@ def nms_by_objectness(
         objectness=(objectness, "B N"),
         scores=(scores, "B N C"),
     )
-    _check_limits(max_detections, candidates)
-    keep = keep_by_objectness(boxes_cxcywh, objectness, iou_threshold, candidates=candidates)
+    limit = _limit(candidates, scores)
+    keep = keep_by_objectness(boxes_cxcywh, objectness, iou_threshold)
     scores = jnp.where(keep[..., None], scores, 0)
 
     def one_picture(boxes: jax.Array, scores: jax.Array) -> PaddedDetections:
-        order, picked_scores = _best(scores.reshape(-1), min(max_detections, scores.size))
+        order, picked_scores = _best(scores.reshape(-1), limit)
         box_index, classes = jnp.divmod(order, scores.shape[-1])
-        return _detections(boxes[box_index], picked_scores, classes, box_index, max_detections)
+        found = _detections(boxes[box_index], picked_scores, classes, box_index)
+        return found._replace(pairs=(scores > 0).sum(dtype=jnp.int32))
 
     return jax.vmap(one_picture)(jnp.asarray(boxes_cxcywh), scores)
 
 
-@partial(jax.jit, static_argnames="candidates")
-def keep_by_objectness(
-    boxes_cxcywh: Array, objectness: Array, iou_threshold: float | jax.Array, *, candidates: int = 1000
-) -> jax.Array:
+@jax.jit
+def keep_by_objectness(boxes_cxcywh: Array, objectness: Array, iou_threshold: float | jax.Array) -> jax.Array:
     """Which boxes survive nms_by_objectness: bool [B, N]. Arguments and errors as there."""
     check_shapes("keep_by_objectness", boxes_cxcywh=(boxes_cxcywh, "B N 4"), objectness=(objectness, "B N"))
-    limit = min(candidates, objectness.shape[1])
+    count = objectness.shape[1]
 
     def one_picture(boxes: jax.Array, objectness: jax.Array) -> jax.Array:
-        order, picked = _best(objectness, limit)
-        keep = _greedy(boxes[order], picked > 0, True, iou_threshold)
+        order, picked = _best(objectness, count)
+        competitors = _Competitors(cxcywh_to_xyxy(boxes[order]), jnp.zeros(count, jnp.int32))
+        keep = _greedy(competitors, picked > 0, iou_threshold)
         return jnp.zeros(objectness.shape, bool).at[order].set(keep)
 
-    return jax.vmap(one_picture)(jnp.asarray(boxes_cxcywh), jnp.asarray(objectness))
+    return _each(one_picture, count, jnp.asarray(boxes_cxcywh), jnp.asarray(objectness))
 
 
-def _check_limits(max_detections: int, candidates: int) -> None:
-    if max_detections < 1 or candidates < 1:
-        raise UserError(f"max_detections {max_detections}, candidates {candidates}: both must be 1 or more")
+def _limit(candidates: int, scores: Array) -> int:
+    if candidates < 1:
+        raise UserError(f"candidates {candidates}: it must be 1 or more")
+    return min(candidates, scores.shape[1] * scores.shape[2])
+
+
+def _each(function: Callable[..., Any], boxes: int, *arrays: jax.Array) -> Any:
+    """The function of each picture of a batch: of all at once, or, where so many boxes fill the memory, in turn."""
+    if boxes <= BLOCK:
+        return jax.vmap(function)(*arrays)
+    return lax.map(lambda rows: function(*rows), arrays)
 
 
 def _best(scores: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
@@ -165,31 +178,80 @@ def _best(scores: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
     return indices.astype(jnp.int32), values
 
 
-def _same_class(labels: jax.Array, paths: Array | None) -> jax.Array:
-    """Which of the labels [K] compete: bool [K, K]; with a tree's `paths` also one that is above the other."""
+class _Competitors(NamedTuple):
+    """Boxes, best first: corners_xyxy [K, 4], the class of each int32 [K], and whether it takes part, bool [K]."""
+
+    corners_xyxy: jax.Array
+    classes: jax.Array
+    takes_part: jax.Array | None = None
+
+    def block(self, start: jax.Array) -> "_Competitors":
+        return jax.tree.map(lambda rows: lax.dynamic_slice_in_dim(rows, start, BLOCK), self)
+
+    def suppressible_by(self, others: "_Competitors", iou_threshold: float | jax.Array, paths: Array | None) -> Any:
+        """float32 [K, K'], 1 where a box would have to go if the other one is better: they compete and overlap.
+
+        Floats, so that "any" is a matrix product, the fastest way on every device.
+        """
+        found = iou_xyxy(self.corners_xyxy[:, None], others.corners_xyxy) > iou_threshold
+        found &= _same_class(self.classes, others.classes, paths)
+        if self.takes_part is not None and others.takes_part is not None:
+            found &= self.takes_part[:, None] & others.takes_part
+        return found.astype(jnp.float32)
+
+
+def _same_class(classes: jax.Array, others: jax.Array, paths: Array | None) -> jax.Array:
+    """Which of the classes [K] compete with which of [K']: bool [K, K']; in a tree also one above the other."""
     if paths is None:
-        return labels[:, None] == labels
-    paths = jnp.asarray(paths)[labels]
-    depth = jnp.sum(paths >= 0, axis=1) - 1
-    shared = jnp.minimum(depth[:, None], depth)
-    node = jnp.take_along_axis(paths, shared, axis=1)  # [i, j]: on i's path, as deep as the shallower of i and j
-    return node == node.T
+        return classes[:, None] == others
+    ours, theirs = jnp.asarray(paths)[classes], jnp.asarray(paths)[others]
+    depth, other_depth = (jnp.sum(rows >= 0, axis=1) - 1 for rows in (ours, theirs))
+    shared = jnp.minimum(depth[:, None], other_depth)  # as deep as the shallower of the two
+    return jnp.take_along_axis(ours, shared, axis=1) == jnp.take_along_axis(theirs, shared.T, axis=1).T
 
 
 def _greedy(
-    boxes_cxcywh: jax.Array, present: jax.Array, competes: jax.Array | bool, iou_threshold: float | jax.Array
+    boxes: _Competitors, present: jax.Array, iou_threshold: float | jax.Array, paths: Array | None = None
 ) -> jax.Array:
-    """Which of the boxes [K, 4], best first, greedy suppression keeps: bool [K].
+    """Which of the boxes, best first, greedy suppression keeps: bool [K]; those that are `present` must come first.
+
+    Of more than `BLOCK` boxes one block after the other: what the kept boxes of the blocks before it leave of it is
+    settled within. Time depends on how many are present, memory on the block alone.
+    """
+    count = len(present)
+    if count <= BLOCK:
+        return _settle(boxes.suppressible_by(boxes, iou_threshold, paths), present)
+    missing = -count % BLOCK
+    boxes, present = jax.tree.map(
+        lambda rows: jnp.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1)), (boxes, present)
+    )
+
+    def settle_block(number: jax.Array, keep: jax.Array) -> jax.Array:
+        start = number * BLOCK
+        block = boxes.block(start)
+
+        def suppress(earlier: jax.Array, left: jax.Array) -> jax.Array:
+            kept = lax.dynamic_slice_in_dim(keep, earlier * BLOCK, BLOCK)
+            hits = block.suppressible_by(boxes.block(earlier * BLOCK), iou_threshold, paths)
+            return left & (hits @ kept.astype(jnp.float32) == 0)
+
+        left = lax.fori_loop(0, number, suppress, lax.dynamic_slice_in_dim(present, start, BLOCK))
+        settled = _settle(block.suppressible_by(block, iou_threshold, paths), left)
+        return lax.dynamic_update_slice_in_dim(keep, settled, start, 0)
+
+    filled = -(-jnp.sum(present, dtype=jnp.int32) // BLOCK)
+    return lax.fori_loop(0, filled, settle_block, jnp.zeros_like(present))[:count]
+
+
+def _settle(suppressible: jax.Array, present: jax.Array) -> jax.Array:
+    """Which boxes stay, of `present` bool [K], best first; suppressible [K, K] as `suppressible_by` gives it.
 
     Keeping is defined by itself: a box stays if it is present and no kept better box suppresses it. Applying that
     sentence to all boxes at once settles the first box, then all whose suppressors are settled, and so on; when nothing
     changes any more, everything is settled. That takes as many rounds as the longest chain of suppressions, usually a
     handful.
     """
-    corners = cxcywh_to_xyxy(boxes_cxcywh)
-    better = jnp.tri(len(corners), k=-1, dtype=bool)  # [i, j]: j comes before i
-    suppresses = (iou_xyxy(corners[:, None], corners) > iou_threshold) & better & competes
-    suppresses = suppresses.astype(jnp.float32)  # so that "any" is a matrix product, the fastest way on every device
+    suppresses = jnp.tril(suppressible, -1)  # [i, j]: j comes before i
 
     def settle(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         keep, _ = state
@@ -199,14 +261,10 @@ def _greedy(
     return lax.while_loop(lambda state: state[1], settle, (present, jnp.array(True)))[0]
 
 
-def _detections(
-    boxes_cxcywh: jax.Array, scores: jax.Array, labels: jax.Array, places: jax.Array, max_detections: int
-) -> PaddedDetections:
-    """The best of the rows, cut or padded to max_detections; rows of score 0 become zeros."""
-    count = min(max_detections, len(scores))
-    order, scores = _best(scores, count)
+def _detections(boxes_cxcywh: jax.Array, scores: jax.Array, labels: jax.Array, places: jax.Array) -> PaddedDetections:
+    """The rows, best first; those of score 0 become zeros. `pairs` is how many are left."""
+    order, scores = _best(scores, len(scores))
     valid = scores > 0
     labels, places = (jnp.where(valid, values[order], 0) for values in (labels, places))
-    rows = PaddedDetections(jnp.where(valid[:, None], boxes_cxcywh[order], 0), scores, labels, valid, places)
-    missing = max_detections - count
-    return jax.tree.map(lambda row: jnp.pad(row, [(0, missing)] + [(0, 0)] * (row.ndim - 1)), rows)
+    boxes_cxcywh = jnp.where(valid[:, None], boxes_cxcywh[order], 0)
+    return PaddedDetections(boxes_cxcywh, scores, labels, valid, places, valid.sum(dtype=jnp.int32))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from yolo9000_jax.boxes.decode import Anchors, Threshold, decode_boxes, threshold_scores
-from yolo9000_jax.boxes.nms import PaddedDetections, nms_per_class
+from yolo9000_jax.boxes.nms import CANDIDATES, PaddedDetections, nms_per_class
 from yolo9000_jax.shapes import Array
 from yolo9000_jax.wordtree.softmax import (
     absolute_log_probabilities,
@@ -26,10 +26,10 @@ def detect_tree(
     score_threshold: Threshold,
     iou_threshold: Threshold,
     hierarchical_threshold: Threshold = 0.5,
-    max_detections: int = 100,
     *,
     nodes: Array | Sequence[Node] | None = None,
-    candidates: int = 1000,
+    class_agnostic: bool = False,
+    candidates: int = CANDIDATES,
     rule: str = "darknet",
     location: str = "direct",
 ) -> PaddedDetections:
@@ -44,14 +44,14 @@ def detect_tree(
         raw: [B, rows, columns, A, 5 + n], last axis x, y, w, h, objectness, nodes, before activation.
         anchors_cells: [A, 2] widths and heights in grid cells.
         tree: WordTree of n nodes.
-        score_threshold, iou_threshold, max_detections, candidates: as for decode.detect.
+        score_threshold, iou_threshold, candidates: as for decode.detect.
         hierarchical_threshold, rule: how sure; the threshold and rule of wordtree.softmax.predict_top_down.
         nodes: the nodes of the C classes that are looked for: int32 [C], or their numbers, synsets or names.
+        class_agnostic: suppress across classes.
         location: as for decode.decode_boxes.
 
     Returns:
-        nms.PaddedDetections of K = max_detections rows; labels are nodes, and their path_probabilities given, or, with
-        `nodes`, places in it.
+        nms.PaddedDetections; labels are nodes, and their path_probabilities given, or, with `nodes`, places in it.
 
     Raises:
         UserError: an array of another shape, an unknown node, rule or location.
@@ -66,14 +66,14 @@ def detect_tree(
         iou_threshold,
         hierarchical_threshold,
         nodes,
-        max_detections=max_detections,
+        class_agnostic=class_agnostic,
         candidates=candidates,
         rule=rule,
         location=location,
     )
 
 
-@partial(jax.jit, static_argnames=("tree", "max_detections", "candidates", "rule", "location"))
+@partial(jax.jit, static_argnames=("tree", "class_agnostic", "candidates", "rule", "location"))
 def _detect_tree(
     raw: jax.Array,
     anchors_cells: jax.Array,
@@ -83,7 +83,7 @@ def _detect_tree(
     hierarchical_threshold: jax.Array,
     nodes: jax.Array | None,
     *,
-    max_detections: int,
+    class_agnostic: bool,
     candidates: int,
     rule: str,
     location: str,
@@ -92,21 +92,23 @@ def _detect_tree(
     entries = raw[..., 4:].astype(jnp.float32).reshape(raw.shape[0], -1, raw.shape[-1] - 4)
     objectness = jax.nn.sigmoid(entries[..., 0])
     conditional = group_log_softmax(entries[..., 1:], tree)
-    limits = {"max_detections": max_detections, "candidates": candidates}
+    suppress = partial(nms_per_class, class_agnostic=class_agnostic, candidates=candidates)
     if nodes is None:
         labels, _ = predict_top_down(jnp.exp(conditional), tree, hierarchical_threshold, rule)
         scores = jnp.where(objectness > score_threshold, objectness, 0)[..., None]
         paths = None if rule == "darknet" else tree.paths
-        found = nms_per_class(boxes_cxcywh, scores, iou_threshold, labels=labels[..., None], paths=paths, **limits)
+        found = suppress(boxes_cxcywh, scores, iou_threshold, labels=labels[..., None], paths=paths)
         return found._replace(path_probabilities=_along_paths(conditional, found, tree))
     absolute = jnp.exp(absolute_log_probabilities(conditional, tree))[..., nodes]
     _, scores = threshold_scores(objectness, absolute, score_threshold)
-    return nms_per_class(boxes_cxcywh, scores, iou_threshold, **limits)
+    return suppress(boxes_cxcywh, scores, iou_threshold)
 
 
 def _along_paths(conditional: jax.Array, found: PaddedDetections, tree: WordTree) -> jax.Array:
     """Conditional probabilities of the nodes on the found labels' paths [B, K, levels], 1 where a path has ended."""
     path = jnp.asarray(tree.paths)[found.labels]
-    rows = jnp.take_along_axis(conditional, found.places[..., None], axis=1)
-    chosen = jnp.take_along_axis(rows, jnp.maximum(path, 0), axis=-1)
+    # One gather of single numbers: whole rows would be K times the nodes.
+    chosen = jax.vmap(lambda rows, places, nodes: rows[places[:, None], nodes])(
+        conditional, found.places, jnp.maximum(path, 0)
+    )
     return jnp.where(path >= 0, jnp.exp(chosen), 1)

@@ -78,7 +78,16 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
 
 def share(text: str) -> float:
     """The type of an argument that is a number from 0 to 1."""
-    return _number(text, float, lambda number: 0 <= number <= 1, "a number from 0 to 1")
+    return _number(text, float, lambda number: 0 <= number <= 1, f"a number from 0 to 1{_percent(text)}")
+
+
+def _percent(text: str) -> str:
+    """ " (did you mean 0.25?)" for "25" or "25%"."""
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        return ""
+    return f" (did you mean {number / 100:g}?)" if 2 <= number <= 100 else ""
 
 
 def above_zero(text: str) -> float:

@@ -1,6 +1,8 @@
 """`yolo9000 predict` and `classify`."""
 
 import argparse
+from collections.abc import Iterator
+from typing import Any
 
 from yolo9000_jax.cli.arguments import (
     Verbs,
@@ -9,6 +11,7 @@ from yolo9000_jax.cli.arguments import (
     add_network,
     add_size,
     add_verb,
+    count,
     hierarchical_threshold,
     load_network,
     share,
@@ -26,7 +29,11 @@ def add(verbs: Verbs) -> None:
 def _add_predict(verbs: Verbs) -> None:
     verb = add_verb(verbs, "predict", predict, "find objects in pictures, folders of pictures, or videos")
     verb.add_argument(
-        "inputs", nargs="+", metavar="IMAGE|FOLDER|VIDEO", help="files and folders; an IMAGE may be an http(s) address"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="pictures, videos, folders of them, lists of them (.txt, a path a line), http(s) or rtsp addresses, or "
+        "the number of a camera",
     )
     add_network(verb, ("letterbox", "stretch"))
     add_size(verb)
@@ -36,6 +43,8 @@ def _add_predict(verbs: Verbs) -> None:
     verb.add_argument(
         "--nms", type=share, default=0.45, metavar="IOU", help="overlap above which the weaker box goes (default: .45)"
     )
+    verb.add_argument("--class-agnostic", action="store_true", help="of overlapping boxes of any classes keep one")
+    verb.add_argument("--max-detections", type=count, metavar="N", help="the best N of a picture (default: all)")
     add_hierarchical_threshold(verb, "with a tree of classes, how sure a label must be")
     add_json(verb, "the detections")
     verb.add_argument("--output", metavar="DIR", help="folder for the pictures with boxes")
@@ -49,18 +58,22 @@ def predict(options: argparse.Namespace) -> None:
     detector = load_network(options)
     if not isinstance(detector, Detector):
         raise UserError("this network is a classifier, it finds no boxes: use `yolo9000 classify`")
-    thresholds = {"threshold": options.threshold, "nms": options.nms} | hierarchical_threshold(options, detector)
-    items = predict(detector, options.inputs, output=options.output, **thresholds)
-    write_json(options.json, items)
+    how: dict[str, Any] = {"threshold": options.threshold, "nms": options.nms}
+    how |= {"class_agnostic": options.class_agnostic, "max_detections": options.max_detections}
+    how |= hierarchical_threshold(options, detector)
+    _write_all(predict(detector, options.inputs, output=options.output, **how), options.json)
 
 
 def _add_classify(verbs: Verbs) -> None:
     verb = add_verb(verbs, "classify", classify, "say what is in pictures or folders of pictures")
     verb.add_argument(
-        "inputs", nargs="+", metavar="IMAGE|FOLDER", help="files and folders; an IMAGE may be an http(s) address"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="pictures, folders of them, lists of them (.txt, a path a line), or http(s) addresses",
     )
     add_network(verb, ("crop", "letterbox", "stretch"))
-    verb.add_argument("--top", type=int, default=5, metavar="N", help="how many classes a picture (default: 5)")
+    verb.add_argument("--top", type=count, default=5, metavar="N", help="how many classes a picture (default: 5)")
     add_json(verb, "the classes")
 
 
@@ -72,4 +85,21 @@ def classify(options: argparse.Namespace) -> None:
     classifier = load_network(options)
     if not isinstance(classifier, Classifier):
         raise UserError("this network is a detector: use `yolo9000 predict`")
-    write_json(options.json, classify(classifier, options.inputs, top=options.top))
+    _write_all(classify(classifier, options.inputs, top=options.top), options.json)
+
+
+def _write_all(found: Iterator[dict[str, Any]], path: str | None) -> None:
+    """Writes what is found, and of work that is stopped what there is. Raises UserError where an input has failed."""
+    from yolo9000_jax.predict.files import summary_of_failures
+
+    items = []
+    try:
+        for item in found:
+            items.append(item)
+    except BaseException:  # Ctrl-C, or a full disk: what was found counts
+        if items:
+            write_json(path, items)
+        raise
+    write_json(path, items)
+    if (failures := summary_of_failures(items)) is not None:
+        raise UserError(failures)

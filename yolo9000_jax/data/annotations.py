@@ -144,6 +144,8 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
     width, height = picture.width, picture.height
     as_stored = _on_stored_pixels(annotation, picture, notes)
     labelled = (height, width) if as_stored and picture.orientation >= FIRST_EXCHANGED else (width, height)
+    if picture.remark:
+        notes.add((f"picture has {picture.remark}", f"pictures have {picture.remark}"), annotation.image.name)
     boxes = np.array(annotation.boxes_xyxy, np.float64).reshape(-1, 4)
     if annotation.fractions:
         boxes = boxes * [*labelled, *labelled]
@@ -164,7 +166,7 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
         difficult,
         partial(reading.read, annotation.image),
         crowd=crowd,
-        orientation=picture.orientation,
+        plain=picture.plain,
     )
 
 

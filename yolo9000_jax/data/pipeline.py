@@ -22,7 +22,6 @@ except ImportError:
     ) from None
 
 from yolo9000_jax.data import augment  # noqa: E402
-from yolo9000_jax.data.orientation import FIRST_EXCHANGED, MIRRORED_X, MIRRORED_Y  # noqa: E402
 from yolo9000_jax.data.records import Dataset, Record  # noqa: E402
 from yolo9000_jax.images import reading  # noqa: E402
 
@@ -223,11 +222,11 @@ def _from_files(dataset: Dataset, annotations: Annotations) -> Load:
     box_ends, label_ends = (tf.constant(np.cumsum([0, *map(len, rows)]), tf.int64) for rows in (boxes, labels))
     all_boxes, all_labels = tf.constant(np.concatenate(boxes)), tf.constant(np.concatenate(labels))
     paths = tf.constant([os.fsencode(record.image or "") for record in dataset])  # which may be no UTF-8
-    orientations = tf.constant([record.orientation for record in dataset], tf.int32)
+    plain = tf.constant([record.plain for record in dataset])
 
     def load(index: tf.Tensor) -> Example:
         return (
-            decode(tf.io.read_file(paths[index]), orientations[index]),
+            decode(tf.io.read_file(paths[index]), plain[index]),
             all_boxes[box_ends[index] : box_ends[index + 1]],
             all_labels[label_ends[index] : label_ends[index + 1]],
         )
@@ -243,24 +242,24 @@ def _from_records(dataset: Dataset, annotations: Annotations) -> Load:
     kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
     small = dataset.rendered and _size(dataset) <= CACHE_BYTES
 
-    def fetch(index: np.ndarray) -> tuple[bytes, np.int32, np.ndarray, np.ndarray, np.ndarray]:
+    def fetch(index: np.ndarray) -> tuple[bytes, np.bool_, np.ndarray, np.ndarray, np.ndarray]:
         number = int(index)
         if number in kept:
-            return b"", np.int32(1), *kept[number]
+            return b"", np.bool_(False), *kept[number]
         record = dataset[number]
         boxes, labels = annotations(record)
         if record.encoded is not None:
-            return record.encoded(), np.int32(record.orientation), NO_PIXELS, boxes, labels
+            return record.encoded(), np.bool_(record.plain), NO_PIXELS, boxes, labels
         image = record.read()
         if small:
             kept[number] = image, boxes, labels
-        return b"", np.int32(1), image, boxes, labels
+        return b"", np.bool_(False), image, boxes, labels
 
     def load(index: tf.Tensor) -> Example:
-        types = [tf.string, tf.int32, tf.uint8, tf.float32, tf.int32]
-        data, orientation, image, boxes, labels = tf.numpy_function(fetch, [index], types, stateful=False)
-        data, orientation = tf.ensure_shape(data, []), tf.ensure_shape(orientation, [])
-        image = tf.cond(tf.strings.length(data) > 0, lambda: decode(data, orientation), lambda: image)
+        types = [tf.string, tf.bool, tf.uint8, tf.float32, tf.int32]
+        data, is_plain, image, boxes, labels = tf.numpy_function(fetch, [index], types, stateful=False)
+        data, is_plain = tf.ensure_shape(data, []), tf.ensure_shape(is_plain, [])
+        image = tf.cond(tf.strings.length(data) > 0, lambda: decode(data, is_plain), lambda: image)
         return (
             tf.ensure_shape(image, [None, None, 3]),
             tf.ensure_shape(boxes, [None, 4]),
@@ -270,30 +269,18 @@ def _from_records(dataset: Dataset, annotations: Annotations) -> Load:
     return load
 
 
-def decode(data: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+def decode(data: tf.Tensor, is_plain: tf.Tensor) -> tf.Tensor:
     """The bytes of a picture file -> uint8 [H, W, 3], the same pixels as `images.reading.decode` gives.
 
-    JPEG and PNG are decoded by TensorFlow's own operation, which needs no Python. Its default for JPEG is faster and
-    less exact. It takes all CMYK to be inverted, reads no TIFF or WebP, and the palette of a BMP as grey: those go
-    through Pillow. Nor does it turn a picture as EXIF asks: `orientation` (int32) is what the file's header says.
+    JPEG and PNG are decoded by TensorFlow's own operation (whose default for JPEG is faster and less exact), unless
+    there is more to them than any decoder sees: `is_plain` is what the file's header says (`images.reading.Header`).
+    The others, and all other formats, go through Pillow.
     """
-    is_jpeg = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
-    is_png = tf.strings.substr(data, 0, 3) == b"\x89PN"
-    channels = tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(data)[2], lambda: 0)
     image = tf.cond(
-        is_png | (is_jpeg & (channels < 4)),
-        # The operation takes PNG as well.
-        lambda: _upright(tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"), orientation),
+        lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),  # which takes PNG as well
         lambda: tf.numpy_function(lambda content: reading.decode(content, "a picture"), [data], tf.uint8),
     )
     return tf.ensure_shape(image, [None, None, 3])
-
-
-def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """The stored pixels turned as EXIF asks, as `orientation.upright_boxes` turns boxes."""
-    image = tf.cond(tf.constant(MIRRORED_X)[orientation], lambda: image[:, ::-1], lambda: image)
-    image = tf.cond(tf.constant(MIRRORED_Y)[orientation], lambda: image[::-1], lambda: image)
-    return tf.cond(orientation >= FIRST_EXCHANGED, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
 
 
 def _size(dataset: Dataset, sample: int = 20) -> float:

@@ -53,7 +53,7 @@ class Record:
     read: Callable[[], np.ndarray]  # decodes or renders the picture: uint8 [height, width, 3], RGB
     encoded: Callable[[], bytes] | None = None  # reads the picture as a picture file has it, where it is part of a file
     crowd: np.ndarray | None = None  # bool [N]: which of the difficult are crowds (COCO); None: none
-    orientation: int = 1  # EXIF's: `read` and the boxes are as it asks; the pixels stored in the file are not yet
+    plain: bool = False  # every decoder makes the same pixels of the file (images.reading.Header)
 
 
 @dataclass(frozen=True, eq=False)

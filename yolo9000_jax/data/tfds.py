@@ -272,7 +272,7 @@ class _Records(Indexed[Record]):
         index = range(len(self))[index]
         example, name = self._example(index)
         header = reading.inspect_bytes(example["image"], f"the picture of {name}")
-        size, orientation = (header.width, header.height), header.orientation
+        size = header.width, header.height
         if "objects" in self._features:
             boxes, labels, difficult, crowd = self._objects(example["objects"], header, name)
         else:
@@ -281,7 +281,7 @@ class _Records(Indexed[Record]):
         if (labels < 0).any():
             raise UserError(f"{name} has no label: choose a split that has them")
         picture, encoded = partial(self._picture, index), partial(self._encoded, index)
-        return Record(name, None, *size, boxes, labels, difficult, picture, encoded, crowd, orientation)
+        return Record(name, None, *size, boxes, labels, difficult, picture, encoded, crowd, header.plain)
 
     def origins(self) -> list[Origin]:
         return [(file, place) for file, count in self._files for place in range(count)]

@@ -19,9 +19,6 @@ from yolo9000_jax.evaluation.subtrees import subtrees
 from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, VocResult, evaluate_detections, mean_of
 from yolo9000_jax.logs import logger
 
-MAX_DETECTIONS = 300  # a picture
-# Where there are so many classes that they give more than that:
-DETECTIONS_PER_CLASS, MAX_DETECTIONS_MANY_CLASSES = 5, 1000
 EXAMPLES = 16
 LOG_EVERY = 500  # pictures
 
@@ -47,7 +44,6 @@ def evaluate_detector(
     if detector.tree is not None and (groups is not None or has_groups(detector.tree, classes)):
         naming = NamingConfusion(detector.tree, dataset.classes, classes, groups)
     options: dict[str, Any] = {"threshold": score_threshold, "nms": nms_threshold, "batch_size": batch_size}
-    options["max_detections"] = max_detections(len(classes.names))
     if detector.tree is not None:
         options |= {"nodes": classes.model_labels, "hierarchical_threshold": hierarchical_threshold}
         options["also_top_down"] = naming is not None or examples > 0
@@ -81,11 +77,6 @@ def evaluate_detector(
     if naming is not None:
         metrics["naming"] = naming.metrics()
     return Evaluation(metrics, classes.names, voc, tuple(kept))
-
-
-def max_detections(num_classes: int) -> int:
-    """How many detections a picture may have in an evaluation on that many classes."""
-    return max(MAX_DETECTIONS, min(DETECTIONS_PER_CLASS * num_classes, MAX_DETECTIONS_MANY_CLASSES))
 
 
 def _relabel(rows: Rows, new_labels: np.ndarray) -> Rows:

@@ -15,7 +15,6 @@ import numpy as np
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.classes import shared_classes
-from yolo9000_jax.evaluation.detection import MAX_DETECTIONS
 from yolo9000_jax.evaluation.evaluate import evaluate
 from yolo9000_jax.evaluation.models import TimedDetector
 from yolo9000_jax.logs import logger
@@ -28,7 +27,7 @@ RUN_SECONDS = 0.5
 PAPER = {288: (0.690, 91), 352: (0.737, 81), 416: (0.768, 67), 480: (0.778, 59), 544: (0.786, 40)}  # mAP, frames/s
 PAPER_SOURCE = "arXiv 1612.08242, Table 3: VOC 2007 test, GeForce GTX Titan X"
 TIMED = (
-    "forward pass, decoding and suppression as one compiled program; from pictures on the device, already of the "
+    "forward pass, decoding and suppression, compiled; from pictures on the device, already of the "
     "network's size, to detections on the host; compilation, reading and resizing excluded"
 )
 
@@ -59,7 +58,7 @@ def benchmark(
     what the clock covers. The largest size is compiled first, so that too little memory shows at once.
 
     Args:
-        detector: whose `program(threshold=…, nms=…, max_detections=…)` takes inputs [B, H, W, 3].
+        detector: whose `program(threshold=…, nms=…)` takes inputs [B, H, W, 3].
         sizes: sides of the network's square input in pixels, multiples of 32.
         dataset: records with boxes; None: speeds only.
         batch_size: pictures a call; 1 as in the paper.
@@ -81,7 +80,7 @@ def benchmark(
     if dataset is not None:
         shared_classes(detector, dataset)  # refuses what cannot be evaluated before the work
         pictures = [dataset[index] for index in range(min(batch_size, len(dataset)))]
-    options = {"threshold": score_threshold, "nms": nms_threshold, "max_detections": MAX_DETECTIONS}
+    options = {"threshold": score_threshold, "nms": nms_threshold}
     calls = {}
     for size in reversed(sizes):
         started = time.perf_counter()

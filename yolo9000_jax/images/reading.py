@@ -1,64 +1,87 @@
 """The one place that reads pictures, from files or from bytes: a cheap look at the header, and the full decode.
 
-The pixels are as a viewer shows them: turned as EXIF data ask. Darknet's and TensorFlow's decoders ignore that, so who
-decodes a file with these turns its pixels by `Header.orientation`. Transparency is ignored; of an animation the first
-frame is read; of 16-bit pictures the upper 8 bits are kept.
+The pixels are as a viewer shows them (images.pixels): turned as EXIF data ask, on white where they are transparent, in
+the range that the eye expects. Darknet ignores all that, and so do other decoders: `Header.plain` tells files that no
+decoder takes otherwise. Of an animation, or of several pages, the first is read.
 """
 
+import importlib
 import io
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import shown
+from yolo9000_jax.images.pixels import SWAPPED, orientation, to_rgb
+from yolo9000_jax.logs import warn_once
 
-EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".ppm", ".gif", ".webp", ".tif", ".tiff")  # in lower case
-FORMATS = ("JPEG", "PNG", "BMP", "PPM", "GIF", "WEBP", "TIFF")  # no PostScript: opening it would run a program
+Image.init()  # registers all formats; otherwise Pillow does it when the first odd file comes, in some thread
+with suppress(ImportError):  # who has this package sees iPhones' pictures too
+    importlib.import_module("pillow_heif").register_heif_opener()
+
+# Formats by Pillow's names, with the endings of their files; no PostScript: opening it would run a program.
+ENDINGS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpf", ".jpx"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
+    "TGA": (".tga",),
+}
+FORMATS = tuple(kind for kind in ENDINGS if kind in Image.OPEN)
+EXTENSIONS = tuple(ending for kind in FORMATS for ending in ENDINGS[kind])  # of picture files, in lower case
+RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw")
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 TAIL_BYTES = 65536
-ORIENTATION_TAG = 0x0112
-
-Image.init()  # registers all of FORMATS; otherwise Pillow does it when the first odd file comes, in some thread
+HEIC = "HEIC, as iPhones write it, needs another package: pip install pillow-heif, or save it as JPEG"
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture's header says: its size as a viewer shows it, and how EXIF asks to turn the stored pixels."""
+    """What a picture's header says: its size in pixels as a viewer shows it, and EXIF's orientation of what is stored.
 
-    width: int  # pixels
+    The orientation is 1 … 8, 1 where nothing is turned. `remark` completes "this picture has …", where a program that
+    reads the file otherwise would see something else; "" for most. `plain`: every decoder makes the same pixels of it:
+    a JPEG or PNG of 8 bits a value or fewer, without CMYK, transparency or orientation.
+    """
+
+    width: int
     height: int
-    orientation: int  # 1 … 8 as EXIF counts, 1 = not turned
+    orientation: int = 1
+    remark: str = ""
+    plain: bool = False
 
 
 def read(path: str | Path) -> np.ndarray:
-    """The picture in a file as uint8 [H, W, 3], RGB; grey, palette, alpha and CMYK are converted.
+    """The picture in a file as a viewer shows it: uint8 [H, W, 3], RGB.
 
     Raises:
         UserError: the file is missing, is not a picture, is broken or truncated, or has more pixels than
             Pillow's limit.
     """
-    return decode(_content(path), str(path))
+    return decode(_content(path), shown(path))
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
     """As `read`, of the bytes of a picture file; `name` is what messages call it."""
     with _opened(io.BytesIO(data), name) as image:
         try:
-            return to_rgb(_upright(image))
+            if _has_several(image):
+                warn_once("several", f"{name} has several frames or pages: the first is looked at")
+            return to_rgb(image, name)
         except Exception as error:  # Pillow raises nearly any type
             raise _broken(name, error) from None
-
-
-def to_rgb(image: Image.Image) -> np.ndarray:
-    """The pixels of a Pillow picture of any mode: uint8 [H, W, 3], RGB."""
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
-        grey = np.clip(np.asarray(image, np.int64) // 256, 0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.array(image.convert("RGB"))
 
 
 def inspect(path: str | Path) -> Header:
@@ -69,9 +92,9 @@ def inspect(path: str | Path) -> Header:
     """
     if not os.path.isfile(path):
         raise _missing(path)
-    with open(path, "rb") as file, _opened(file, str(path)) as image:
+    with open(path, "rb") as file, _opened(file, shown(path)) as image:
         header = _header(image)
-        _check_end(file, image, str(path))
+        _check_end(file, image, shown(path))
     return header
 
 
@@ -85,48 +108,72 @@ def inspect_bytes(data: bytes, name: str) -> Header:
         return _header(image)
 
 
+def is_picture(path: str | Path) -> bool:
+    """Whether a file holds a picture by its content, whatever it is called."""
+    try:
+        with open(path, "rb") as file, _opened(file, shown(path)):
+            return True
+    except (OSError, ValueError, UserError):
+        return False
+
+
 def _content(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         raise _missing(path) from None
     except OSError as error:
-        raise UserError(f"{path}: this picture cannot be read ({error.strerror}); check the file") from None
+        raise UserError(f"{shown(path)}: this picture cannot be read ({error.strerror}); check the file") from None
 
 
 def _opened(file: BinaryIO, name: str) -> Image.Image:
     """The picture with only its header read."""
+    ending = os.path.splitext(name)[1].lower()
+    if ending in RAW:  # some open as a TIFF, of which one would see the preview
+        raise UserError(f"{name} is a camera's raw picture, which is not read: save it as JPEG, PNG or TIFF")
     try:
-        image = Image.open(file, formats=FORMATS)
+        # Nearly anything may look like a TGA, which has no mark of its own.
+        image = Image.open(file, formats=[kind for kind in FORMATS if kind != "TGA" or ending in ENDINGS["TGA"]])
     except Image.DecompressionBombError:
         raise _too_large(name) from None
     except Exception as error:  # Pillow raises nearly any type for a broken header
-        if file.seek(0, os.SEEK_END) == 0:
-            raise UserError(f"{name} is empty: fetch it again") from None
-        reason = "its header is not readable" if isinstance(error, Image.UnidentifiedImageError) else _reason(error)
-        raise UserError(f"{name} is not a picture this program reads ({reason}): fetch or convert it") from None
+        raise _no_picture(file, name, error) from None
     if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
         raise _too_large(name)
     return image
 
 
 def _header(image: Image.Image) -> Header:
-    try:
-        orientation = image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # broken EXIF data asks for nothing, and the pixels may be well
-        orientation = 1
-    if orientation not in range(1, 9):
-        orientation = 1
-    width, height = image.size if orientation < 5 or image.format == "TIFF" else image.size[::-1]
-    return Header(width, height, int(orientation))
+    turned, remark = orientation(image), _remark(image)
+    # Pillow gives the size of a TIFF as it is shown, of others as it is stored.
+    width, height = image.size[::-1] if turned in SWAPPED and image.format != "TIFF" else image.size
+    return Header(width, height, turned, remark, turned == 1 and _is_plain(image))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()
+def _is_plain(image: Image.Image) -> bool:
+    if image.format in ("JPEG", "MPO"):
+        return image.mode in ("L", "RGB")
+    if image.format != "PNG" or image.mode not in ("1", "L", "P", "RGB"):
+        return False
+    return "16" not in str(getattr(image, "tile", "")) and not image.has_transparency_data
+
+
+def _remark(image: Image.Image) -> str:
+    if image.mode == "F":
+        return "32-bit floats: those of 0 to 1, or to 255, are taken so, others stretched to black and white"
+    if image.mode.startswith("I"):
+        return "more than 8 bits a value: 12 of them count, or 16, by the largest value"
+    if _has_several(image):
+        return "several frames or pages, of which the first is read"
+    return "an alpha channel: what is transparent is seen as white" if image.has_transparency_data else ""
+
+
+def _has_several(image: Image.Image) -> bool:
+    """Whether there are more frames; a second picture behind a photograph, as phones store it, is no frame."""
     try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # as above
-        return image
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:  # a broken second frame
+        return False
 
 
 def _check_end(file: BinaryIO, image: Image.Image, name: str) -> None:
@@ -150,7 +197,17 @@ def _check_end(file: BinaryIO, image: Image.Image, name: str) -> None:
 
 
 def _missing(path: str | Path) -> UserError:
-    return UserError(f"{path}: there is no such picture; correct the path, or fetch the picture")
+    return UserError(f"{shown(path)}: there is no such picture; correct the path, or fetch the picture")
+
+
+def _no_picture(file: BinaryIO, name: str, error: Exception) -> UserError:
+    if file.seek(0, os.SEEK_END) == 0:
+        return UserError(f"{name} is empty: fetch it again")
+    file.seek(0)
+    if file.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc"):
+        return UserError(f"{name} is not read: {HEIC}")
+    reason = "its header is not readable" if isinstance(error, Image.UnidentifiedImageError) else _reason(error)
+    return UserError(f"{name} is not a picture this program reads ({reason}): fetch or convert it")
 
 
 def _broken(name: str, error: Exception) -> UserError:

@@ -9,7 +9,7 @@ import jax
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict.pictures import Picture, are_many
-from yolo9000_jax.predict.predictor import Predictor
+from yolo9000_jax.predict.predictor import Predictor, read_output
 from yolo9000_jax.predict.result import Ranking
 from yolo9000_jax.wordtree.softmax import class_probabilities
 from yolo9000_jax.wordtree.tree import WordTree
@@ -96,8 +96,9 @@ class Classifier(Predictor):
         Raises:
             UserError: a picture cannot be read: at its place, after the outputs of those before it.
         """
-        program = self._program(_OfLogits(function))
-        return (output for _, output in self._run(pictures, program, batch_size))
+        read = _OfLogits(function)
+        found = self._run(pictures, lambda inputs: read_output(read, self.forward(inputs)), batch_size)
+        return (output for _, output in found)
 
 
 @dataclass(frozen=True)

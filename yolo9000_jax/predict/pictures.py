@@ -13,13 +13,15 @@ import numpy as np
 from PIL import Image
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.images.reading import decode, read, to_rgb
+from yolo9000_jax.images.pixels import to_8_bits, to_rgb, white_of
+from yolo9000_jax.images.reading import decode, read
 
 URL_SECONDS = 30.0  # for a whole picture
 URL_BYTES = 64 << 20
 CHUNK_BYTES = 1 << 16
 USER_AGENT = "yolo9000_jax"
-NO_PICTURE = "give uint8 of [H, W, 3] (RGB), [H, W] (grey) or [H, W, 4] (RGBA), or floats from 0 to 1"
+NO_PICTURE = "give [H, W, 3] (RGB), [H, W] (grey) or [H, W, 4] (RGBA)"
+NO_RANGE = "give integers of 8, 12 or 16 bits, or floats from 0 to 1 or from 0 to 255"
 
 
 class Readable(Protocol):
@@ -33,11 +35,12 @@ Picture = str | PathLike[str] | bytes | Image.Image | np.ndarray | Readable
 
 
 def to_pixels(picture: Picture) -> np.ndarray:
-    """The pixels of a picture: uint8 [H, W, 3], RGB.
+    """The pixels of a picture as a viewer shows it: uint8 [H, W, 3], RGB.
 
     Args:
-        picture: see `Picture`. Pixels are uint8, or floats of 0 to 1; grey ones [H, W] or [H, W, 1] become RGB, and
-            of RGBA the transparency is ignored.
+        picture: see `Picture`. Pixels are integers of 8, 12 or 16 bits, booleans, or floats of 0 to 1 or 0 to 255, by
+            what their numbers are (images.pixels.white_of); grey ones [H, W] or [H, W, 1] become RGB, RGBA is laid on
+            white.
 
     Raises:
         UserError: it cannot be read or fetched, or is no picture.
@@ -97,27 +100,26 @@ def fetch(url: str) -> bytes:
 
 
 def _from_pillow(image: Image.Image) -> np.ndarray:
+    name = f"this Pillow picture, mode {image.mode},"
     try:
         if 0 in image.size:
             raise ValueError(f"it has {image.width}x{image.height} pixels")
-        return to_rgb(image.convert(image.mode.upper()) if image.mode in ("La", "RGBa") else image)
+        return to_rgb(image, name)
     except Exception as error:  # Pillow raises nearly any type for a picture whose file is broken or closed
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"this Pillow picture, mode {image.mode}, cannot be read ({reason}); load it again") from error
+        raise UserError(f"{name} cannot be read ({reason}); load it again") from error
 
 
 def _from_array(picture: Any) -> np.ndarray:
     pixels = np.asarray(picture)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or not pixels.size:
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or not pixels.size or pixels.dtype.kind not in "buif":
         raise UserError(f"{pixels.dtype} {list(np.shape(picture))} is no picture; {NO_PICTURE}")
-    pixels = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[..., :3]
-    if np.issubdtype(pixels.dtype, np.floating):
-        lowest, highest = pixels.min(), pixels.max()
-        if not (lowest >= 0 and highest <= 1):
-            raise UserError(f"a picture of floats from {lowest:g} to {highest:g}; {NO_PICTURE}")
-        pixels = np.rint(pixels * 255).astype(np.uint8)
-    if pixels.dtype != np.uint8:
-        raise UserError(f"a picture of {pixels.dtype}; {NO_PICTURE}")
-    return pixels
+    white = white_of(pixels)
+    if white is None:
+        raise UserError(f"a picture of {pixels.dtype} from {pixels.min():g} to {pixels.max():g}; {NO_RANGE}")
+    pixels = to_8_bits(pixels, white)
+    if pixels.shape[2] == 4:
+        return to_rgb(Image.fromarray(pixels), "an array")
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels

@@ -93,11 +93,12 @@ class Predictor:
         return inputs
 
     def _run(
-        self, pictures: Iterable[Picture], program: Callable[[np.ndarray], Any], batch_size: int
+        self, pictures: Iterable[Picture], program: Callable[[np.ndarray], Any], batch_size: int, **options: Any
     ) -> Iterator[tuple[np.ndarray, Any]]:
         """The pixels of each picture, in order, and its row of what the program makes of a batch of inputs."""
         width, height = self.size_wh
-        return run_in_batches(pictures, self._reader(), program, input_shape=(height, width, 3), batch_size=batch_size)
+        options |= {"input_shape": (height, width, 3), "batch_size": batch_size}
+        return run_in_batches(pictures, self._reader(), program, **options)
 
     def _reader(self) -> Callable[[Picture, np.ndarray], np.ndarray]:
         """Reads a picture, writes its network input into an array, returns its pixels; by what is set up now."""
@@ -110,18 +111,23 @@ class Predictor:
 
         return read
 
-    def _program(self, function: Callable[..., Any], *arguments: Any) -> Callable[[Any], Any]:
-        """The compiled program inputs -> function(output of the network, *arguments).
-
-        Args:
-            function: works on JAX arrays. What is compiled serves all functions and models that are equal.
-            arguments: arrays, or None.
-        """
-        return lambda inputs: _apply(self.model, self.variables, inputs, function, *arguments)
+    def forward(self, inputs: np.ndarray | jax.Array) -> jax.Array:
+        """The network's output for inputs [B, height, width, 3], by a program compiled once for all equal models."""
+        return _apply(self.model, self.variables, inputs)
 
 
-@partial(jax.jit, static_argnames=("model", "function"))
-def _apply(
-    model: nn.Module, variables: Mapping[str, Any], inputs: jax.Array, function: Callable[..., Any], *arguments: Any
-) -> Any:
-    return function(model.apply(variables, inputs), *arguments)
+@partial(jax.jit, static_argnames="model")
+def _apply(model: nn.Module, variables: Mapping[str, Any], inputs: jax.Array) -> jax.Array:
+    return cast(jax.Array, model.apply(variables, inputs))
+
+
+@partial(jax.jit, static_argnames="function")
+def read_output(function: Callable[..., Any], output: jax.Array, *arguments: Any) -> Any:
+    """function(output, *arguments), compiled; what is compiled serves all functions that are equal.
+
+    Args:
+        function: works on JAX arrays, and is hashable.
+        output: of a network.
+        arguments: arrays, or None.
+    """
+    return function(output, *arguments)

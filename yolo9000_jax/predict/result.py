@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from yolo9000_jax.report.draw import class_color, draw_boxes
+from yolo9000_jax.report.fonts import drawable
 from yolo9000_jax.wordtree.tree import WordTree
 
 PATH_STEPS = 2  # of a path, in a picture
@@ -47,6 +48,7 @@ class Result(Sequence[Detection]):
         step_probabilities: float32 [N, levels], how sure each step of the label's path is once the one before it is
             taken; None without a tree, and where only some of its nodes were looked for.
         top_down: what the same network says going down the tree, where it was asked for beside such nodes.
+        left_out: how many more there were, of lower scores, beyond the limit that was asked for.
     """
 
     image: np.ndarray
@@ -57,6 +59,7 @@ class Result(Sequence[Detection]):
     tree: WordTree | None = None
     step_probabilities: np.ndarray | None = None
     top_down: "Result | None" = None
+    left_out: int = 0
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -107,7 +110,9 @@ class Result(Sequence[Detection]):
 
     def draw(self) -> np.ndarray:
         """The picture with boxes, names and scores, and the end of each name's path: uint8 [H, W, 3]."""
-        captions = [f"{found.name} {found.score:.2f}{_path_end(found)}" for found in self]
+        captions = [
+            f"{drawable(found.name, f'class {found.label}')} {found.score:.2f}{_path_end(found)}" for found in self
+        ]
         return draw_boxes(self.image, self.boxes_xyxy, captions, [class_color(label) for label in self.labels])
 
     def enlarged(self, times: int) -> "Result":

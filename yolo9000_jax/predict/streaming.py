@@ -23,6 +23,7 @@ def run_in_batches(
     *,
     input_shape: tuple[int, ...],
     batch_size: int,
+    finish: Callable[[Any], Any] = jax.device_get,
 ) -> Iterator[tuple[np.ndarray, Any]]:
     """Runs a network on pictures, a batch at a time, and gives the output of each, in order.
 
@@ -35,13 +36,14 @@ def run_in_batches(
             out. It is used in the caller's thread alone.
         read: gets an item and an array float32 of `input_shape`, writes the network's input into the array and
             returns the picture's pixels. Called in several threads.
-        program: from inputs float32 [batch_size, *input_shape] to arrays whose first axis is the batch's, compiled, so
-            that it returns before the device has finished.
+        program: from inputs float32 [batch_size, *input_shape] to what `finish` takes; compiled, so that it returns
+            before the device has finished.
         input_shape: of one input of the network: height, width, 3.
         batch_size: inputs at a time.
+        finish: waits for what the program gave and makes NumPy arrays of it, whose first axis is the batch's.
 
     Yields:
-        (pixels, output): what `read` gave, and the picture's row of the program's arrays, as NumPy arrays.
+        (pixels, output): what `read` gave, and the picture's row of those arrays.
 
     Raises:
         UserError: a picture cannot be read, or batch_size is not positive. Whatever an item raises, or the iterable
@@ -53,10 +55,10 @@ def run_in_batches(
     for batch in _read_ahead(iter(items), read, input_shape, batch_size):
         started = batch, program(batch.inputs) if batch.pixels else None
         if running is not None:
-            yield from _rows(*running)
+            yield from _rows(*running, finish)
         running = started
     if running is not None:
-        yield from _rows(*running)
+        yield from _rows(*running, finish)
 
 
 @dataclass
@@ -68,8 +70,8 @@ class _Batch:
     error: BaseException | None = None
 
 
-def _rows(batch: _Batch, outputs: Any) -> Iterator[tuple[np.ndarray, Any]]:
-    outputs = jax.device_get(outputs)
+def _rows(batch: _Batch, started: Any, finish: Callable[[Any], Any]) -> Iterator[tuple[np.ndarray, Any]]:
+    outputs = finish(started) if batch.pixels else None
     for row, pixels in enumerate(batch.pixels):
         yield pixels, jax.tree.map(lambda array, row=row: array[row], outputs)
     if batch.error is not None:

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from yolo9000_jax.report.fonts import drawable, height_of, runs_of, width_of
 
 Color = tuple[int, int, int]  # red, green, blue, 0..255
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
@@ -14,6 +15,7 @@ Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
 WHITE, BLACK, INK = (255, 255, 255), (0, 0, 0), (34, 34, 34)
 CROWDED = 0.5  # share of the picture under tabs from which on they are made smaller
 SMALL_PX = 10  # letters
+DOTS = "…"
 
 
 @dataclass
@@ -23,13 +25,13 @@ class Canvas:
     picture: Image.Image
     draw: ImageDraw.ImageDraw
     line: int
-    font: ImageFont.FreeTypeFont
+    letters_px: int
 
     @classmethod
     def over(cls, image: np.ndarray) -> "Canvas":
         picture = Image.fromarray(image)
         scale = math.sqrt(picture.width * picture.height)
-        return cls(picture, ImageDraw.Draw(picture), max(1, round(scale / 150)), make_font(max(10, round(scale / 30))))
+        return cls(picture, ImageDraw.Draw(picture), max(1, round(scale / 150)), max(10, round(scale / 30)))
 
     def frame(self, box: np.ndarray) -> Box | None:
         """The first and last pixel of a box in both directions (x0, y0, x1, y1), or None if it lies outside."""
@@ -60,19 +62,19 @@ class Canvas:
 
         Where they would hide the picture, only the first line of each is written, in small letters.
         """
-        captions = [str(caption).split("\n") for _, caption, _ in labelled]
+        captions = [[drawable(line) for line in str(caption).split("\n")] for _, caption, _ in labelled]
         if sum(math.prod(self._size(lines)) for lines in captions) > CROWDED * math.prod(self.picture.size):
-            self.font, captions = make_font(min(self.font.size, SMALL_PX)), [lines[:1] for lines in captions]
+            self.letters_px, captions = min(self.letters_px, SMALL_PX), [lines[:1] for lines in captions]
         tabs: list[tuple[Box, list[str], Color]] = []
         for (frame, _, color), lines in zip(labelled, captions, strict=True):
-            lines = [shorten(line, self.font, self.picture.width - 2 * self._pad) for line in lines]
+            lines = [shorten(line, self.letters_px, self.picture.width - 2 * self._pad) for line in lines]
             if any(lines):
                 tabs.append((self._place(frame, lines, [tab for tab, _, _ in tabs]), lines, color))
         for (x0, y0, x1, y1), lines, color in reversed(tabs):
             self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=color)
             for number, line in enumerate(lines):
                 middle = y0 + (y1 - y0) * (2 * number + 1) / (2 * len(lines))
-                self.draw.text((x0 + self._pad, middle), line, font=self.font, fill=_ink_on(color), anchor="lm")
+                write(self.draw, (x0 + self._pad, middle), line, self.letters_px, _ink_on(color))
 
     @property
     def _pad(self) -> int:
@@ -82,8 +84,9 @@ class Canvas:
         """Width and height of a tab; none if there is nothing to write."""
         if not any(lines):
             return 0, 0
-        width = math.ceil(max(map(self.font.getlength, lines))) + 2 * self._pad
-        return width, min(len(lines) * line_height(self.font) + self.line, self.picture.height)
+        runs = [runs_of(line, self.letters_px) for line in lines]
+        width = math.ceil(max(map(width_of, runs))) + 2 * self._pad
+        return width, min(len(lines) * max(map(height_of, runs)) + self.line, self.picture.height)
 
     def _place(self, frame: Box, lines: list[str], taken: list[Box]) -> Box:
         """The tab's (x0, y0, x1, y1), end excluded: over the box, else in it, under it, at its foot, by free space."""
@@ -100,21 +103,21 @@ def _shared_area(a: Box, b: Box) -> int:
     return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
-def make_font(size_px: float) -> ImageFont.FreeTypeFont:
-    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size=size_px))
+def write(draw: ImageDraw.ImageDraw, left_middle: tuple[float, float], text: str, letters_px: int, ink: Color) -> None:
+    """Writes a line of text, of whatever script; left_middle is where it begins and half of its height."""
+    x, y = left_middle
+    for part, font in runs_of(text, letters_px):
+        draw.text((x, y), part, font=font, fill=ink, anchor="lm")
+        x += font.getlength(part)
 
 
-def line_height(font: ImageFont.FreeTypeFont) -> int:
-    return sum(font.getmetrics())
-
-
-def shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def shorten(text: str, letters_px: int, width: int) -> str:
     """The text, or as much of its beginning as fits into `width` pixels, with "…"."""
-    if font.getlength(text) <= width:
+    if width_of(runs_of(text, letters_px)) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
+    while text and width_of(runs_of(text + DOTS, letters_px)) > width:
         text = text[:-1].rstrip()
-    return text + "…" if text else ""
+    return text + DOTS if text else ""
 
 
 def _ink_on(color: Color) -> Color:

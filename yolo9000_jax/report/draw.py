@@ -17,7 +17,8 @@ from yolo9000_jax.evaluation.voc import (
     ImageDetections,
     match_detections,
 )
-from yolo9000_jax.report.canvas import INK, WHITE, Canvas, Color, line_height, make_font, shorten
+from yolo9000_jax.report.canvas import INK, WHITE, Canvas, Color, shorten, write
+from yolo9000_jax.report.fonts import drawable, height_of, runs_of, width_of
 
 OUTCOME_COLORS = {TRUE_POSITIVE: (0, 158, 115), FALSE_POSITIVE: (213, 94, 0), IGNORED: (110, 110, 110)}
 OUTCOME_PREFIXES = {TRUE_POSITIVE: "", FALSE_POSITIVE: "wrong: ", IGNORED: "not counted: "}
@@ -105,13 +106,13 @@ def draw_against_truth(
     truth = GroundTruth(_check_boxes(truth.boxes_xyxy), np.asarray(truth.labels), difficult, truth.crowd)
     outcomes, matched = match_detections(found, truth, iou_threshold)
     missed = set(np.flatnonzero(~truth.difficult)) - set(matched[outcomes == TRUE_POSITIVE])
-    canvas = Canvas.over(image)
+    canvas, names = Canvas.over(image), [drawable(name, f"class {label}") for label, name in enumerate(class_names)]
     labelled = []
     for box, score, label, outcome in reversed(list(zip(*found, outcomes.tolist(), strict=True))):
         frame = canvas.frame(box)
         if frame is not None:
             canvas.draw.rectangle(frame, outline=OUTCOME_COLORS[outcome], width=canvas.line)
-            caption = f"{OUTCOME_PREFIXES[outcome]}{class_names[label]} {score:.2f}"
+            caption = f"{OUTCOME_PREFIXES[outcome]}{names[label]} {score:.2f}"
             labelled.append((frame, caption, OUTCOME_COLORS[outcome]))
     labelled.reverse()
     for index, (box, label) in enumerate(zip(truth.boxes_xyxy, truth.labels, strict=True)):
@@ -119,7 +120,7 @@ def draw_against_truth(
         if frame is not None:
             canvas.dashes(frame)
             if index in missed:
-                labelled.append((frame, f"missed: {class_names[label]}", INK))
+                labelled.append((frame, f"missed: {names[label]}", INK))
     canvas.label(labelled)
     return np.asarray(canvas.picture)
 
@@ -143,8 +144,10 @@ def contact_sheet(
         raise UserError(f"a sheet of {len(images)} pictures in {columns} columns of {tile} pixels: give at least one")
     if captions is not None and len(captions) != len(images):
         raise UserError(f"{len(images)} pictures with {len(captions)} captions: give one a picture")
-    gap, font = max(2, tile // 40), make_font(max(9, tile // 20))
-    below = 0 if captions is None else line_height(font) + gap
+    gap, letters_px = max(2, tile // 40), max(9, tile // 20)
+    lines = [shorten(drawable(caption), letters_px, tile) for caption in captions or ()]
+    line_px = max((height_of(runs_of(line, letters_px)) for line in lines), default=0)
+    below = line_px + gap if lines else 0
     pictures = [_fit(_check_picture(image), tile) for image in images]
     rows = [range(start, min(start + columns, len(images))) for start in range(0, len(images), columns)]
     heights = [max(pictures[index].height for index in row) for row in rows]
@@ -154,9 +157,9 @@ def contact_sheet(
         for column, index in enumerate(row):
             picture, middle = pictures[index], gap + column * (tile + gap) + tile // 2
             sheet.paste(picture, (middle - picture.width // 2, y + (height - picture.height) // 2))
-            if captions is not None:
-                text = shorten(str(captions[index]), font, tile)
-                draw.text((middle, y + height + gap // 2), text, font=font, fill=INK, anchor="ma")
+            if lines:
+                left = middle - width_of(runs_of(lines[index], letters_px)) / 2
+                write(draw, (left, y + height + (gap + line_px) / 2), lines[index], letters_px, INK)
         y += height + below + gap
     return np.asarray(sheet)
 

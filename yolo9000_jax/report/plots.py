@@ -20,6 +20,7 @@ from yolo9000_jax.report.style import (
     legend_entry,
     name_axes,
     new_figure,
+    numbered_where_undrawable,
     plain,
     save,
     short_number,
@@ -117,7 +118,8 @@ def plot_precision_recall(result: VocResult, class_names: Sequence[str], output:
     Raises:
         UserError: no class has truths; the picture cannot be written.
     """
-    ranked = [(c.ap, name, c) for name, c in zip(class_names, result.per_class, strict=True) if c.ap is not None]
+    names = numbered_where_undrawable(class_names)
+    ranked = [(c.ap, name, c) for name, c in zip(names, result.per_class, strict=True) if c.ap is not None]
     if not ranked or result.voc_ap50 is None:
         raise UserError("no class has a truth in this data set, so there is no precision or recall to draw")
     ranked.sort(key=lambda entry: -entry[0])
@@ -162,6 +164,7 @@ def plot_confusion(
     counts = np.asarray(matrix, float).reshape(len(rows), len(columns))
     if not counts.size:
         raise UserError("no class to draw a confusion matrix of: give at least one")
+    rows, columns = numbered_where_undrawable(rows), numbered_where_undrawable(columns)
     totals = counts.sum(1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     figure, (axes,) = new_figure(2.6 + 0.62 * len(columns), 1.9 + 0.42 * len(rows))

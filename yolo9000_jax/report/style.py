@@ -4,6 +4,7 @@ The figures are made without pyplot, so they leave a notebook's own figures alon
 """
 
 import os
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.report.fonts import drawable, families_of
 
 INK, GREY, LIGHT = "#222222", "#8a8a8a", "#e3e3e3"
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -47,6 +50,11 @@ def legend_entry(share: float, name: str) -> str:
     return f"{100 * share:.1f}  {plain(name)}"
 
 
+def numbered_where_undrawable(class_names: Sequence[str]) -> list[str]:
+    """The names as they can be drawn here: "class 3" for one whose letters no font has."""
+    return [drawable(name, f"class {number}") for number, name in enumerate(class_names)]
+
+
 def plain(text: object) -> str:
     """The text, in which a $ starts no formula."""
     return str(text).replace("$", r"\$")
@@ -77,6 +85,16 @@ def save(figure: Figure, output: str | PathLike, **options: Any) -> None:
     """Writes a figure, making its folder; options as for savefig. Raises UserError where that cannot be done."""
     try:
         Path(output).parent.mkdir(parents=True, exist_ok=True)
+        for text in figure.findobj(Text):
+            _find_letters(text)
         figure.savefig(output, **options)
     except (OSError, ValueError) as error:
         raise UserError(f"{output}: cannot write the plot ({error}): name a .png, .svg or .pdf file") from error
+
+
+def _find_letters(text: Text) -> None:
+    """Gives a text the fonts that its letters need, in place."""
+    words = text.get_text()
+    if not words.isascii():
+        text.set_text(drawable(words))
+        text.set_fontfamily([*text.get_fontfamily(), *families_of(words)])

@@ -1,0 +1,207 @@
+"""What a user names to be looked at: files, folders, lists of files, addresses, cameras; and what of it is there."""
+
+import codecs
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from yolo9000_jax import files
+from yolo9000_jax.images.reading import EXTENSIONS, HEIC, is_picture
+from yolo9000_jax.images.video import VIDEO_EXTENSIONS, is_address, is_camera, is_video
+from yolo9000_jax.logs import logger
+
+LISTS = (".txt", ".list", ".lst")
+STEM_LENGTH = 100  # letters of the name of a drawing
+ENDINGS_SHOWN = 8
+
+Input = str | PathLike[str]
+
+
+class Source(NamedTuple):
+    """One thing to look at: a path, an address or a camera's number, as text; whether it is a video.
+
+    Where nothing can be looked at, `error` is one line that says so.
+    """
+
+    name: str
+    is_video: bool = False
+    error: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name as text that every stream and JSON take."""
+        return files.shown(self.name)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the name is an address or a camera, and no path."""
+        return is_address(self.name) or is_camera(self.name)
+
+
+def find_sources(inputs: Iterable[Input], *, videos: bool) -> list[Source]:
+    """The pictures, and videos where these are wanted, that the inputs stand for, each once.
+
+    A folder stands for the files in it, without hidden and system files, a list (`.txt`) for those that it names, one a
+    line, as Darknet's lists do.
+
+    Args:
+        inputs: paths, addresses, or numbers of cameras.
+        videos: whether videos are looked at.
+    """
+    found: dict[str, Source] = {}
+    again = 0
+    for given in inputs:
+        for source in _expand(os.fspath(given), videos):
+            key = source.name if source.is_remote or source.error else os.path.realpath(source.name)
+            again += key in found
+            found.setdefault(key, source)
+    if again:
+        logger.info(f"{again} input{'s' * (again > 1)} named more than once: looked at once")
+    return list(found.values())
+
+
+def targets(sources: Sequence[Source], folder: Path) -> list[Path]:
+    """A file in the folder for the drawing of each source, named after it.
+
+    None is named twice, on systems that do not tell capitals apart either, and none is itself a source.
+    """
+
+    def plain(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold()
+
+    paths = [Path(source.name) for source in sources if not source.is_remote]
+    taken = {plain(path.name) for path in paths if path.parent.resolve() == folder.resolve()}
+    found = []
+    for source in sources:
+        stem, suffix = _stem(source), ".mp4" if source.is_video else ".jpg"
+        name, count = stem + suffix, 1
+        while plain(name) in taken:
+            count += 1
+            name = f"{stem}-{count}{suffix}"
+        taken.add(plain(name))
+        found.append(folder / name)
+    return found
+
+
+def _stem(source: Source) -> str:
+    if not source.is_remote:
+        return Path(source.name).stem
+    if is_camera(source.name):
+        return f"camera{source.name}"
+    try:
+        address = urlsplit(source.name)
+        stem = PurePosixPath(unquote(address.path)).stem or address.netloc
+    except ValueError:
+        stem = "picture"
+    return re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", stem)[:STEM_LENGTH]
+
+
+def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator[Source]:
+    """The sources of one input, or of one line of a list."""
+    path, name = Path(given), files.shown(given)
+    if is_address(given) or is_camera(given):
+        yield _source(given, _is_remote_video(given), videos)
+    elif _is(Path.is_dir, path):
+        yield from _in_folder(path, videos)
+    elif _is(Path.is_file, path) and path.suffix.lower() in LISTS and listed_in is None and not is_picture(path):
+        yield from _in_list(path, videos)
+    elif _is(Path.exists, path):
+        yield _source(given, not is_picture(path) and is_video(path), videos)
+    else:
+        what = "is a link to a file that is not there" if _is(Path.is_symlink, path) else "no such file or folder"
+        where = f"; {files.shown(listed_in)} names it" if listed_in else ""
+        yield Source(given, error=f"{name}: {what}{where}")
+
+
+def _is_remote_video(given: str) -> bool:
+    try:
+        return is_video(given)
+    except ValueError:  # no address that can be taken apart; fetching it will say so
+        return False
+
+
+def _is(test: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return test(path)
+    except (OSError, ValueError):  # too long a name, or one with a zero byte, is that of no file
+        return False
+
+
+def _source(given: str, is_video: bool, videos: bool) -> Source:
+    wrong = is_video and not videos
+    return Source(given, is_video, f"{files.shown(given)} is a video: give pictures, or use predict" if wrong else None)
+
+
+def _in_folder(folder: Path, videos: bool) -> Iterator[Source]:
+    name = files.shown(folder)
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if not files.is_system_file(entry.name))
+    except OSError as error:
+        yield Source(str(folder), error=f"{name}: this folder cannot be read ({error.strerror})")
+        return
+    wanted = (*EXTENSIONS, *VIDEO_EXTENSIONS) if videos else EXTENSIONS
+    is_folder = {entry: entry.is_dir() for entry in entries}
+    chosen = [entry for entry in entries if not is_folder[entry] and entry.suffix.lower() in wanted]
+    others = Counter(entry.suffix.lower() or entry.name for entry in entries if not is_folder[entry])
+    others = Counter({ending: count for ending, count in others.items() if ending not in wanted})
+    deeper = [entry.name for entry in entries if is_folder[entry] and _has_some(entry, wanted)]
+    remarks = []
+    if others:
+        some = ", ".join(f"{count} {files.shown(ending)}" for ending, count in others.most_common(ENDINGS_SHOWN))
+        more = ", …" if len(others) > ENDINGS_SHOWN else ""
+        count, are = others.total(), "is" if others.total() == 1 else "are"
+        heic = f"; {HEIC}" if {".heic", ".heif"} & others.keys() else ""
+        remarks.append(f"{count} of its files {are} of a kind that is not read ({some}{more}){heic}")
+    if deeper:
+        some = ", ".join(files.shown(entry) for entry in deeper[:ENDINGS_SHOWN])
+        remarks.append(f"the folders in it are not looked into; give them too ({some})")
+    if not chosen:
+        what = "pictures or videos" if videos else "pictures"
+        why = "; ".join(remarks) or f"what is read: {' '.join(wanted)}"
+        yield Source(str(folder), error=f"{name}: no {what} in this folder; {why}")
+        return
+    for remark in remarks:
+        logger.info(f"{name}: {remark}")
+    yield from (source for entry in chosen for source in _expand(str(entry), videos))
+
+
+def _has_some(folder: Path, wanted: Collection[str]) -> bool:
+    try:
+        return any(
+            entry.suffix.lower() in wanted and not files.is_system_file(entry.name) for entry in folder.iterdir()
+        )
+    except OSError:
+        return False
+
+
+def _in_list(path: Path, videos: bool) -> Iterator[Source]:
+    """The sources that a list names, beside the list or from the working directory, with slashes or backslashes."""
+    name = files.shown(path)
+    try:
+        lines = _lines(path)
+    except (OSError, UnicodeError) as error:
+        yield Source(str(path), error=f"{name}: this list cannot be read ({error})")
+        return
+    for line in lines:
+        places = [place for folder in (Path(), path.parent) if (place := files.find(folder, line))]
+        if not places and line.startswith("#"):
+            continue
+        yield from _expand(line if is_address(line) else str(places[0] if places else line), videos, path)
+    if not lines:
+        yield Source(str(path), error=f"{name}: this list names no pictures; write one path a line")
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines that are not empty; names that are no UTF-8 stay as the file system has them."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16")
+    else:
+        text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    return [line for raw in re.split(r"\r\n|\r|\n", text) if (line := raw.strip().strip('"').strip())]
