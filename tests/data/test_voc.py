@@ -322,6 +322,10 @@ def test_other_layouts(tmp_path):
     for split in ("train", "validation"):
         write_picture(tmp_path / f"inner/JPEGImages/{split}/a.jpg")
         write_xml(tmp_path / f"inner/Annotations/{split}/a.xml", [BOX])
+    (tmp_path / "inner/ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "inner/ImageSets/Main/dev.txt").write_text("train/a\n")
+    assert images(opened(tmp_path / "inner", "validation")[0], tmp_path) == ["inner/JPEGImages/validation/a.jpg"]
+    (tmp_path / "inner/ImageSets/Main/dev.txt").unlink()
     assert images(opened(tmp_path / "inner", "val")[0], tmp_path) == ["inner/JPEGImages/validation/a.jpg"]
     for year in ("VOC2007", "VOC2012"):
         write_picture(tmp_path / f"kit/{year}/JPEGImages/a.jpg")

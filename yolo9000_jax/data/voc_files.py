@@ -117,7 +117,7 @@ class VocFiles:
     def _named(self, name: str, notes: Notes) -> Found | None:
         """The files of the list or folder that is called `name`, or means it; None where there is neither."""
         folders = {place.name: place for place in _subfolders(self._base)}
-        for known in (self._lists, folders):
+        for known in sorted((self._lists, folders), key=lambda known: name not in known):
             called = same_split(name, known)
             if called is None:
                 continue
