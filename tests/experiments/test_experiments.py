@@ -25,8 +25,6 @@ from yolo9000_jax.training.loop import train
 from yolo9000_jax.wordtree.tree import WordTree
 from yolo9000_jax.workdir.facts import load_facts
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 EXPERIMENTS = ROOT / "experiments"
 # Every full-size config runs with these changes, and with no others that its test does not state.
 SMALL = {"steps": 2, "batch_size": 4, "image_size": 64, "model.width": 1 / 16, "evaluation.batch_size": 4}

@@ -17,8 +17,6 @@ from yolo9000_jax.report.batch import draw_batch
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.training.loop import train
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TREE = (("shape", -1), ("disc", 0), ("rectangle", 0), ("crimson disc", 1), ("pink disc", 1))
 
 

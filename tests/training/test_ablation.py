@@ -25,8 +25,6 @@ from yolo9000_jax.training import ablation, schedule, state
 from yolo9000_jax.training import loop as training
 from yolo9000_jax.workdir.lock import lock_workdir
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 FILE = ROOT / "experiments" / "ablation.py"
 MODULE = configs.load_module(str(FILE))
 ROWS, BASES = list(MODULE.TABLE), bases_of(MODULE)
