@@ -291,7 +291,7 @@ def test_the_papers_passthrough_takes_no_layer_behind_darknets_reorg(network, tm
 def test_reorg_of_all_channels_is_not_the_papers_passthrough(tmp_path):
     """yolo-voc.2.0.cfg has as many weights, but for an order of channels that our network does not have."""
     cfg, weights = detector(tmp_path / "d", passthrough="paper")
-    assert "differs from YOLOv2 at layer 26 [reorg]" in refused(to_workdir, cfg, weights, tmp_path / "run")
+    assert "differs from YOLOv2 at layer" in refused(to_workdir, cfg, weights, tmp_path / "run")
 
 
 def test_yolo_v1_starts_from_whole_files(tmp_path):

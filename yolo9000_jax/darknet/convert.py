@@ -116,15 +116,18 @@ def read_start(path: str | PathLike, network: Network) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read, or it ends where no layer of such a network ends.
     """
-    numbers = count_numbers(path)
-    others = [("detection", way) for way in PASSTHROUGHS if way != network.passthrough]
-    for task, way in [("detection", network.passthrough), ("classification", network.passthrough), *others]:
-        as_filed = replace(network, passthrough=way)
-        *body, last = (layer for layer in _plan(as_filed, task, 1).layers if layer.parameters())
+    numbers, own = count_numbers(path), network.passthrough
+    ways = [own, *(way for way in PASSTHROUGHS if way != own)]
+    fits = []
+    for task, way in [*(("detection", way) for way in ways), ("classification", own)]:
+        plan = _plan(replace(network, passthrough=way), task, 1)
+        *body, last = (layer for layer in plan.layers if layer.parameters())
         outputs, odd = divmod(numbers - sum(map(_count, body)), _count(last))
         if outputs > 0 and not odd:
-            return _without_other_orders(_read(path, as_filed, task, outputs), network, way)
-    return _without_other_orders(_read(path, network, "detection", 1), network, network.passthrough)
+            fits.append((outputs, task, way))
+    # What fits by accident takes missing layers for a great many outputs.
+    outputs, task, way = min(fits, key=lambda fit: fit[0], default=(1, "detection", own))
+    return _without_other_orders(_read(path, replace(network, passthrough=way), task, outputs), network, way)
 
 
 def _without_other_orders(variables: dict[str, Any], network: Network, way: str) -> dict[str, Any]:
