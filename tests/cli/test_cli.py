@@ -149,7 +149,7 @@ def test_workdir_of_another_experiment(trained, tmp_path, refused):
         (["anchors", "--dataset", "emoji", "--size", "0"], "--size: '0' is not a whole number, 1 or more"),
         (["demo", "--minutes", "0"], "--minutes: '0' is not a number above 0"),
         (["demo", "--minutes", "inf"], "--minutes: 'inf' is not a number above 0"),
-        (["predict", "--workdir", "x"], "IMAGE"),
+        (["predict", "--workdir", "x"], "INPUT"),
         (["predict", "a.jpg", "--workdir", "x", "--size", "large"], "'large'"),
     ],
 )
@@ -217,7 +217,8 @@ def test_help_needs_nothing_heavy():
 def test_help_says_that_addresses_are_taken(verb, capsys):
     with pytest.raises(SystemExit):
         cli.main([verb, "--help"])
-    assert "an IMAGE may be an http(s) address" in " ".join(capsys.readouterr().out.split())
+    text = " ".join(capsys.readouterr().out.split())
+    assert "http(s)" in text and "addresses" in text and "lists of them (.txt, a path a line)" in text
 
 
 def test_json_that_cannot_be_written_is_refused_at_once(refused, tmp_path):

@@ -125,7 +125,7 @@ def test_tree_detections_are_darknets(name, number):
     raw = x.reshape(1, region["num"], -1, *x.shape[2:]).transpose(0, 3, 4, 1, 2)
     anchors = np.reshape(case["anchors"], (-1, 2))
     found = detect_tree(
-        raw, anchors, tree, options["thresh"], options.get("nms", 0.45), options.get("hier", 0.5), 2000, nodes=nodes
+        raw, anchors, tree, options["thresh"], options.get("nms", 0.45), options.get("hier", 0.5), nodes=nodes
     )
     valid = np.asarray(found.valid[0])
     expected = golden[f"det{number}_nms"]
