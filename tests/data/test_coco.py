@@ -28,10 +28,10 @@ def content(images=(IMAGE,), annotations=(BOX,), categories=(CAT,)) -> dict:
     return {"images": list(images), "annotations": list(annotations), "categories": list(categories)}
 
 
-def parsed(classes=None, **lists):
+def parsed(**lists):
     """The instances of a file, and the notes on it, without pictures."""
     notes = Notes()
-    instances = parse(decode(json.dumps(content(**lists)).encode(), Path("ann.json")), Path("ann.json"), classes, notes)
+    instances = parse(decode(json.dumps(content(**lists)).encode(), Path("ann.json")), Path("ann.json"), notes)
     return instances, notes.lines()
 
 
@@ -311,8 +311,6 @@ def test_a_category_that_only_groups(none):
     assert len(notes) == 1 and notes[0].endswith("or is called like one of them (first: 'fish')")
     used, _ = parsed(categories=[group, *others], annotations=[*boxes, BOX | {"id": 3, "category_id": 0}])
     assert used.classes == ("fish", "cat", "tench")
-    given, _ = parsed(("tench", "fish", "cat"), categories=[group, *others], annotations=boxes)
-    assert given.classes == ("tench", "fish", "cat") and given.annotations["a.png"].labels == [2, 0]
 
 
 def test_a_group_called_like_its_class():
@@ -330,28 +328,19 @@ def test_coco_names_its_groups_after_classes():
     assert notes == ("1 category has no box in this file (first: 'person')",)
 
 
-def test_nearly_equal_names_are_said():
-    names = ["Dog", "dog ", "cat", "cell phone", "CellPhone", "Dogs"]
-    categories = [{"id": index, "name": name} for index, name in enumerate(names)]
-    boxes = [BOX | {"id": index, "category_id": index} for index in range(len(names))]
-    instances, notes = parsed(categories=categories, annotations=boxes)
-    assert instances.classes == tuple(names)
-    assert len(notes) == 1 and notes[0].startswith("2 class names are others' but") and "'dog ', 'Dog'" in notes[0]
-
-
 # The JSON.
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_encodings(encoding):
     text = json.dumps(content(categories=[CAT | {"name": "Käse"}]), ensure_ascii=False, indent=1).replace("\n", "\r\n")
-    assert parse(decode(text.encode(encoding), Path("a")), Path("a"), None, Notes()).classes == ("Käse",)
+    assert parse(decode(text.encode(encoding), Path("a")), Path("a"), Notes()).classes == ("Käse",)
 
 
 def test_keys_that_stand_there_twice():
     text = json.dumps(content())
     same = text.replace('"name": "cat"', '"name": "cat", "name": "cat"')
-    assert parse(decode(same.encode(), Path("a")), Path("a"), None, Notes()).classes == ("cat",)
+    assert parse(decode(same.encode(), Path("a")), Path("a"), Notes()).classes == ("cat",)
     with pytest.raises(UserError, match="the key 'name' stands twice"):
         decode(text.replace('"name": "cat"', '"name": "cat", "name": "dog"').encode(), Path("a"))
     with pytest.raises(UserError, match="the key 'images' stands twice"):
@@ -432,7 +421,7 @@ def test_any_file(kind, data):
         data = json.dumps(lists_of(data)).encode()
     notes = Notes()
     try:
-        instances = parse(decode(data, Path("ann.json")), Path("ann.json"), None, notes)
+        instances = parse(decode(data, Path("ann.json")), Path("ann.json"), notes)
     except UserError as error:
         assert str(error).startswith("ann.json") and "\n" not in str(error)
         return

@@ -7,7 +7,7 @@ class names that nearly are each other's) is counted as well.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,12 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.orientation import FIRST_EXCHANGED, upright_boxes
 from yolo9000_jax.data.records import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
-from yolo9000_jax.labels import canonical
 
 THREADS = 16  # looking at pictures waits for the disk
 CLIP_TOLERANCE_PIXELS = 0.01  # decimals of a label file round to this much; less than it is not worth a note
@@ -51,10 +49,6 @@ BOX_TWICE = (
 PICTURE_TWICE = (
     "picture is listed or labelled more than once; each time counts",
     "pictures are listed or labelled more than once; each time counts",
-)
-NEARLY_EQUAL = (
-    "class name is another's but for case, blanks or spelling: one class, or two?",
-    "class names are others' but for case, blanks or spelling: one class each, or two?",
 )
 
 
@@ -96,24 +90,6 @@ class Notes:
             f"{count} {one if count == 1 else many} (first: {first})"
             for (one, many), (count, first) in self._found.items()
         )
-
-
-def class_id(name: str, ids: dict[str, int], place: str) -> int:
-    """The id of a class name found in a file; raises `UserError` that suggests the nearest name."""
-    if name not in ids:
-        raise UserError(
-            f"{place}: class {quote(name)} is not among the {len(ids)} classes{nearest(name, ids)}; "
-            "correct the label, or add the class to the list"
-        )
-    return ids[name]
-
-
-def note_similar(names: Iterable[str], notes: Notes) -> None:
-    """Counts the class names that are another's but for case, blanks, hyphens or a usual other spelling."""
-    first: dict[str, str] = {}
-    for name in names:
-        if (other := first.setdefault(canonical(name), name)) != name:
-            notes.add(NEARLY_EQUAL, f"{quote(name)}, {quote(other)}")
 
 
 def make_records(annotations: Sequence[Annotation], notes: Notes) -> list[Record]:

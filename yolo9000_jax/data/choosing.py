@@ -3,6 +3,7 @@
 A picture that has one label and no boxes (`folders:`) goes with its label.
 """
 
+import copy
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
@@ -22,7 +23,7 @@ def with_classes(dataset: Dataset, classes: tuple[str, ...], elsewhere: Collecti
 
     Args:
         dataset: with all of its own classes.
-        classes: those wanted. The data set may lack some, which a note then says.
+        classes: those wanted, by name or by synset. The data set may lack some, which a note then says.
         elsewhere: classes that other data sets, joined to this one, have.
 
     Raises:
@@ -31,6 +32,7 @@ def with_classes(dataset: Dataset, classes: tuple[str, ...], elsewhere: Collecti
     """
     if dataset.classes == classes:
         return dataset
+    dataset = _called_as_wanted(dataset, set(classes))
     places = {name: place for place, name in enumerate(classes)}
     ids = np.array([places.get(name, LEFT_OUT) for name in dataset.classes], np.int32)
     notes = [*dataset.notes, *_missing(dataset, classes, elsewhere), *_left_out(dataset, classes, ids)]
@@ -50,6 +52,16 @@ def with_classes(dataset: Dataset, classes: tuple[str, ...], elsewhere: Collecti
         dataset.lazy,
         dataset.identity,
     )
+
+
+def _called_as_wanted(dataset: Dataset, wanted: Collection[str]) -> Dataset:
+    """The data set, its classes named by their synsets where these are what is asked for."""
+    named = copy.copy(dataset)
+    pairs = zip(dataset.classes, dataset.synsets, strict=True)
+    named.classes = tuple(
+        synset if synset and synset in wanted and name not in wanted else name for name, synset in pairs
+    )
+    return named
 
 
 def alike(classes: Iterable[str]) -> list[str]:

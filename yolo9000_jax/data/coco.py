@@ -36,13 +36,12 @@ SPLIT = "{split}"
 FOLDERS_KEPT = 8  # of an absolute path or an address
 
 
-def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
+def open_coco(location: str, split: Split) -> Dataset:
     """Reads COCO instance annotations (see the module).
 
     Args:
         location: `ANNOTATIONS.json,IMAGES_DIR`, perhaps with `{split}` in it.
         split: which part of it.
-        classes: class names in the order wanted; None: the categories by id.
 
     Raises:
         UserError: names the file and the image or annotation id that is wrong.
@@ -60,7 +59,7 @@ def open_coco(location: str, split: Split, classes: tuple[str, ...] | None) -> D
     if not folder.is_dir():
         raise UserError(f"coco:{location}: there is no folder {folder}: give the folder of the pictures")
     notes = Notes()
-    instances = coco_json.parse(coco_json.load(file), file, classes, notes)
+    instances = coco_json.parse(coco_json.load(file), file, notes)
     annotations = _located(folder, instances.annotations, notes)
     picked = split.pick(annotations, key=lambda annotation: annotation.image.stem)
     records = make_records(picked, notes)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolo9000_jax.data.annotations import Annotation, Notes, class_id, note_similar
+from yolo9000_jax.data.annotations import Annotation, Notes
 from yolo9000_jax.data.coco_values import Box, flag, identity, is_missing, number, outline
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
@@ -111,13 +111,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def parse(content: dict[str, Any], file: Path, classes: tuple[str, ...] | None, notes: Notes) -> Instances:
+def parse(content: dict[str, Any], file: Path, notes: Notes) -> Instances:
     """Reads the lists of a file.
 
     Args:
         content: as `load` gives it.
         file: what messages call it.
-        classes: class names in the order wanted; None: the categories by id.
         notes: counts what was left out or put right.
 
     Raises:
@@ -127,12 +126,9 @@ def parse(content: dict[str, Any], file: Path, classes: tuple[str, ...] | None, 
     by_id, by_name = _images(file, content["images"], notes)
     used = _add_objects(file, content["annotations"], by_id, categories, notes)
     own = _classes(categories, used, notes)
-    if classes is None:
-        classes = tuple(own)
-        note_similar(classes, notes)
-    _number_labels(by_name.values(), categories, classes)
+    _number_labels(by_name.values(), categories, own)
     _find_fractions(file, by_name.values(), notes)
-    return Instances(classes, tuple(own.get(name) for name in classes), by_name)
+    return Instances(tuple(own), tuple(own.values()), by_name)
 
 
 def _place(file: Path, what: str, position: int, item: object) -> str:
@@ -308,14 +304,13 @@ def _classes(categories: dict[int | str, Category], used: set[int | str], notes:
 
 
 def _number_labels(
-    annotations: Iterable[Annotation], categories: dict[int | str, Category], classes: tuple[str, ...]
+    annotations: Iterable[Annotation], categories: dict[int | str, Category], classes: Iterable[str]
 ) -> None:
     """Replaces the positions of categories by class ids."""
     ids = {name: index for index, name in enumerate(classes)}
     names = [category.name for category in categories.values()]
     for annotation in annotations:
-        rows = zip(annotation.labels, annotation.places, strict=True)
-        annotation.labels = [class_id(names[label], ids, f"{annotation.source}, {place}") for label, place in rows]
+        annotation.labels = [ids[names[label]] for label in annotation.labels]
 
 
 def _find_fractions(file: Path, annotations: Collection[Annotation], notes: Notes) -> None:

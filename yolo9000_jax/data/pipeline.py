@@ -277,6 +277,7 @@ def decode(data: tf.Tensor, is_plain: tf.Tensor) -> tf.Tensor:
     The others, and all other formats, go through Pillow.
     """
     image = tf.cond(
+        is_plain,
         lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),  # which takes PNG as well
         lambda: tf.numpy_function(lambda content: reading.decode(content, "a picture"), [data], tf.uint8),
     )

@@ -15,7 +15,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from yolo9000_jax.data.choosing import alike, with_classes
@@ -41,8 +40,8 @@ def _open_tfds(location: str, split: Split) -> Dataset:
 
 # A new source is one file and one line here: (location, split) -> Dataset, with all of its classes.
 SCHEMES: dict[str, Callable[[str, Split], Dataset]] = {
-    "voc": partial(open_voc, classes=None),
-    "coco": partial(open_coco, classes=None),
+    "voc": open_voc,
+    "coco": open_coco,
     "yolo": open_yolo,
     "folders": open_folders,
     "tfds": _open_tfds,

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from yolo9000_jax.data.annotations import Annotation, Notes, class_id, make_records
+from yolo9000_jax.data.annotations import Annotation, Notes, make_records
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.voc_files import VocFiles
@@ -39,14 +39,14 @@ TWO_FILES = (
 )
 
 
-def open_voc(location: str, split: Split, classes: tuple[str, ...] | None) -> Dataset:
+def open_voc(location: str, split: Split) -> Dataset:
     """Reads a folder in a VOC layout (see the module).
+
+    Its classes are the sorted names in all XML files of the folder; of ImageNet's task, in those of val and the split.
 
     Args:
         location: the folder.
         split: which part of it.
-        classes: class names in the order wanted; None: the sorted set of the names in all XML files of the folder, of
-            ImageNet's task in those of val and of the split.
 
     Raises:
         UserError: names the XML file and the object that is wrong.
@@ -59,10 +59,9 @@ def open_voc(location: str, split: Split, classes: tuple[str, ...] | None) -> Da
         place = shown(error.filename or folder)
         raise UserError(f"voc:{location}: {place} cannot be read ({error.strerror}); check the folder") from None
     files = split.pick(files, key=lambda file: file.stem)
-    parsed = _parse_all(files if classes is not None else {*files, *voc.naming})
+    parsed = _parse_all({*files, *voc.naming})
     readable = voc.synset_names()
-    if classes is None:
-        classes = _names(parsed.values(), readable)
+    classes = _names(parsed.values(), readable)
     ids, pictures = {name: index for index, name in enumerate(classes)}, Pictures(folder)
     annotations = []
     for file in files:
@@ -121,16 +120,15 @@ def _synsets(classes: Sequence[str], readable: dict[str, str]) -> tuple[str | No
 def _annotation(
     file: Path, name: str, parsed: Parsed, ids: dict[str, int], readable: dict[str, str], image: Path
 ) -> Annotation:
-    names = [each.name if each.name in ids else readable.get(each.name, each.name) for each in parsed.objects]
-    places = [each.place for each in parsed.objects]
+    labels = [ids[readable.get(each.name, each.name)] for each in parsed.objects]
     return Annotation(
         name=name,
         source=str(file),
         image=image,
         boxes_xyxy=[each.corners for each in parsed.objects],
-        labels=[class_id(each, ids, f"{file}, {place}") for each, place in zip(names, places, strict=True)],
+        labels=labels,
         difficult=[each.difficult for each in parsed.objects],
-        places=places,
+        places=[each.place for each in parsed.objects],
         size=parsed.size,
     )
 
