@@ -16,8 +16,7 @@ class SharedClasses(NamedTuple):
     """The S classes that a data set and a model share, in the data set's order.
 
     dataset_labels int [S]: their labels in the data set; model_labels int [S]: in the model; names: what the data set
-    calls them, or the model where the data set's name is only a synset; left_out: names of the data set's other
-    classes, which the model lacks or has several of.
+    calls them; left_out: names of the data set's other classes, which the model lacks or has several of.
     """
 
     dataset_labels: np.ndarray
@@ -42,11 +41,15 @@ def shared_classes(model: Model, dataset: Dataset) -> SharedClasses:
         some = ", ".join(left_out[:NAMES_IN_MESSAGE]) + (", …" if len(left_out) > NAMES_IN_MESSAGE else "")
         logger.warning(f"left out {len(left_out)} of {len(found)} classes, which the network lacks: {some}")
     dataset_labels, model_labels = np.array(pairs, int).reshape(-1, 2).T
-    names = tuple(
-        model.classes[model_label] if SYNSET.fullmatch(dataset.classes[label]) else dataset.classes[label]
-        for label, model_label in pairs
-    )
+    names = tuple(dataset.classes[label] for label in dataset_labels)
     return SharedClasses(dataset_labels, model_labels, names, left_out)
+
+
+def readable(classes: SharedClasses, model: Model) -> SharedClasses:
+    """The same, called as the model calls them where the data set's name is only a synset."""
+    pairs = zip(classes.names, classes.model_labels, strict=True)
+    names = tuple(model.classes[label] if SYNSET.fullmatch(name) else name for name, label in pairs)
+    return classes._replace(names=names)
 
 
 def positions(labels: np.ndarray, count: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import ilsvrc
-from yolo9000_jax.evaluation.classes import SharedClasses, positions, shared_classes
+from yolo9000_jax.evaluation.classes import SharedClasses, positions, readable, shared_classes
 from yolo9000_jax.evaluation.models import Detector
 from yolo9000_jax.evaluation.naming import NamingConfusion, has_groups
 from yolo9000_jax.evaluation.result import Evaluation, Example
@@ -39,7 +39,7 @@ def evaluate_detector(
     examples: int,
 ) -> Evaluation:
     """As `evaluate`, which documents it, of a detector."""
-    classes = shared_classes(detector, dataset)
+    classes = readable(shared_classes(detector, dataset), detector)
     naming = None
     if detector.tree is not None and (groups is not None or has_groups(detector.tree, classes)):
         naming = NamingConfusion(detector.tree, dataset.classes, classes, groups)
