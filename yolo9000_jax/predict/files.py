@@ -82,7 +82,7 @@ def predict(
                 save_picture(result.draw(), place)
             logger.info(f"{source.shown}: {_summary(result)}")
             yield {"image": source.shown} | result.to_json()
-    if folder is not None:
+    if folder is not None and any(place and place.exists() for place in places):
         logger.info(f"pictures in {shown(folder)}")
 
 
