@@ -8,7 +8,7 @@ demo: .venv/ready
 	$(BIN)/yolo9000 demo --workdir runs/demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest -q -n 2 tests
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
 
 lint: .venv/ready
 	$(BIN)/ruff check .

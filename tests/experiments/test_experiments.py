@@ -111,7 +111,7 @@ def small(experiment: str, **changes):
 
 def run_and_judge(config, workdir, run, *arguments) -> dict:
     """Trains, evaluates with the command, and returns the metrics."""
-    state = train(config, workdir)
+    state = train(config, workdir, stages=workdir.parent / "stages")
     assert int(state.step) == config.steps == SMALL["steps"]
     losses = [json.loads(line).get("loss", 0.0) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert np.isfinite(losses).all() and max(losses) > 0
@@ -171,7 +171,7 @@ def test_darknet19(here, run):
     config = small("darknet19", image_size=96)
     metrics = run_and_judge(config, here / "darknet19", run)
     assert metrics["images"] == 6 and set(metrics["per_class"]) == set(FINE) and metrics["top5"] == 1
-    assert (here / "darknet19/pretraining/darknet19_224/report/metrics.json").is_file()
+    assert (here / "stages/darknet19_224/report/metrics.json").is_file()
     metrics = run_and_judge(small("darknet19:224", data__source="folders:imagenet_9k"), here / "folders", run)
     assert metrics["images"] == len(FINE) * PICTURES
 

@@ -93,7 +93,7 @@ def test_the_first_alone_writes_and_speaks(together):
 
 @pytest.mark.parametrize(("index", "number"), [(1, signal.SIGTERM), (0, signal.SIGINT)])
 def test_one_host_is_taken_away(config, together, tmp_path, index, number):
-    """All stop after the same step, with a checkpoint, and then come to the same numbers as without."""
+    """All stop after the same step, with a checkpoint, and the command then comes to the same numbers as without."""
     hosts = start(config, tmp_path, sleep_s=0.5)
     for line in hosts[0].stdout:
         if line.startswith("step 2/6"):
@@ -104,8 +104,9 @@ def test_one_host_is_taken_away(config, together, tmp_path, index, number):
     step = saved_steps(tmp_path)[-1]
     assert 2 <= step < 6
     assert f"stopped at step {step}; the same command carries on from there" in said[0][1].splitlines()
-    assert [status for status, *_ in finish(start(config, tmp_path))] == [0, 0]
-    jax.tree.map(np.testing.assert_array_equal, saved_state(tmp_path, 6), saved_state(together[0], 6))
+    if number == signal.SIGTERM:  # once: how it goes on does not depend on the signal
+        assert [status for status, *_ in finish(start(config, tmp_path))] == [0, 0]
+        jax.tree.map(np.testing.assert_array_equal, saved_state(tmp_path, 6), saved_state(together[0], 6))
 
 
 @pytest.mark.parametrize("argument", ["--config.init_from=nowhere", "--config.data.source=voc:nowhere"])
