@@ -38,6 +38,16 @@ def memory():
 
 
 @pytest.fixture
+def optimised():
+    """Programs that run for many steps, or are large, are worth optimising."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture
 def run(capsys):
     """run(*arguments) -> (status, stdout, stderr)."""
 

@@ -43,6 +43,7 @@ def test_sizes_are_multiples_of_the_stride(config):
             make_task(changed(config, size, architecture=architecture, trunk="extraction"))
 
 
+@pytest.mark.usefixtures("optimised")
 def test_yolo_v1_learns(config):
     """The loss of one batch falls; its dropout differs from step to step; its weights' scales are the config's."""
     c = changed(config, architecture="yolo_v1", trunk="tiny", side=2, hidden=64)

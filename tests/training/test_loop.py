@@ -738,6 +738,7 @@ def test_init_from_what_is_not_there(loop, tmp_path):
 # Learning.
 
 
+@pytest.mark.usefixtures("optimised")
 def test_learns_eight_pictures(tmp_path):
     c = tiny.tiny_config(tiny.make_voc(tmp_path / "data"))
     c.steps = 200
