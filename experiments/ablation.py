@@ -97,6 +97,7 @@ BASES = {
     "passthrough_darknet": "dimension_priors",
 }
 # Designs besides the table (see the top).
+SHARED = ("hi_res_classifier",)  # of a seed, all runs with it start from one classifier, all without from another
 FACTORS = ("hi_res_classifier", "dimension_priors", "location_prediction", "passthrough", "multi_scale")
 BASE = ("batch_norm", "convolutional", "anchor_boxes", "new_network")  # on in every run; hand-picked priors and offsets
 SIZES = ("passthrough", "multi_scale")  # rows that are judged at all sizes of the last

@@ -55,7 +55,7 @@ def test_of_the_pretraining():
         ("optimizer.learning_rate", "'1e-3'", "; leave the quotes out"),
         ("steps", "None", "steps is None; it must be a whole number"),
         ("steps", "null", "steps is None; it must be a whole number"),
-        ("model.passthrough", "1", "model.passthrough is 1; it must be True or False"),
+        ("model.head_convolutions", "1", "model.head_convolutions is 1; it must be True or False"),
         ("data.classes", "('cat', None)", "data.classes[1] is None; it must be text"),
         ("data.classes", "cat", "data.classes is 'cat'; it must be a list, such as ('cat', 'dog')"),
     ],

@@ -239,8 +239,8 @@ def test_a_box_that_stands_there_twice_is_dropped(tmp_path):
 
 def test_a_picture_that_is_labelled_twice_is_said(tmp_path):
     write_picture(tmp_path / "images/a.jpg")
-    for name in ("a", "b", "c"):
-        write_xml(tmp_path / f"xml/{name}.xml", [BOX], filename="a.jpg")
+    for place, name in enumerate("abc"):
+        write_xml(tmp_path / f"xml/{name}.xml", [("cat", 0, 1, 1, 4 + place, 4)], filename="a.jpg")
     dataset = open_source(f"voc:{tmp_path}/xml")
     assert len(dataset) == 3
     assert dataset.notes[0] == "1 picture is listed or labelled more than once; each time counts (first: a.jpg)"

@@ -311,7 +311,7 @@ def test_several_files_of_one_picture(tmp_path):
         write_xml(tmp_path / f"{stem}.xml", [box], filename="a.jpg")
     dataset, notes = opened(tmp_path)
     assert len(dataset) == 2
-    assert "1 XML file repeats what another says" in notes and "1 XML file differs from another one" in notes
+    assert "1 XML file repeats what another says" in notes and "1 picture is listed or labelled more than once" in notes
 
 
 def test_other_layouts(tmp_path):

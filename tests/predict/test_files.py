@@ -254,7 +254,7 @@ def test_cameras_and_addresses_go_to_the_reader_of_videos(detect, tmp_path, monk
     asked = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(files, "_video", lambda detector, source, *_: asked.append(source) or iter(()))
-    assert predict(detect, [source]) == [] and asked == [source]
+    assert predict(detect, [source]) == [] and [each.name for each in asked] == [source]
     save_picture(tmp_path / "0", format="PNG")
     assert len(predict(detect, ["0"])) == 1  # a file is no camera
 

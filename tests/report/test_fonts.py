@@ -30,7 +30,7 @@ def system_fonts(monkeypatch):
     """system_fonts(*files): a machine with these fonts only."""
 
     def choose(*files):
-        monkeypatch.setattr(fonts, "findSystemFonts", lambda: list(map(str, files)))
+        monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: list(map(str, files)))
         forget()
 
     yield choose

@@ -329,7 +329,7 @@ def test_rows_are_trained_judged_and_tabled(filled):
     }
     for name in ("table.md", "table.png", "path.png", "results/hi_res_detector/seed0/report/detections.png"):
         assert (filled / name).stat().st_size > 100
-    assert "| dimension_priors | – | – | 74.4 | +4.8 |" in (filled / "table.md").read_text()
+    assert "| dimension_priors | 74.4 | +4.8 | – | – |" in (filled / "table.md").read_text()
     ratio = table["hi_res_detector"]["gflop"] / table["multi_scale"]["gflop"]
     assert ratio == pytest.approx((160 / 96) ** 2)  # the same network, judged at its own size
     assert table["yolo"]["seeds"]["0"]["recall50"] == table["yolo"]["recall50"]
@@ -372,7 +372,9 @@ def test_designs_share_their_runs(filled, small, run, tmp_path, monkeypatch):
     for design, rows in (("sizes", "multi_scale@64,multi_scale@96"), ("factorial", everything)):
         status, output, error = run(*command(small, tmp_path / "all", "--design", design, "--rows", rows))
         assert status == 0, error
-        assert (tmp_path / f"all/{design}.md").stat().st_size > 100 and "core-hours in all" in output
+        assert (tmp_path / f"all/{design}.md").stat().st_size > 100 and (
+            design == "factorial" or "core-hours" in output
+        )
     results = tmp_path / "all/results"
     alike = [json.loads((results / row / "seed0/result.json").read_text()) for row in ("multi_scale", everything)]
     assert alike[0]["metrics"] == alike[1]["metrics"] and alike[0]["draws"] == alike[1]["draws"]
@@ -575,11 +577,11 @@ def test_rows_below_the_path_are_compared_with_their_base():
     """And not with the row above them; neither are those of the path with them."""
     value = {row: 0.01 * place**2 for place, row in enumerate(ROWS)}
     metrics = {row: {"voc07_ap50": value[row], "voc_ap50": 0.5, "recall50": 0.25} for row in ROWS}
-    rows = {row: {"cost": None, "results": {0: {"metrics": metrics[row], "training_s": 60.0}}} for row in ROWS}
+    rows = {row: {0: {"metrics": metrics[row], "training_s": 60.0}} for row in ROWS}
     summary = summarise(MODULE, rows)
     for line, above in zip(summary, [None, *ROWS], strict=False):
         base = MODULE.BASES.get(line["row"], above)
         assert line["base"] == base and line["row"] != base
         assert line["change"] == (None if base is None else pytest.approx(value[line["row"]] - value[base]))
-    table = make_table(MODULE, {row: row_config(row, "emoji") for row in ROWS}, summary, {})
+    table = make_table(Settings(MODULE, {row: row_config(row, "emoji") for row in ROWS}, {}), summary, rows)
     assert "| priors_only (on new_network) |" in table.markdown() and "| multi_scale |" in table.markdown()

@@ -83,12 +83,19 @@ def nms_per_class(
         paths=(paths, "classes levels"),
     )
     limit = _limit(candidates, scores)
+    by_class = limit > BLOCK and labels is None and paths is None and not class_agnostic
     if labels is None:
         labels = jnp.broadcast_to(jnp.arange(scores.shape[-1], dtype=jnp.int32), scores.shape)
     if takes_part is None:
         takes_part = jnp.ones(boxes_cxcywh.shape[:2], bool)
 
     def one_picture(boxes: jax.Array, scores: jax.Array, labels: jax.Array, takes_part: jax.Array) -> PaddedDetections:
+        pairs = (scores > 0).sum(dtype=jnp.int32)
+        if by_class:  # each class by itself: of many pairs nearly all are of other classes
+            left = jnp.where(_keep_within_classes(boxes, scores, takes_part, iou_threshold), scores, 0)
+            order, picked_scores = _best(left.reshape(-1), limit)
+            box_index, classes = jnp.divmod(order, scores.shape[-1])
+            return _detections(boxes[box_index], picked_scores, classes, box_index)._replace(pairs=pairs)
         order, picked_scores = _best(scores.reshape(-1), limit)
         box_index = order // scores.shape[-1]
         boxes, labels = boxes[box_index], labels.reshape(-1)[order]
@@ -96,7 +103,7 @@ def nms_per_class(
         competitors = _Competitors(cxcywh_to_xyxy(boxes), classes, takes_part[box_index])
         keep = _greedy(competitors, picked_scores > 0, iou_threshold, None if class_agnostic else paths)
         found = _detections(boxes, jnp.where(keep, picked_scores, 0), labels, box_index)
-        return found._replace(pairs=(scores > 0).sum(dtype=jnp.int32))
+        return found._replace(pairs=pairs)
 
     return _each(one_picture, limit, *map(jnp.asarray, (boxes_cxcywh, scores, labels, takes_part)))
 
@@ -157,6 +164,20 @@ def keep_by_objectness(boxes_cxcywh: Array, objectness: Array, iou_threshold: fl
         return jnp.zeros(objectness.shape, bool).at[order].set(keep)
 
     return _each(one_picture, count, jnp.asarray(boxes_cxcywh), jnp.asarray(objectness))
+
+
+def _keep_within_classes(
+    boxes_cxcywh: jax.Array, scores: jax.Array, takes_part: jax.Array, iou_threshold: float | jax.Array
+) -> jax.Array:
+    """Which pairs of a box [N, 4] and a class greedy suppression within each class keeps: bool [N, C]."""
+    corners = cxcywh_to_xyxy(boxes_cxcywh)
+
+    def one_class(scores: jax.Array) -> jax.Array:
+        order, picked = _best(scores, len(scores))
+        competitors = _Competitors(corners[order], jnp.zeros_like(order), takes_part[order])
+        return jnp.zeros(scores.shape, bool).at[order].set(_greedy(competitors, picked > 0, iou_threshold))
+
+    return lax.map(one_class, scores.T).T
 
 
 def _limit(candidates: int, scores: Array) -> int:

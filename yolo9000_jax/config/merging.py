@@ -27,7 +27,7 @@ OTHER_NAMES = {
     **dict.fromkeys(("epoch", "numepochs", "nepochs", "maxepochs", "numtrainepochs"), "epochs"),
     **dict.fromkeys(("iters", "iterations", "maxiter", "maxbatches", "maxsteps", "numsteps", "trainsteps"), "steps"),
     **dict.fromkeys(("time", "hours"), "minutes"),
-    **dict.fromkeys(("weights", "pretrained", "checkpoint", "ckpt", "loadfrom", "initweights"), "init_from"),
+    **dict.fromkeys(("weights", "pretrained", "ckpt", "loadfrom", "initweights"), "init_from"),
     **dict.fromkeys(("dataset", "datapath", "datadir", "traindata"), "data.source"),
     **dict.fromkeys(("names", "nc", "numclasses", "classnames"), "data.classes"),
     **dict.fromkeys(("valdata", "testdata", "valsource"), "evaluation.source"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from yolo9000_jax.config.checks import UNUSED
 from yolo9000_jax.config.keys import flat, stages, without_stage
 from yolo9000_jax.config.merging import complete, one_line
 from yolo9000_jax.errors import UserError
@@ -114,6 +115,7 @@ def _changed_keys(old: ConfigDict, new: ConfigDict, prefix: str, free: Sequence[
     """`difference` of one stage, without its pre-training."""
     if old.optimizer.learning_rate_scaling == new.optimizer.learning_rate_scaling == "none":
         free = (*free, "optimizer.reference_batch_size")  # which then has no effect
+    free = (*free, *(key for rule in UNUSED if rule.here(old) and rule.here(new) for key in rule.keys))
     before, after = flat(old), flat(new)
     return [
         f"{prefix}{key}: {before[key]!r} -> {after[key]!r}"

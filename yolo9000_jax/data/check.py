@@ -1,10 +1,10 @@
 """What is in a data set, and whether every picture of it can be decoded: `yolo9000 check --dataset SOURCE`."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def usual_splits(spec: str) -> dict[str, Dataset]:
     found = {}
     pattern = spec.partition(":")[2].rpartition(",")[0] if "{split}" in spec else ""
     for name in SPLITS:
-        if pattern and not fill_split(str(Path(pattern).expanduser()), name)[0].exists():
+        if pattern and not fill_split(os.path.expanduser(pattern), name)[0].exists():
             continue
         try:
             dataset = open_source(spec, name)

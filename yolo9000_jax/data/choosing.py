@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.records import Dataset, Indexed, Record
+from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import canonical, spelt_alike
 
@@ -146,8 +146,11 @@ class _Relabelled(Indexed[Record]):
         ids: int32 [own classes], the new label of each, or LEFT_OUT.
     """
 
-    def __init__(self, records: Indexed[Record], ids: np.ndarray):
+    def __init__(self, records: Dataset, ids: np.ndarray):
         self._records, self._ids = records, ids
+
+    def origins(self) -> list[Origin]:
+        return self._records.origins()
 
     def __len__(self) -> int:
         return len(self._records)

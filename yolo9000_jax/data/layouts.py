@@ -18,10 +18,13 @@ def maybe(path: str, scheme: str = "") -> str:
 
     Of data that are pictures without labels it says that.
     """
-    place = Path(path.partition(",")[0] or ".").expanduser()
-    if not place.exists() or place.is_file() and "," in path:
+    place = Path(os.path.expanduser(path.partition(",")[0] or "."))
+    try:
+        if not place.exists() or place.is_file() and "," in path:
+            return ""
+        found = layouts(place)
+    except (OSError, ValueError):  # no name that a file can have, or a folder that cannot be looked into
         return ""
-    found = layouts(place)
     own = [spec for spec in found if spec.partition(":")[0] == scheme]
     if any(Path(spec.partition(":")[2]) == place for spec in own):
         return ""

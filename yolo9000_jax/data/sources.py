@@ -27,6 +27,7 @@ from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.voc import open_voc, voc_classes
 from yolo9000_jax.data.yolo import open_yolo
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import shown
 from yolo9000_jax.labels import synsets_of
 
 __all__ = ["SCHEMES", "Dataset", "Record", "is_source", "open_classes", "open_source"]
@@ -137,7 +138,7 @@ def _parts(spec: str) -> list[str]:
 def _exists(spec: str) -> bool:
     """Whether the files of one source are there."""
     scheme, _, location = spec.partition(":")
-    places = (file_and_folder(location) or ())[:2] if scheme == "coco" else (Path(location).expanduser(),)
+    places = (file_and_folder(location) or ())[:2] if scheme == "coco" else (Path(os.path.expanduser(location)),)
     return scheme in SCHEMES and bool(places) and all(map(_is_there, map(str, places)))
 
 
@@ -160,6 +161,9 @@ def _open_one(spec: str, split: Split, classes: tuple[str, ...] | None) -> Datas
         raise UserError(f"{spec}: say where the data are, {scheme}:LOCATION")
     try:
         return SCHEMES[scheme](location, split)
+    except OSError as error:
+        place = shown(error.filename or location)
+        raise UserError(f"{shown(spec)[:200]}: {place[:200]} cannot be read ({error.strerror}); check it") from None
     except UserError as error:
         hint = "" if scheme == "tfds" else maybe(location, scheme)
         if not hint:

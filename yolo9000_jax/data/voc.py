@@ -15,6 +15,7 @@ Class names such as n02084071 are WordNet synsets; where ImageNet's list of them
 classes have the names that it gives.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,10 +33,6 @@ from yolo9000_jax.labels import synsets_of
 SAME_TWICE = (
     "XML file repeats what another says of the same picture, and is left out",
     "XML files repeat what others say of the same pictures, and are left out",
-)
-TWO_FILES = (
-    "XML file differs from another one of the same picture: both are used, each as a picture of its own",
-    "XML files differ from others of the same pictures: all are used, each as a picture of its own",
 )
 
 
@@ -96,7 +93,7 @@ def parse_xml(file: Path) -> Parsed:
 
 
 def _folder(location: str) -> Path:
-    folder = Path(location).expanduser()
+    folder = Path(os.path.expanduser(location))
     if not folder.is_dir():
         raise UserError(f"voc:{location}: there is no such folder")
     return folder
@@ -134,15 +131,13 @@ def _annotation(
 
 
 def _without_repeated(annotations: Sequence[Annotation], notes: Notes) -> list[Annotation]:
-    """Those of different pictures, and of different files of one picture; both kinds are counted."""
+    """Those of different pictures, and of different files of one picture; what is left out is counted."""
     kept: dict[Path, list[Annotation]] = {}
     for annotation in annotations:
         others = kept.setdefault(annotation.image, [])
         if any((one.boxes_xyxy, one.labels) == (annotation.boxes_xyxy, annotation.labels) for one in others):
             notes.add(SAME_TWICE, annotation.name)
             continue
-        if others:
-            notes.add(TWO_FILES, annotation.name)
         others.append(annotation)
     chosen = {id(one) for others in kept.values() for one in others}
     return [annotation for annotation in annotations if id(annotation) in chosen]

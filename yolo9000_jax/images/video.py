@@ -109,8 +109,8 @@ class Video:
         begun = False
         for packet in self._packets():
             try:
-                with _errors() as errors:
-                    frames = packet.decode()
+                with _errors() as errors:  # the last, empty packet is of no stream
+                    frames = packet.decode() if packet.stream else self._stream.decode(None)
             except av.error.EOFError:
                 continue
             except av.FFmpegError as error:
@@ -134,7 +134,7 @@ class Video:
             except av.error.InvalidDataError:
                 failures += 1
                 self._undecodable += 1
-            except av.FFmpegError as error:
+            except (av.FFmpegError, OSError) as error:
                 self._broken_off = reason_of(error)
                 break
         yield av.Packet()
@@ -303,7 +303,7 @@ def _announced_seconds(container: Any, stream: Any) -> Fraction | None:
     """How long the file says that its video is; None where it does not."""
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
-    with suppress(ValueError):  # Matroska: "00:01:02.500000000"
+    with suppress(ValueError, ZeroDivisionError):  # Matroska: "00:01:02.500000000"
         hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
         return (int(hours) * 60 + int(minutes)) * 60 + Fraction(seconds.strip())
     if container.duration and len(container.streams) == 1:

@@ -178,7 +178,8 @@ def _video(
             if count % LOG_EVERY == 0:
                 logger.info(f"{source.shown}: {count} frames")
         if video.fault is not None:
-            yield _failure(source, f"{source.shown}: {video.fault}") | {"frame": count}
+            logger.warning(f"{source.shown}: {video.fault}")
+            yield {"image": source.shown, "frame": count, "error": f"{source.shown}: {video.fault}"}
     logger.info(f"{source.shown}: {count} frames, {objects} objects")
 
 

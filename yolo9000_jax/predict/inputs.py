@@ -75,7 +75,7 @@ def targets(sources: Sequence[Source], folder: Path) -> list[Path]:
     def plain(name: str) -> str:
         return unicodedata.normalize("NFC", name).casefold()
 
-    paths = [Path(source.name) for source in sources if not source.is_remote]
+    paths = [Path(source.name) for source in sources if not source.is_remote and source.error is None]
     taken = {plain(path.name) for path in paths if path.parent.resolve() == folder.resolve()}
     found = []
     for source in sources:
@@ -93,7 +93,7 @@ def _stem(source: Source) -> str:
     if not source.is_remote:
         return Path(source.name).stem
     if is_camera(source.name):
-        return f"camera{source.name}"
+        return f"camera{Path(source.name).name.removeprefix('video')}"
     try:
         address = urlsplit(source.name)
         stem = PurePosixPath(unquote(address.path)).stem or address.netloc
@@ -111,6 +111,8 @@ def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator
         yield from _in_folder(path, videos)
     elif _is(Path.is_file, path) and path.suffix.lower() in LISTS and listed_in is None and not is_picture(path):
         yield from _in_list(path, videos)
+    elif _is(Path.exists, path) and not _is(Path.is_file, path):  # a pipe, or a device: reading it may never end
+        yield Source(given, error=f"{name}: neither a file nor a folder")
     elif _is(Path.exists, path):
         yield _source(given, not is_picture(path) and is_video(path), videos)
     else:

@@ -1,6 +1,5 @@
 """What every switch of a factorial experiment does, and every two together: table, JSON and plot."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from yolo9000_jax.evaluation.factorial import Effect, effects
-from yolo9000_jax.files import write_whole
+from yolo9000_jax.files import to_json, write_whole
 from yolo9000_jax.report.comparing import METRIC, RECALL, Results, Settings, note, scores
 from yolo9000_jax.report.comparisons import plot_effects
 from yolo9000_jax.report.table import Table
@@ -38,7 +37,7 @@ def write_factorial(settings: Settings, rows: Mapping[str, Results], workdir: Pa
         "runs": {row: {str(seed): value for seed, value in scores(results).items()} for row, results in rows.items()},
         "core_s": sum(result.get("core_s", 0) for results in rows.values() for result in results.values()),
     }
-    write_whole(workdir / "factorial.json", json.dumps(content, indent=2) + "\n")
+    write_whole(workdir / "factorial.json", to_json(content))
     write_whole(workdir / "factorial.md", "\n\n".join(table.markdown() for table in tables) + "\n")
     return "\n\n".join(table.text() for table in tables)
 
@@ -57,10 +56,15 @@ def _effects_table(
     lines = []
     for several in zip(*found.values(), strict=True):
         shown = [f"{100 * effect.value:+.1f} ± {100 * effect.margin:.1f}" for effect in several]
-        lines.append((_name(factors, several[0]), *shown, "yes" if abs(several[0].value) > several[0].margin else "no"))
+        told = "yes" if abs(several[0].value) > several[0].margin else "no"
+        name = _name(factors, several[0])
+        lines.append((name, *shown, "can't be told" if name in getattr(settings.module, "SHARED", ()) else told))
     text = [
         f"Effects: the mean of the {len(rows) // 2} runs with the switch less that of those without, in points; of two "
         "switches half of what the one does more where the other is on. " + MARGINS[seeds == 1],
+        f"Each interval is of one effect by itself: of {len(lines)} effects of nothing about one would look told from "
+        "noise. A switch that can't be told is one that all runs of a seed share two trainings of: their own noise is "
+        "in its effect, and not in its interval.",
         note(settings, rows.values()),
     ]
     return Table(("switch", *METRICS.values(), "told from noise"), lines, "Effects of the switches", "\n".join(text))

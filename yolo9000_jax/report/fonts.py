@@ -13,9 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
-import matplotlib
-from matplotlib.font_manager import findSystemFonts
-from matplotlib.ft2font import FT2Font
 from PIL import ImageFont, features
 
 from yolo9000_jax.logs import warn_once
@@ -105,12 +102,15 @@ def _font(file: str, size_px: float) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=1)
 def _dejavu() -> str:
+    import matplotlib  # takes a second to import: only for letters that Pillow's own font lacks
+
     return str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"))
 
 
 @lru_cache(maxsize=1)
 def _files() -> tuple[str, ...]:
     """Font files, those to be preferred first."""
+    from matplotlib.font_manager import findSystemFonts
 
     def rank(file: str) -> tuple[int, bool, str]:
         name = re.sub("[^a-z0-9]", "", Path(file).stem.lower())
@@ -129,6 +129,8 @@ def _file_with(char: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _covered(file: str, letters: frozenset[str]) -> frozenset[str]:
     """Those of the letters that a font has; none where it is broken, or made of pictures of one size."""
+    from matplotlib.ft2font import FT2Font
+
     try:
         font = FT2Font(io.BytesIO(_font(OWN, 10).font_bytes) if file == OWN else file)
         return frozenset(char for char in letters if font.scalable and font.get_char_index(ord(char)))

@@ -1,11 +1,10 @@
 """A network trained at one size, and one trained at many, both judged at all of these: table, JSON and plot."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolo9000_jax.files import write_whole
+from yolo9000_jax.files import to_json, write_whole
 from yolo9000_jax.report.comparing import (
     METRIC,
     Results,
@@ -50,7 +49,7 @@ def write_sizes(settings: Settings, rows: Mapping[str, Results], workdir: Path) 
         "Trained at one size and at many, judged at all",
         f"{fixed} is trained at {settings.configs[fixed].image_size} alone.\n{note(settings, rows.values())}",
     )
-    write_whole(workdir / "sizes.json", json.dumps({"metric": METRIC, "sizes": summary}, indent=2) + "\n")
+    write_whole(workdir / "sizes.json", to_json({"metric": METRIC, "sizes": summary}))
     write_whole(workdir / "sizes.md", table.markdown() + "\n")
     curves = {
         name: [(line["size"], line[name]) for line in summary if line[name] is not None] for name in (fixed, many)

@@ -115,7 +115,8 @@ class Ablation:
         config, trained = (self.configs[name].copy_and_resolve_references() for name in (row, first))
         for _, stage in [*configs.stages(config), *configs.stages(trained)]:
             stage.seed = seed
-        trained.evaluation.split = f"{trained.evaluation.split.partition('[')[0]}[:{OWN_PICTURES}]"
+        if "[" not in (split := trained.evaluation.split) and "," not in split:
+            trained.evaluation.split = f"{split}[:{OWN_PICTURES}]"
         place = f"seed{seed}"
         return Cell(row, seed, config, trained, self.workdir / "rows" / first / place, self._results / row / place)
 
