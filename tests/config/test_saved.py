@@ -93,6 +93,18 @@ def test_keys_that_came_later_mean_what_was_done_before(tmp_path):
     assert again.pretraining.model.head_init == "darknet"  # which it has
 
 
+@pytest.mark.parametrize("name", ["my_data", "fruit", "demo"])
+def test_what_has_no_effect_is_no_difference(tmp_path, name):
+    """A run from before a key came goes on where nothing looks at the key."""
+    path, config = tmp_path / "config.json", configs.load(name)
+    values = configs.as_saved(config)
+    for stage in (values, values["pretraining"]):
+        if stage:
+            del stage["augment"]["crop"], stage["model"]["head_init"]
+    path.write_text(json.dumps(values))
+    assert configs.difference(configs.read(path), config) == []
+
+
 def test_what_ran_once_can_be_read(tmp_path):
     """Values that are refused today, which an earlier version let through."""
     path = tmp_path / "config.json"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from yolo9000_jax.data import shared
+from yolo9000_jax.data.choosing import with_classes
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.data.shared import shared_pictures
 from yolo9000_jax.data.sources import open_source
@@ -87,3 +88,11 @@ def test_other_classes_are_other_scenes():
     assert shared_pictures(some, open_source("emoji", "val[:9]")) == []
     assert len(shared_pictures(some, open_source("emoji:coarse", "val[:9]", ("wolf", "poodle")))) == 9
     assert len(shared_pictures(some, open_source("emoji:levels", "val[:9]", ("poodle", "wolf")))) == 9
+
+
+def test_origins_of_some_classes_are_those_of_all(monkeypatch):
+    """Nothing is read for them, and the pictures are known again."""
+    dataset = open_source("emoji", "val[:9]")
+    some = with_classes(dataset, dataset.classes[:2])
+    monkeypatch.setattr(type(dataset), "__getitem__", None)
+    assert some.origins() == dataset.origins() and len(set(some.origins())) == 9

@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 
 import av
 import numpy as np
@@ -337,3 +338,20 @@ def test_a_file_called_as_a_camera(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_video(tmp_path / "a.mp4").rename(tmp_path / "0")
     assert len(read("0")[0]) == 6
+
+
+def test_a_stream_that_breaks_off(tmp_path):
+    """A camera that is unplugged: its frames are there, and what happened is said."""
+    with open_video(save_video(tmp_path / "v.mkv", frames=20, codec="mjpeg")) as video:
+        whole = video._container
+
+        class Broken:
+            close, duration, streams = whole.close, whole.duration, whole.streams
+
+            def demux(self, stream):
+                yield from islice(whole.demux(stream), 5)
+                raise OSError(5, "Input/output error")
+
+        video._container, video.live = Broken(), True
+        assert len(list(video.frames())) == 5
+        assert "broke off" in video.fault and "Input/output error" in video.fault

@@ -259,6 +259,21 @@ def test_cameras_and_addresses_go_to_the_reader_of_videos(detect, tmp_path, monk
     assert len(predict(detect, ["0"])) == 1  # a file is no camera
 
 
+def test_a_pipe_is_no_file(detect, tmp_path):
+    """Opening one waits for ever."""
+    os.mkfifo(tmp_path / "a.jpg")
+    save_picture(tmp_path / "b.jpg")
+    one, other = predict(detect, [tmp_path])
+    assert "neither a file nor a folder" in one["error"] and len(other["detections"]) == 2
+
+
+def test_inputs_that_are_no_paths_keep_the_drawings_of_others(detect, tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    path = save_picture(tmp_path / "b.jpg")
+    items = predict(detect, [tmp_path / "loop/x.jpg", "a\0.jpg", path], output=tmp_path / "out")
+    assert ["error" in item for item in items] == [True, True, False] and (tmp_path / "out/b.jpg").is_file()
+
+
 def test_the_best_of_many(detect, tmp_path, said):
     path = save_picture(tmp_path / "a.jpg")
     (item,) = predict(detect, [path], max_detections=1)
