@@ -3,7 +3,7 @@
 import pytest
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.labels import canonical, match_classes, read_labels
+from yolo9000_jax.labels import canonical, match_classes, read_labels, spelt_alike
 
 
 def read(tmp_path, text, count):
@@ -115,3 +115,7 @@ def test_classes_that_do_not_fit():
         match_classes(["sofa", "couch"], ["Sofa"])
     with pytest.raises(UserError, match=r"none of the data set's classes \('cat', …\)"):
         match_classes(["cat"], ["class 0", "class 1"])
+
+
+def test_one_name_in_two_forms_of_unicode():
+    assert spelt_alike(["B\u00e4r", "Ba\u0308r", "Bar"]) == [["B\u00e4r", "Ba\u0308r"]]

@@ -1,6 +1,7 @@
 """Names of classes: reading the files that hold them, and finding a data set's classes among a model's."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -97,13 +98,13 @@ def synsets_of(names: Iterable[str]) -> tuple[str | None, ...]:
 
 
 def canonical(name: str) -> str:
-    """One spelling of a class name, whatever its case, blanks, underscores, hyphens or usual spelling."""
+    """One spelling of a class name, whatever its case, blanks, underscores, hyphens, form of accents or spelling."""
     bare = _bare(name)
     return _SPELLING.get(bare, bare)
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name).lower()
+    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFC", name)).lower()
 
 
 _SPELLING = {_bare(spelling): _bare(line[0]) for line in SPELLINGS for spelling in line}

@@ -425,3 +425,11 @@ def test_what_is_a_source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("my:labels").write_text("cat\n")
     assert not is_source("my:labels")
+
+
+def test_pictures_of_kinds_that_are_not_read_are_counted(tmp_path):
+    write_picture(tmp_path / "cat/a.jpg")
+    for name in ("b.psd", "c.DNG", "._d.psd", "notes.txt"):
+        (tmp_path / "cat" / name).write_bytes(b"x")
+    (note,) = open_source(f"folders:{tmp_path}").notes
+    assert note == ("2 pictures are of kinds that are not read, and not used: save them as JPEG or PNG (first: b.psd)")

@@ -17,6 +17,9 @@ from yolo9000_jax.data.splits import fill_split, same_split
         ("val", ("train", "test"), None),
         ("train", ("val",), None),
         ("test", ("valid",), None),
+        ("train", ("Train", "Validation"), "Train"),
+        ("train", ("training", "testing"), "training"),
+        ("TEST", ("train", "Test"), "Test"),
     ],
 )
 def test_same_split(name, present, found):

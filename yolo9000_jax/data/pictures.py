@@ -6,8 +6,13 @@ from pathlib import Path
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import is_system_file, shown
-from yolo9000_jax.images.reading import EXTENSIONS
+from yolo9000_jax.images.reading import EXTENSIONS, RAW
 
+UNREAD = frozenset(".heic .heif .avif .jp2 .jxl .psd .svg .eps .pcx .exr .hdr .dcm".split() + list(RAW)) - {*EXTENSIONS}
+UNREAD_PICTURE = (
+    "picture is of a kind that is not read, and not used: save it as JPEG or PNG",
+    "pictures are of kinds that are not read, and not used: save them as JPEG or PNG",
+)
 SYSTEM_FILE = ("hidden or system file is not used", "hidden or system files are not used")
 
 
@@ -38,6 +43,8 @@ def pictures_in(folder: Path, notes: Notes) -> list[Path]:
                     notes.add(SYSTEM_FILE, shown(place.name))
                 else:
                     found.append(place)
+            elif place.suffix.lower() in UNREAD and not is_system_file(place.name):
+                notes.add(UNREAD_PICTURE, shown(place.name))
     return sorted(found)
 
 

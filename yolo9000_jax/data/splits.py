@@ -14,6 +14,7 @@ from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
 
 VALIDATION = ("val", "valid", "validation", "dev")  # what people call the same part
+TRAINING = ("train", "training")
 CALLED = "split {} is called {} here"
 NO_SPLITS = "the folder has no splits: {} is all of it (take slices, such as all[:80%] and all[80%:])"
 WHOLE_FILE = "the file is one split: {} is all of it (take slices such as all[:80%], or write {{split}} in the source)"
@@ -76,12 +77,13 @@ class Split:
 def same_split(name: str, present: Collection[str]) -> str | None:
     """The split that is meant by `name` where a set has those `present`; None where it has no such split.
 
-    It is the one of that name; or, of a validation split under another of its usual names, the only one there is.
+    It is the one of that name; else the only one of that name in other letters, or under another usual name.
     """
     if name in present:
         return name
-    others = [other for other in present if other.lower() in VALIDATION]
-    return others[0] if name.lower() in VALIDATION and len(others) == 1 else None
+    words = next((words for words in (VALIDATION, TRAINING) if name.lower() in words), (name.lower(),))
+    others = [other for other in present if other.lower() in words]
+    return others[0] if len(others) == 1 else None
 
 
 def is_whole(notes: Iterable[str]) -> bool:

@@ -165,7 +165,7 @@ def _video(
                 times.append((frame.seconds, frame.duration))
                 yield frame.pixels
 
-        writer, count, objects = None, 0, 0
+        writer, count, objects, left_out = None, 0, 0, 0
         for result in detector.stream(pixels(), batch_size=batch_size, **options):
             when = times.popleft()
             if target is not None:
@@ -174,13 +174,14 @@ def _video(
                     stack.callback(writer.close)  # also where it is stopped: what was written is whole
                 writer.write(result.draw(), *when)
             yield {"image": source.shown, "frame": count} | result.to_json()
-            count, objects = count + 1, objects + len(result)
+            count, objects, left_out = count + 1, objects + len(result), left_out + result.left_out
             if count % LOG_EVERY == 0:
                 logger.info(f"{source.shown}: {count} frames")
         if video.fault is not None:
             logger.warning(f"{source.shown}: {video.fault}")
             yield {"image": source.shown, "frame": count, "error": f"{source.shown}: {video.fault}"}
-    logger.info(f"{source.shown}: {count} frames, {objects} objects")
+    beyond = f"; {left_out} more beyond the limit" if left_out else ""
+    logger.info(f"{source.shown}: {count} frames, {objects} objects{beyond}")
 
 
 def _make_folder(folder: Path) -> Path:

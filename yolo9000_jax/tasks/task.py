@@ -220,6 +220,8 @@ def _names_training_set(config: Any) -> bool:
 def _how_to_part(trained: Dataset, judged: Dataset) -> str:
     if trained.spec != judged.spec:
         return "take them out of one of the two"
+    if "," in trained.split + judged.split:  # a split for each of several sources
+        return "hold a part out of each, such as [:80%] and [80%:]"
     one, other = Split.parse(trained.split), Split.parse(judged.split)
     parts = " ".join(
         f"--config.{key}.split='{one.name or 'all'}[{part}]'"
