@@ -14,7 +14,7 @@ from tests.data.test_sources import write_picture, write_xml
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.coco import file_and_folder
 from yolo9000_jax.data.coco_json import decode, parse
-from yolo9000_jax.data.coco_values import identity, outline
+from yolo9000_jax.data.coco_values import identity, outline, unpacked
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
 
@@ -179,7 +179,7 @@ def test_polygons_of_any_shape(segmentation):
         [[math.inf, 1]],
         "x",
         {},
-        {"size": [2, 2], "counts": "04"},
+        {"size": [2, 2], "counts": "\x7f"},
         [{}, 1],
     ],
 )
@@ -366,7 +366,7 @@ ODD = [
     *(None, True, False, 0, 1, 2, -3, 7.0, 0.5, 1e308, math.nan, math.inf, 10**400, -(2**70)),
     *("", " ", "1", "1.0", "01", "none", "\n", "\ud800", "../a", "\0", "http://[", "C:\\a", "cat", "\u2028"),
     *([], {}, [[]], [1], [1, 2, 3, 4], [[1, 2, 3]], [None, 1], [{}], [math.nan] * 4, ["1", "2", "3", "4"]),
-    *({"size": [2, 3], "counts": [1, 4]}, {"size": [0, 0], "counts": [1]}, {"counts": "04", "size": None}),
+    *({"size": [2, 3], "counts": [1, 4]}, {"size": [0, 0], "counts": [1]}, {"counts": "\x7f", "size": None}),
 ]
 LIKELY = {
     "images": {"file_name": ["a.png", "b.png"], "coco_url": ["http://h/a"], "width": [40, 40.0, "40"]},
@@ -453,3 +453,32 @@ def test_commas_and_plus_signs_in_folders(tmp_path, monkeypatch):
     assert file_and_folder("no.json,a,b/images")[:2] == (Path("no.json"), Path("a,b/images"))
     assert file_and_folder("no.json,none")[:2] == (Path("no.json"), Path("none"))
     assert file_and_folder("no.json") is None
+
+
+def packed(counts):
+    """Run lengths as a text, written out from pycocotools' description of it."""
+    text = ""
+    for place, count in enumerate(counts):
+        value, more = count - counts[place - 2] if place > 2 else count, True
+        while more:
+            bits, value = value & 0x1F, value >> 5
+            more = value != (-1 if bits & 0x10 else 0)
+            text += chr(bits + 0x20 * more + 48)
+    return text
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=20))
+def test_packed_run_lengths(counts):
+    assert unpacked(packed(counts)) == counts
+
+
+def test_a_mask_without_box_has_the_box_round_it():
+    """Of pixels 20 to 59 across and 16 to 47 down, of 96 x 64."""
+    column = [32, 32]
+    counts = [20 * 64 + 16, *(column * 40)[:-1], 64 * 36 + 16]
+    annotation, _ = only(
+        annotations=[
+            {"id": 1, "image_id": 1, "category_id": 1, "segmentation": {"size": [64, 96], "counts": packed(counts)}}
+        ]
+    )
+    assert annotation.boxes_xyxy == [(20, 16, 60, 48)]

@@ -234,3 +234,14 @@ def test_compressed_tiffs_are_turned():
     data = encoded(Image.fromarray(PIXELS), "TIFF", compression="tiff_lzw", tiffinfo=exif)
     np.testing.assert_array_equal(decode(data, "x"), SHOWN[6](PIXELS))
     assert inspect_bytes(data, "x") == Header(5, 8, 6)
+
+
+def test_32_bits_without_a_sign():
+    """Pillow gives them with one: the brightest would be black, or all white."""
+    values = np.linspace(0, 2**32 - 1, 40, dtype=np.uint32).reshape(5, 8)
+    file = io.BytesIO()
+    Image.fromarray(values.view(np.int32)).save(file, "TIFF")
+    signed, unsigned = (b"\x53\x01\x03\x00\x01\x00\x00\x00" + bytes([kind, 0]) for kind in (2, 1))  # tag 339
+    assert file.getvalue().count(signed) == 1
+    seen = decode(file.getvalue().replace(signed, unsigned), "x")[..., 0]
+    assert (np.abs(seen - values / (2**32 - 1) * 255) <= 1).all()

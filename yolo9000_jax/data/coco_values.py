@@ -55,10 +55,11 @@ def outline(segmentation: object) -> Box | None:
 
     Args:
         segmentation: polygons, each [x, y, x, y, …] or [[x, y], …]; one such polygon; or a mask's run lengths,
-            {"size": [height, width], "counts": [...]}. Run lengths as text are not read.
+            {"size": [height, width], "counts": [...]}, the counts perhaps packed into a text, as pycocotools does.
     """
     if isinstance(segmentation, dict):
-        return _round_mask(segmentation.get("size"), segmentation.get("counts"))
+        counts = segmentation.get("counts")
+        return _round_mask(segmentation.get("size"), unpacked(counts) if isinstance(counts, str) else counts)
     if not isinstance(segmentation, list):
         return None
     flat: list[object] = []
@@ -73,6 +74,29 @@ def outline(segmentation: object) -> Box | None:
     corners = np.array(values, float).reshape(-1, 2)
     (x0, y0), (x1, y1) = corners.min(0).tolist(), corners.max(0).tolist()
     return x0, y0, x1, y1
+
+
+def unpacked(text: str) -> list[int]:
+    """The run lengths that a text holds: [] where it holds none.
+
+    Each is written five bits a character, the lowest first, as its character's code less 48; a sixth bit says that more
+    follow. From the fourth on it is the difference to the last but one before it.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for char in text:
+        bits = ord(char) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            return []
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        value = shift = 0
+    return [] if shift or any(count < 0 for count in counts) else counts
 
 
 def _round_mask(size: object, counts: object) -> Box | None:

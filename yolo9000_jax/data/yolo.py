@@ -91,7 +91,8 @@ def label_places(image: Path) -> list[Path]:
 
 def find_labels(image: Path) -> Path | None:
     """The label file of a picture; None where there is none."""
-    found = (find(place.parent, place.name, Path.is_file) for place in label_places(image))
+    names = ((place.parent, name) for place in label_places(image) for name in (place.name, f"{place.stem}.TXT"))
+    found = (find(folder, name, Path.is_file) for folder, name in names)
     return next(filter(None, found), None)
 
 

@@ -179,6 +179,8 @@ def _checked_names(names: Sequence[Value], place: Callable[[int], str]) -> tuple
     for index, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
             raise UserError(f"{place(index)} is {quote(name)}, no name: write one")
+        if not name.isprintable():
+            raise UserError(f"{place(index)} is {quote(name)}, which cannot be printed: write a name of letters")
         if name in first:
             where = f"classes {first[name]} and {index}"
             raise UserError(f"{place(index)}: {quote(name)} stands there twice ({where}): give each name once")

@@ -30,15 +30,25 @@ def to_rgb(image: Image.Image, name: str) -> np.ndarray:
     deep = image.mode.startswith("RGB") and ";16" in str(
         getattr(image, "tile", "")
     )  # of such colours Pillow gives the upper 8 bits
+    # Pillow takes 32 bits without a sign for such with one.
+    unsigned = image.format == "TIFF" and image.mode == "I" and _tiff_has_no_sign(image)
     image = _upright(image)
     if image.mode == "F" or image.mode.startswith("I"):
-        return np.repeat(_stretched_to_8_bits(np.asarray(image), name)[:, :, None], 3, axis=2)
+        values = np.ascontiguousarray(image)
+        return np.repeat(
+            _stretched_to_8_bits(values.view(np.uint32) if unsigned else values, name)[:, :, None], 3, axis=2
+        )
     if image.has_transparency_data:
         image = _on_white(image, name)
     pixels = np.array(image.convert("RGB"))
     if deep and pixels.max() < 16:
         warn_once("dark", f"{name} is nearly black: of its 16 bits a colour only the lower 12 are used; make it 8-bit")
     return pixels
+
+
+def _tiff_has_no_sign(image: Image.Image) -> bool:
+    bits, sample_format = (image.tag_v2.get(tag) for tag in (258, 339))  # type: ignore[attr-defined]
+    return bits == (32,) and sample_format in (None, (1,))
 
 
 def orientation(image: Image.Image) -> int:
