@@ -482,3 +482,10 @@ def test_a_mask_without_box_has_the_box_round_it():
         ]
     )
     assert annotation.boxes_xyxy == [(20, 16, 60, 48)]
+
+
+def test_a_system_s_own_files_are_left_out(tmp_path):
+    names = ("a.png", ".ipynb_checkpoints/a-checkpoint.png", "._a.png")
+    images = [{"id": number, "file_name": name, "width": 40, "height": 20} for number, name in enumerate(names, 1)]
+    dataset = opened(tmp_path, images=images, annotations=[BOX, BOX | {"id": 2, "image_id": 2}])
+    assert len(dataset) == 1 and any(note.startswith("2 hidden or system files are not used") for note in dataset.notes)

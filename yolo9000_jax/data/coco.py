@@ -21,10 +21,11 @@ from urllib.parse import unquote
 from yolo9000_jax.data import coco_json
 from yolo9000_jax.data.annotations import THREADS, Annotation, Notes, make_records
 from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.pictures import SYSTEM_FILE
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import CALLED, WHOLE_FILE, Split, fill_split, splits_in
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import find
+from yolo9000_jax.files import find, is_system_file
 
 ELSEWHERE = (
     "picture is named with an absolute path or an address; the one of that name in the folder is used",
@@ -83,8 +84,11 @@ def file_and_folder(location: str, split: str = SPLIT) -> tuple[Path, Path, str]
 
 
 def _located(folder: Path, annotations: dict[str, Annotation], notes: Notes) -> list[Annotation]:
-    """The annotations, by the names of their pictures, with the paths of these."""
+    """The annotations of the pictures, by their names, with the paths of these; a system's own files are left out."""
     ends = _ends(folder.resolve())
+    for name in [name for name in annotations if _is_hidden(name)]:
+        notes.add(SYSTEM_FILE, quote(name))
+        annotations.pop(name)
     for name, annotation in annotations.items():
         if ".." in PurePosixPath(name.replace("\\", "/")).parts:
             raise UserError(
@@ -95,6 +99,12 @@ def _located(folder: Path, annotations: dict[str, Annotation], notes: Notes) -> 
     with ThreadPoolExecutor(THREADS) as pool:  # they wait for the disk
         images = list(pool.map(lambda name: _locate(folder, ends, name), annotations))
     return [replace(annotation, image=image) for annotation, image in zip(annotations.values(), images, strict=True)]
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a picture is a system's own file; of one that is named from elsewhere its own name tells."""
+    parts = _folders(name)
+    return is_system_file("/".join(parts[-1:] if _is_elsewhere(name) else parts))
 
 
 def _locate(folder: Path, ends: set[str], name: str) -> Path:

@@ -6,10 +6,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.pictures import SYSTEM_FILE
 from yolo9000_jax.data.splits import CALLED, NO_SPLITS, Split, same_split
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import is_system_file, read_text
@@ -169,6 +170,9 @@ class VocFiles:
         files: dict[Path, None] = {}
         for number, row in chosen:
             name = flagged[row][1] if row in flagged else row
+            if is_system_file(PurePosixPath(name.replace("\\", "/")).name):
+                notes.add(SYSTEM_FILE, quote(name))
+                continue
             label = found[row] or self._find(name, part)
             if label is None and self._base.name.lower() not in TASKS:
                 raise UserError(f"{file}:{number}: there is no {self._base.name}/{quote(name)[1:-1]}.xml")
