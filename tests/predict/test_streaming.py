@@ -137,7 +137,7 @@ def test_an_abandoned_loop_leaves_no_threads():
     deadline = time.monotonic() + 10
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # those of tests before may have ended meanwhile
 
 
 def test_batch_size():

@@ -48,7 +48,8 @@ def drawable(text: object, instead: str | None = None) -> str:
     Signs that no font here has, such as emoji, are left out. Where letters are missing, a name would become another:
     `instead`, such as the number of its class, stands for all of it; without `instead` they are left out too.
     """
-    text = str(text)
+    # Controls are no letters, and some end in an error of the layout.
+    text = "".join(char for char in str(text) if char == "\n" or unicodedata.category(char) not in ("Cc", "Cs"))
     if text.isascii():
         return text
     left = "".join(part for part, _ in _parts(text)).strip()
