@@ -12,8 +12,9 @@ The paper: 63.4 % mAP for `yolo`, 78.6 for `hi_res_detector` (PAPER below). Ours
 and no accelerator at hand); every row compiles at full size, and narrow ones train (tests/training/test_ablation.py).
 
 `voc` is the paper's recipe: pre-training of experiments/extraction.py and darknet19.py, then that of experiments/voc.py
-for all rows, YOLOv1's too, so that a row differs from the one above in its switches alone. Batch norm takes dropout
-out, as in the paper. `hi_res_detector` trains nothing: it is the weights of `multi_scale` at 544.
+for all rows, YOLOv1's too, so that a row differs from the one above in its switches alone; but that without batch norm
+the classifier learns at a lower rate, on every set. Batch norm takes dropout out, as in the paper. `hi_res_detector`
+trains nothing: it is the weights of `multi_scale` at 544.
 
 The rows below the path (BASES) are compared with a row of it: priors by k-means and direct location each alone, of
 which the paper gives only both, and Darknet's narrower passthrough instead of the paper's.
@@ -23,14 +24,14 @@ yolov1/yolo.train.cfg (40000 steps, up to 5e-3), whose rates add up to 6.3 times
 `paper160`. The paper does not say which its first three numbers are of; ours, where there are any, say it.
 
 `photos` is the same path for two cores, on what experiments/photos_data.py makes of tiny-imagenet-200 (in runs/photos,
-or --config.photos=DIR): classifiers of 200 kinds at 32 pixels and then 64, the counterpart of 224 and 448; detectors
-of 35 coarse classes on canvases of 224 pixels, composed of other photographs, at 3/7 of the paper's sizes. Both at a
-quarter of the width. A classifier sees 27 times the detector's pictures, and 4.5 times as many at the higher
-resolution (the paper: 77 and 4.8). The same for all rows: steps, batch, width, burn-in and warm-up, no clipping, a
-moving average of the weights (.995), the canvases; the last state is judged.
+or --config.photos=DIR): classifiers of 200 kinds at 32 pixels and then 64, the counterpart of 224 and 448; detectors of
+35 coarse classes on canvases of 224 pixels, composed of other photographs, at about .4 of the paper's sizes. Both at a
+quarter of the width. A classifier sees 27 times the detector's pictures, and 4.5 times as many at the higher resolution
+(the paper: 77 and 4.8). The same for all rows: steps, batch, width, burn-in and warm-up, no clipping, a moving average
+of the weights (.995), the canvases; the last state is judged.
 
-`emoji` is the quick one: pre-training on pictures of one emoji each, then emoji scenes, at 3/7 of the paper's sizes.
---config.length=0.1 makes every training a tenth as long (on VOC in epochs, on the others in steps).
+`emoji` is the quick one: pre-training on pictures of one emoji each, then emoji scenes, at about .4 of the paper's
+sizes. --config.length=0.1 makes every training a tenth as long (on VOC in epochs, on the others in steps).
 
 Designs (--design): `path` is the table. `factorial` are 16 runs on Darknet-19 in which five of its switches (FACTORS)
 vary at once, each run's fifth being the product of its other four: every switch's effect is then the difference of two

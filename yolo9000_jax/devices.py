@@ -21,7 +21,8 @@ def described() -> str:
         reason = re.split(r"\.? \((?:set|you may) ", " ".join(str(error).split()))[0]
         because = f" ({reason})" if reason else ""
         advice = "install JAX for it, or set JAX_PLATFORMS=cpu"
-        raise UserError(f"JAX finds no {asked} device here, which JAX_PLATFORMS asks for{because}; {advice}") from error
+        what = f"no {asked} device here, which JAX_PLATFORMS asks for" if asked else "no device here"
+        raise UserError(f"JAX finds {what}{because}; {advice}") from error
     platform, number = devices[0].platform, f"{len(devices)} " if len(devices) > 1 else ""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     kind = f"{threads} thread{'s' if threads > 1 else ''}" if platform == "cpu" else devices[0].device_kind

@@ -113,13 +113,18 @@ def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists) ->
     return None
 
 
+def one_form(name: str) -> str:
+    """A name in which letters with accents are one character, as most systems write them; a Mac writes two."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _in_other_form(folder: Path, name: str) -> Path | None:
     place = folder
     for part in PurePath(name).parts:
         exact = place / part
         if not exact.exists():
             known = _names_by_form(place, place.stat().st_mtime_ns)
-            if (found := known.get(unicodedata.normalize("NFC", part))) is None:
+            if (found := known.get(one_form(part))) is None:
                 return None
             exact = place / found
         place = exact
@@ -128,4 +133,4 @@ def _in_other_form(folder: Path, name: str) -> Path | None:
 
 @lru_cache(maxsize=64)
 def _names_by_form(folder: Path, modified_ns: int) -> dict[str, str]:
-    return {unicodedata.normalize("NFC", name): name for name in os.listdir(folder)}
+    return {one_form(name): name for name in os.listdir(folder)}

@@ -1,14 +1,13 @@
 """Names of classes: reading the files that hold them, and finding a data set's classes among a model's."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import read_text
+from yolo9000_jax.files import one_form, read_text
 
 SYNSET = re.compile(r"n\d{8}")
 _NUMBERED_SYNSET = re.compile(r"(?:\d+\s+)?(n\d{8})(?:\s+(.*))?")
@@ -104,7 +103,7 @@ def canonical(name: str) -> str:
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFC", name)).lower()
+    return re.sub(r"[\s_-]+", "", one_form(name)).lower()
 
 
 _SPELLING = {_bare(spelling): _bare(line[0]) for line in SPELLINGS for spelling in line}

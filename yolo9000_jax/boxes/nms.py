@@ -24,8 +24,8 @@ class PaddedDetections(NamedTuple):
 
     boxes_cxcywh float32 [B, K, 4] fractions of the network input, scores float32 [B, K], labels int32 [B, K],
     valid bool [B, K], places int32 [B, K] of the boxes among the N that went in. One box may appear several times,
-    with different labels. pairs int32 [B]: how many pairs (box, class) had a score; where they are more than K, the
-    worst were left out before the suppression. path_probabilities float32 [B, K, levels], where a tree's labels were
+    with different labels. pairs int32 [B]: how many pairs (box, class) had a score; where they are more than K, some
+    may be missing, those of the lowest scores. path_probabilities float32 [B, K, levels], where a tree's labels were
     chosen: each node's on the label's path, given its parent, 1 below the label.
     """
 
@@ -52,9 +52,10 @@ def nms_per_class(
 ) -> PaddedDetections:
     """Greedy suppression among the boxes of each class, in the order of that class's scores (Darknet's do_nms_sort).
 
-    Only the `candidates` best (box, class) pairs of a picture enter. Since a pair is suppressed by better ones only,
-    the result is exactly what the full greedy suppression keeps of these pairs; where `pairs` of the result is not
-    above its number of rows, nothing was left out. Among equal scores the earlier box goes first.
+    The result is what the full greedy suppression keeps of the `candidates` best (box, class) pairs of a picture, which
+    better ones alone can suppress. Above BLOCK candidates the classes go one by one, and it is the best of all; where
+    `pairs` of the result is not above its number of rows, nothing was left out. Among equal scores the earlier box goes
+    first.
 
     Args:
         boxes_cxcywh: [B, N, 4].

@@ -2,8 +2,8 @@
 
 A source (voc.py, coco.py, yolo.py, folders.py) parses its label files into `Annotation`s; `make_records` makes records
 of them: boxes that stick out are clipped and counted, boxes without area are dropped and counted, anything else that is
-wrong is a `UserError`. What is readable but not plausible (boxes under a pixel, a box or a picture that is there twice,
-class names that nearly are each other's) is counted as well.
+wrong is a `UserError`. What is readable but not plausible (boxes under a pixel, a box or a picture that is there twice)
+is counted as well.
 """
 
 from collections import Counter
@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo9000_jax.data.orientation import FIRST_EXCHANGED, upright_boxes
+from yolo9000_jax.data.orientation import upright_boxes
 from yolo9000_jax.data.records import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
+from yolo9000_jax.images.pixels import SWAPPED
 
 THREADS = 16  # looking at pictures waits for the disk
 CLIP_TOLERANCE_PIXELS = 0.01  # decimals of a label file round to this much; less than it is not worth a note
@@ -119,7 +120,7 @@ def _inspect(annotation: Annotation) -> reading.Header:
 def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Record:
     width, height = picture.width, picture.height
     as_stored = _on_stored_pixels(annotation, picture, notes)
-    labelled = (height, width) if as_stored and picture.orientation >= FIRST_EXCHANGED else (width, height)
+    labelled = (height, width) if as_stored and picture.orientation in SWAPPED else (width, height)
     if picture.remark:
         notes.add((f"picture has {picture.remark}", f"pictures have {picture.remark}"), annotation.image.name)
     boxes = np.array(annotation.boxes_xyxy, np.float64).reshape(-1, 4)
@@ -153,7 +154,7 @@ def _on_stored_pixels(annotation: Annotation, picture: reading.Header, notes: No
     be those of the picture shown.
     """
     shown = picture.width, picture.height
-    stored = shown[::-1] if picture.orientation >= FIRST_EXCHANGED else shown
+    stored = shown[::-1] if picture.orientation in SWAPPED else shown
     stated = annotation.size
     if stated is not None and 0 in stated:
         notes.add(NO_SIZE, annotation.name)

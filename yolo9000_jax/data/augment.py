@@ -140,8 +140,8 @@ def sample_rotate_crop(
     of mirroring. The picture's shorter side becomes min_crop to max_crop pixels long before `size` pixels are cut out.
     `crop` says of which input: "darknet" takes them as they are, whatever the size, so that a small input sees little
     of the picture, and one that is larger than the side sees black around it. "relative", ours, takes them of an input
-    of REFERENCE_SIZE and in proportion at others, and the side is never shorter than the input: the shares of the
-    picture that are seen are those of Darknet at that size, without black around them.
+    of REFERENCE_SIZE and in proportion at others, and the side is never shorter than the input: every input sees the
+    same shares of a picture, with black at most in the corners that turning leaves. Darknet also shrinks below that.
     """
     width, height, size = (tf.cast(side, tf.float32) for side in (width, height, size))
     factor = _factor(aspect, uniform[0], uniform[1])

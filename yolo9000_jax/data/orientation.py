@@ -6,9 +6,10 @@ and y exchanged where the number is 5 or more.
 
 import numpy as np
 
+from yolo9000_jax.images.pixels import SWAPPED
+
 MIRRORED_X = (False, False, True, True, False, False, False, True, True)  # by orientation; 0 stands for nothing
 MIRRORED_Y = (False, False, False, True, True, False, True, True, False)
-FIRST_EXCHANGED = 5  # this orientation and those after it exchange x and y
 
 
 def upright_boxes(boxes_xyxy: np.ndarray, width: int, height: int, orientation: int) -> np.ndarray:
@@ -27,4 +28,4 @@ def upright_boxes(boxes_xyxy: np.ndarray, width: int, height: int, orientation: 
         x0, x1 = width - x1, width - x0
     if MIRRORED_Y[orientation]:
         y0, y1 = height - y1, height - y0
-    return np.stack([y0, x0, y1, x1] if orientation >= FIRST_EXCHANGED else [x0, y0, x1, y1], axis=1)
+    return np.stack([y0, x0, y1, x1] if orientation in SWAPPED else [x0, y0, x1, y1], axis=1)

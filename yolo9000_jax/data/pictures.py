@@ -16,7 +16,7 @@ UNREAD_PICTURE = (
 SYSTEM_FILE = ("hidden or system file is not used", "hidden or system files are not used")
 
 
-def is_picture(file: Path) -> bool:
+def has_picture_ending(file: Path) -> bool:
     """Whether a file's ending is that of a picture."""
     return file.suffix.lower() in EXTENSIONS
 
@@ -38,7 +38,7 @@ def pictures_in(folder: Path, notes: Notes) -> list[Path]:
                 if not is_system_file(place.name) and (real := os.path.realpath(place)) not in entered:
                     entered.add(real)
                     waiting.append(place)
-            elif is_picture(place):
+            elif has_picture_ending(place):
                 if is_system_file(place.name):
                     notes.add(SYSTEM_FILE, shown(place.name))
                 else:
@@ -50,7 +50,7 @@ def pictures_in(folder: Path, notes: Notes) -> list[Path]:
 
 def holds_pictures(folder: Path) -> bool:
     """Whether there are pictures in a folder itself."""
-    return any(is_picture(place) and not is_system_file(place.name) for place in _entries(folder))
+    return any(has_picture_ending(place) and not is_system_file(place.name) for place in _entries(folder))
 
 
 def folders_in(folder: Path) -> list[Path]:

@@ -30,12 +30,13 @@ import numpy as np
 
 from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.orientation import FIRST_EXCHANGED, upright_boxes
+from yolo9000_jax.data.orientation import upright_boxes
 from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
 from yolo9000_jax.data.splits import CALLED, Split, same_split
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
+from yolo9000_jax.images.pixels import SWAPPED
 from yolo9000_jax.labels import SYNSET
 
 FILE_NAMES = ("image/filename", "file_name", "filename")  # features that hold the name of the picture
@@ -305,7 +306,7 @@ class _Records(Indexed[Record]):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """boxes_xyxy float32 [N, 4] in pixels, labels int32 [N] of the data set, difficult and crowd bool [N]."""
         size = picture.width, picture.height
-        stored = size[::-1] if picture.orientation >= FIRST_EXCHANGED else size
+        stored = size[::-1] if picture.orientation in SWAPPED else size
         boxes = np.array(objects["bbox"], np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]] * [*stored, *stored]
         if self._from_one:
             boxes[:, :2] -= (boxes[:, 2:] > boxes[:, :2]).all(1, keepdims=True)  # others have no area, and are dropped

@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
@@ -10,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.pictures import SYSTEM_FILE
+from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending
 from yolo9000_jax.data.splits import CALLED, NO_SPLITS, Split, same_split
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import is_system_file, read_text
+from yolo9000_jax.files import is_system_file, one_form, read_text
 from yolo9000_jax.images.reading import EXTENSIONS
 
 ANNOTATIONS = ("annotations", "annotation", "annots", "xml", "xmls", "labels")  # folders of XML files, in any case
@@ -204,11 +203,6 @@ class VocFiles:
         return None
 
 
-def one_form(name: str) -> str:
-    """A name with its letters composed; a Mac's are decomposed."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
 def _xml_files(folder: Path) -> list[Path]:
     return sorted(filter(_is_xml, _walk(folder)))
 
@@ -245,8 +239,8 @@ def _note_unlabelled(files: list[Path], notes: Notes) -> None:
     labelled = {file.with_suffix("") for file in files}
     for folder in sorted({file.parent for file in files}):
         for picture in sorted(folder.iterdir()):
-            is_picture = picture.suffix.lower() in EXTENSIONS and not is_system_file(picture.name)
-            if is_picture and picture.with_suffix("") not in labelled:
+            is_one = has_picture_ending(picture) and not is_system_file(picture.name)
+            if is_one and picture.with_suffix("") not in labelled:
                 notes.add(UNLABELLED, picture.name)
 
 

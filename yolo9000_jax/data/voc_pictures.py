@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from yolo9000_jax.data.messages import quote
-from yolo9000_jax.data.voc_files import ANNOTATIONS, PICTURES, one_form
+from yolo9000_jax.data.voc_files import ANNOTATIONS, PICTURES
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import is_system_file
+from yolo9000_jax.files import is_system_file, one_form
 from yolo9000_jax.images.reading import EXTENSIONS
 
 HEADS = 3  # folders of a path that <filename> states, at most, that are looked for

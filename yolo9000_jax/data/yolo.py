@@ -15,21 +15,20 @@ train, val and test together, each picture once.
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from yolo9000_jax.data.annotations import Annotation, Notes, make_records
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.pictures import SYSTEM_FILE, is_picture, pictures_in
+from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending, pictures_in
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import Split, same_split
 from yolo9000_jax.data.yolo_description import MOST_LIST_BYTES, Description, read_description, read_limited
 from yolo9000_jax.data.yolo_labels import parse_labels
 from yolo9000_jax.data.yolo_places import Places
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import find, is_system_file, shown
+from yolo9000_jax.files import find, is_system_file, one_form, shown
 from yolo9000_jax.images.reading import EXTENSIONS
 
 NO_FILE = (
@@ -147,7 +146,7 @@ def _images_of(description: Description, key: str, first: dict[str, Path], notes
                     f"{description.name}: {key}: {shown(place)} has no pictures ({' '.join(EXTENSIONS)})"
                 )
             in_folders += found
-        elif is_picture(place):
+        elif has_picture_ending(place):
             in_folders.append(place)
         else:
             in_lists += _listed_images(place, description.places.roots, notes)
@@ -189,14 +188,10 @@ def _note_labels_without_picture(labels: dict[Path, Path | None], notes: Notes) 
     folders = {image.parent: file.parent for image, file in labels.items() if file is not None}
     for image_folder, label_folder in folders.items():
         if label_folder != image_folder:
-            stems = {_form(image.stem) for image in image_folder.iterdir() if is_picture(image)}
+            stems = {one_form(image.stem) for image in image_folder.iterdir() if has_picture_ending(image)}
             for file in sorted(label_folder.glob("*.txt")):
-                if _form(file.stem) not in stems and file.name not in NO_LABELS and not is_system_file(file.name):
+                if one_form(file.stem) not in stems and file.name not in NO_LABELS and not is_system_file(file.name):
                     notes.add(NO_PICTURE, shown(file.name))
-
-
-def _form(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def _annotation(image: Path, file: Path | None, description: Description, notes: Notes) -> Annotation:

@@ -1,6 +1,5 @@
 """What a user names to be looked at: files, folders, lists of files, addresses, cameras; and what of it is there."""
 
-import codecs
 import os
 import re
 import unicodedata
@@ -201,9 +200,5 @@ def _in_list(path: Path, videos: bool) -> Iterator[Source]:
 
 def _lines(path: Path) -> list[str]:
     """The lines that are not empty; names that are no UTF-8 stay as the file system has them."""
-    content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = content.decode("utf-16")
-    else:
-        text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
-    return [line for raw in re.split(r"\r\n|\r|\n", text) if (line := raw.strip().strip('"').strip())]
+    text = files.to_text(path.read_bytes(), "surrogateescape")
+    return [line for raw in text.split("\n") if (line := raw.strip().strip('"').strip())]

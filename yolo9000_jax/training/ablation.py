@@ -33,7 +33,7 @@ from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import Evaluation
 from yolo9000_jax.evaluation.bootstrap import draw_weights, mean_ap07
-from yolo9000_jax.files import write_whole
+from yolo9000_jax.files import to_json, write_whole
 from yolo9000_jax.logs import logger
 from yolo9000_jax.models.cost import cost
 from yolo9000_jax.predict.loading import make_predictor
@@ -174,9 +174,7 @@ class Ablation:
             with _counted(cell.folder / COST):
                 train(cell.trained, cell.run, stages=self.stages / f"seed{cell.seed}")
                 result = judge(cell)
-            write_whole(
-                cell.result, json.dumps(result | {"core_s": _core_seconds(cell.folder / COST)}, indent=2) + "\n"
-            )
+            write_whole(cell.result, to_json(result | {"core_s": _core_seconds(cell.folder / COST)}))
             logger.info(f"{cell.name}: voc07_ap50 {result['metrics']['voc07_ap50']:.4f}")
 
     def write(self, design: str) -> str:
