@@ -279,15 +279,15 @@ def _photo_kinds(trunk: str, batch_norm: bool, hi_res: bool) -> ConfigDict:
     """Pre-training on 200 kinds at 32 pixels and then, with `hi_res`, at 64."""
     c = config.classifier_from_scratch()
     c.image_size = 64 if hi_res else 32
-    c.batch_size = 64
     c.steps = round((4.5 if hi_res else 27) * PHOTOS_STEPS * _photos().batch_size / c.batch_size)
     c.model.trunk = trunk
     c.model.use_batch_norm = batch_norm
     c.data.source = f"folders:{PHOTOS}/classify"
     c.data.split, c.evaluation.split = "train[:95%]", "train[95%:]"
     c.augment.geometry = "crop"
+    c.augment.hue, c.augment.saturation, c.augment.exposure = 0.0, 1.0, 1.0  # ten epochs are too few to need more
     c.optimizer.clip_norm = 0.0
-    c.optimizer.learning_rate = (0.1 if batch_norm else 0.01) / (5 if hi_res else 1)
+    c.optimizer.learning_rate = (0.02 if batch_norm else 0.01) / (5 if hi_res else 1)
     c.name = f"{trunk}_{c.image_size}" + ("" if batch_norm else "_no_batch_norm")
     if hi_res:
         c.pretraining = _photo_kinds(trunk, batch_norm, False)
