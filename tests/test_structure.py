@@ -19,6 +19,7 @@ NAME = "yolo9000_jax"
 # The project's own rule: a part of the package may import itself and those before it, nothing after it. With each, why
 # it stands there.
 ORDER = {
+    "text": "any part may have something to print",
     "errors": "any part may find a mistake of the user's",
     "files": "writing whole files, and reading those of other systems",
     "labels": "class names, out of files",

@@ -2,12 +2,18 @@
 
 import signal
 
+from yolo9000_jax.text import printable
+
 
 class UserError(Exception):
     """Something the user gave us is wrong; the message is one line that says what, where, and what to do.
 
-    The command line prints the message and exits with status 1; anything else that escapes is a bug of ours.
+    The command line prints the message and exits with status 1; anything else that escapes is a bug of ours. What
+    cannot be printed as it is, as in the name of a file, stands in the message as an escape.
     """
+
+    def __init__(self, message: str):
+        super().__init__(printable(message))
 
 
 class Stopped(Exception):

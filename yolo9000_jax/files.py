@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.text import shown
 
 SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})
 
@@ -46,15 +47,6 @@ def is_system_file(name: str | PurePath) -> bool:
     """
     parts = PurePath(name).parts
     return any((part.startswith(".") and part not in (".", "..")) or part.lower() in SYSTEM_NAMES for part in parts)
-
-
-def shown(path: str | PurePath) -> str:
-    """A path, or any text, as text that is UTF-8: bytes of a name that are none appear as `\\xdd`."""
-    text = str(path)
-    try:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half of a pair, which JSON and Windows can hold
-        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def to_json(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import one_form, read_text
+from yolo9000_jax.text import is_printable
 
 SYNSET = re.compile(r"n\d{8}")
 _NUMBERED_SYNSET = re.compile(r"(?:\d+\s+)?(n\d{8})(?:\s+(.*))?")
@@ -86,9 +87,16 @@ def parse_label(line: str, place: str) -> tuple[str, str | None]:
         synset, name = match[1], match[2] or match[1]
     else:
         synset, name = None, fields[0]
-    if not name or not name.isprintable():
+    if not name or not is_printable(name):
         raise UserError(f"{place}: {name[:40]!r} is no name; give one class name a line" if name else f"{place}: blank")
     return name, synset
+
+
+def check_names(names: Iterable[str], place: str) -> None:
+    """Raises UserError where a class name is blank or cannot be printed; `place` is what the message calls their list."""
+    for name in names:
+        if not name.strip() or not is_printable(name):
+            raise UserError(f"{place}: class {name[:40]!r} is no name that can be printed: rename it")
 
 
 def synsets_of(names: Iterable[str]) -> tuple[str | None, ...]:

@@ -11,7 +11,7 @@ import logging
 import math
 import sys
 
-from yolo9000_jax.files import shown
+from yolo9000_jax.text import printable
 
 logger = logging.getLogger("yolo9000_jax")
 
@@ -19,12 +19,12 @@ logger = logging.getLogger("yolo9000_jax")
 class _Printer(logging.Handler):
     """Prints each message on what `sys.stdout` is at that moment, which in a notebook or a test may change.
 
-    Characters that it cannot show appear as escapes; where there is no stdout, as in a program without a console, or it
+    Control characters, and what it cannot show, appear as escapes; where there is no stdout, as in a program without a console, or it
     is closed, the message is lost. Only a pipe that nobody reads any more is an error: BrokenPipeError.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        stream, text = sys.stdout, shown(self.format(record))
+        stream, text = sys.stdout, "\n".join(map(printable, self.format(record).split("\n")))
         if stream is None or getattr(stream, "closed", False):
             return
         encoding = getattr(stream, "encoding", None) or "utf-8"

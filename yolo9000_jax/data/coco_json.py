@@ -21,10 +21,11 @@ from yolo9000_jax.data.coco_values import Box, flag, identity, is_missing, numbe
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import SYNSET
+from yolo9000_jax.text import is_printable
 
 LISTS = ("images", "annotations", "categories")
 NAME_KEYS = ("file_name", "coco_url", "flickr_url")  # where the name of a picture is; LVIS has addresses only
-CONTROLS, SURROGATES = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]"), re.compile(r"[\ud800-\udfff]")
+SURROGATES = re.compile(r"[\ud800-\udfff]")
 REASONS = {
     UnicodeDecodeError: "not UTF-8 or UTF-16",
     RecursionError: "nested too deeply",
@@ -153,7 +154,7 @@ def _text(place: str, item: dict, *keys: str) -> str:
     if not isinstance(text, str) or not text.strip():
         wrong = "missing" if is_missing(text) else f"{quote(text)}, not a text"
         raise UserError(f"{place}: {quote(key)} is {wrong}: correct it")
-    if CONTROLS.search(text):
+    if not is_printable(text):
         raise UserError(f"{place}: {quote(key)} {quote(text)} is not printable: correct it")
     return text
 

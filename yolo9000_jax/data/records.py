@@ -10,7 +10,9 @@ from typing import Protocol, TypeVar, overload
 
 import numpy as np
 
+from yolo9000_jax.labels import check_names
 from yolo9000_jax.logs import logger
+from yolo9000_jax.text import printable
 
 READ_AHEAD = 256  # records of a lazy set that are fetched at once, by THREADS threads
 THREADS = 8
@@ -126,7 +128,7 @@ class Dataset(Sequence[Record]):
         self.split = split
         self.classes = tuple(classes)
         self.synsets = tuple(synsets) if synsets is not None else (None,) * len(self.classes)
-        self.notes = tuple(notes)
+        self.notes = tuple(map(printable, notes))
         self.rendered = rendered
         self.lazy = lazy or rendered
         self.identity = identity
@@ -134,6 +136,7 @@ class Dataset(Sequence[Record]):
         self._ground_truth: GroundTruth | None = None
         if len(self.synsets) != len(self.classes):
             raise ValueError(f"{len(self.synsets)} synsets for {len(self.classes)} classes")
+        check_names(self.classes, spec)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -172,7 +175,7 @@ class Dataset(Sequence[Record]):
     def noted(self, notes: Sequence[str]) -> "Dataset":
         """The same data with more notes."""
         more = copy.copy(self)
-        more.notes = (*self.notes, *notes)
+        more.notes = (*self.notes, *map(printable, notes))
         return more
 
     def records(self) -> Iterator[Record]:

@@ -28,7 +28,7 @@ from yolo9000_jax.data.voc import open_voc, voc_classes
 from yolo9000_jax.data.yolo import open_yolo
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
-from yolo9000_jax.labels import synsets_of
+from yolo9000_jax.labels import check_names, synsets_of
 
 __all__ = ["SCHEMES", "Dataset", "Record", "is_source", "open_classes", "open_source"]
 
@@ -107,15 +107,18 @@ def open_classes(spec: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     scheme, _, location = spec.partition(":")
     if len(_parts(spec)) == 1 and scheme == "folders":
         names = class_names(location)
-        return names, synsets_of(names)
-    if len(_parts(spec)) == 1 and scheme == "voc":
-        return voc_classes(location)
-    if len(_parts(spec)) == 1 and scheme == "tfds":
+        found = names, synsets_of(names)
+    elif len(_parts(spec)) == 1 and scheme == "voc":
+        found = voc_classes(location)
+    elif len(_parts(spec)) == 1 and scheme == "tfds":
         from yolo9000_jax.data.tfds import tfds_classes
 
-        return tfds_classes(location)
-    dataset = open_source(spec, "train" if scheme == "emoji" else "all")
-    return dataset.classes, dataset.synsets
+        found = tfds_classes(location)
+    else:
+        dataset = open_source(spec, "train" if scheme == "emoji" else "all")
+        found = dataset.classes, dataset.synsets
+    check_names(found[0], spec)
+    return found
 
 
 def _parts(spec: str) -> list[str]:

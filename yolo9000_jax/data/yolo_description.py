@@ -19,6 +19,7 @@ from yolo9000_jax.data.yolo_places import Places
 from yolo9000_jax.data.yolo_yaml import Value, parse_yaml
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import read_text, shown
+from yolo9000_jax.text import is_printable
 
 SPLITS = ("train", "val", "test")
 ENDINGS = (".yaml", ".yml", ".data")
@@ -179,7 +180,7 @@ def _checked_names(names: Sequence[Value], place: Callable[[int], str]) -> tuple
     for index, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
             raise UserError(f"{place(index)} is {quote(name)}, no name: write one")
-        if not name.isprintable():
+        if not is_printable(name):
             raise UserError(f"{place(index)} is {quote(name)}, which cannot be printed: write a name of letters")
         if name in first:
             where = f"classes {first[name]} and {index}"
