@@ -361,7 +361,6 @@ def test_imagenet_detection(tmp_path):
     assert images(dataset, tmp_path) == ["Data/DET/val/v_1.JPEG", "Data/DET/val/v_2.JPEG"] and "XML" not in notes
     assert dataset.classes == dataset.synsets == ("n02084071", "n02121808")
     assert [record.labels.tolist() for record in dataset] == [[1], [0]]
-    np.testing.assert_array_equal(dataset[0].boxes_xyxy, [[1, 1, 6, 6]])
     trained = ["Data/DET/train/ILSVRC2013_train/n1/p_1.JPEG"]
     assert images(opened(tmp_path, "train")[0], tmp_path) == images(opened(tmp_path, "train_1")[0], tmp_path) == trained
     dataset, notes = opened(tmp_path, "train_2")
@@ -370,6 +369,20 @@ def test_imagenet_detection(tmp_path):
     assert len(opened(tmp_path / "Annotations/DET", "train")[0]) == 1
     assert len(opened(tmp_path / "Annotations/DET/val")[0]) == 2
     assert images(opened(tmp_path / "Annotations/DET/train/ILSVRC2013_train/n1")[0], tmp_path) == trained
+
+
+@pytest.mark.parametrize("opened_at", ["", "Annotations/DET", "Annotations/DET/val"])
+def test_imagenets_boxes_count_from_0(tmp_path, opened_at):
+    """However the same files are opened; VOC's count from 1."""
+    make_ilsvrc(tmp_path)
+    for place, box in {"v_1": (0, 0, 19, 9), "v_2": (2, 3, 6, 8)}.items():
+        write_xml(tmp_path / f"Annotations/DET/val/{place}.xml", [("n02084071", 0, *box)])
+    dataset, notes = opened(tmp_path / opened_at, "all" if opened_at.endswith("val") else "val")
+    boxes = [record.boxes_xyxy.tolist() for record in dataset]
+    assert boxes == [[[0, 0, 20, 10]], [[2, 3, 7, 9]]] and "clipped" not in notes
+    (tmp_path / "Annotations/DET").rename(tmp_path / "Annotations/cam1")
+    (tmp_path / "Data/DET").rename(tmp_path / "Data/cam1")
+    assert opened(tmp_path / "Annotations/cam1/val")[0][1].boxes_xyxy.tolist() == [[1, 2, 6, 8]]
 
 
 def test_names_of_synsets(tmp_path):

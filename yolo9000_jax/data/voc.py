@@ -11,6 +11,8 @@ them there may be folders below, the same for XML files and pictures. Split "" o
 A folder that has no splits at all (`DIR/*.xml`) is taken whole under any name, which a note says; where splits exist,
 an unknown name is an error. `dog_train`, a devkit's list of one class, is the pictures that it marks with 1.
 
+Boxes count pixels from 1; those below a folder Annotations/DET or Annotations/CLS-LOC, ImageNet's, from 0 (voc_xml.py).
+
 Class names such as n02084071 are WordNet synsets; where ImageNet's list of them (devkit/data/map_det.txt) is there, the
 classes have the names that it gives.
 """
@@ -23,7 +25,7 @@ from pathlib import Path
 from yolo9000_jax.data.annotations import Annotation, Notes, make_records
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import Split
-from yolo9000_jax.data.voc_files import VocFiles
+from yolo9000_jax.data.voc_files import VocFiles, is_imagenet
 from yolo9000_jax.data.voc_pictures import Pictures
 from yolo9000_jax.data.voc_xml import MAX_BYTES, Parsed, parse
 from yolo9000_jax.errors import UserError
@@ -87,7 +89,7 @@ def parse_xml(file: Path) -> Parsed:
     """Reads one XML file; errors as of `voc_xml.parse`."""
     try:
         with file.open("rb") as content:
-            return parse(content.read(MAX_BYTES + 1), shown(file))
+            return parse(content.read(MAX_BYTES + 1), shown(file), 0 if is_imagenet(file) else 1)
     except OSError as error:
         raise UserError(f"{shown(file)}: cannot be read ({error.strerror}); check the file") from None
 

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from yolo9000_jax.data.annotations import Notes
@@ -201,6 +202,12 @@ class VocFiles:
                 if path in self._by_path:
                     return self._by_path[path]
         return None
+
+
+def is_imagenet(file: Path) -> bool:
+    """Whether an XML file is one of ImageNet's tasks, as it lies below a folder such as Annotations/DET."""
+    folders = [part.lower() for part in file.absolute().parts[:-1]]
+    return any(above in ANNOTATIONS and task in TASKS for above, task in pairwise(folders))
 
 
 def _xml_files(folder: Path) -> list[Path]:

@@ -1,9 +1,13 @@
 """One XML file of Pascal VOC's kind: what it states about a picture. No picture is looked at here.
 
 Boxes: VOC's pixels count from 1 and the far one belongs to the box, so <bndbox>'s (xmin, ymin, xmax, ymax) is
-boxes_xyxy = (xmin - 1, ymin - 1, xmax, ymax). A box stated with xmin == xmax or ymin == ymax is one without area. Where
-there is no <bndbox>, an outline will do (LabelMe's and CVAT's <polygon>, roLabelImg's turned <robndbox>): the box is
-the one round it.
+boxes_xyxy = (xmin - 1, ymin - 1, xmax, ymax). ImageNet's pixels are taken to count from 0, the far one again belonging
+to the box: (xmin, ymin, xmax + 1, ymax + 1). Its development kit (ILSVRC2015) calls the files "PASCAL VOC format" and
+states no origin, but takes a width as xmax - xmin + 1, and its files hold xmin 0, which VOC's cannot. Other readers
+disagree: that of Deep Feature Flow (Microsoft) takes them as they are, ChainerCV's takes 1 off.
+
+A box stated with xmin == xmax or ymin == ymax is one without area. Where there is no <bndbox>, an outline will do
+(LabelMe's and CVAT's <polygon>, roLabelImg's turned <robndbox>): the box is the one round it.
 """
 
 import codecs
@@ -54,12 +58,13 @@ class Parsed:
     notes: tuple[tuple[tuple[str, str], str], ...] = ()
 
 
-def parse(content: bytes, name: str) -> Parsed:
+def parse(content: bytes, name: str, first_pixel: int = 1) -> Parsed:
     """Reads the content of an XML file.
 
     Args:
         content: its bytes.
         name: what messages call it.
+        first_pixel: the number of a picture's first column and row in <bndbox>: 1 of VOC, 0 of ImageNet.
 
     Raises:
         UserError: it is too large, not in the encoding that it states, not well-formed XML or another kind of file, has
@@ -79,7 +84,8 @@ def parse(content: bytes, name: str) -> Parsed:
             f"{name}: the outermost element is <{quote(root.tag)[1:-1]}>, not <annotation>: not a VOC file{hint}"
         )
     notes: list[tuple[tuple[str, str], str]] = []
-    found = [_object(name, f"object {i}", element, notes) for i, element in enumerate(root.findall("object"), 1)]
+    elements = enumerate(root.findall("object"), 1)
+    found = [_object(name, f"object {number}", element, first_pixel, notes) for number, element in elements]
     width, height = (
         _side(name, key, root.findtext(f"size/{key}") or root.findtext(f"imagesize/{other}"))
         for key, other in (("width", "ncols"), ("height", "nrows"))  # LabelMe's
@@ -112,7 +118,9 @@ def _text(content: bytes, name: str) -> str:
     return text.lstrip("\ufeff \t\r\n")
 
 
-def _object(file: str, place: str, element: Element, notes: list[tuple[tuple[str, str], str]]) -> Object | None:
+def _object(
+    file: str, place: str, element: Element, first_pixel: int, notes: list[tuple[tuple[str, str], str]]
+) -> Object | None:
     """One object, or None where it is to be left out, which is noted."""
     where = f"{file}, {place}"
     if (element.findtext("deleted") or "").strip() == "1":
@@ -121,7 +129,7 @@ def _object(file: str, place: str, element: Element, notes: list[tuple[tuple[str
     name = " ".join((element.findtext("name") or "").split())
     if not name:
         raise UserError(f"{where}: <name> is missing or empty: name its class")
-    corners = _corners(where, element)
+    corners = _corners(where, element, first_pixel)
     if corners is None:
         notes.append((NO_BOX, place))
         return None
@@ -133,12 +141,13 @@ def _object(file: str, place: str, element: Element, notes: list[tuple[tuple[str
     return Object(place, name, corners, difficult.lower() in YES)
 
 
-def _corners(where: str, element: Element) -> Corners | None:
+def _corners(where: str, element: Element, first_pixel: int) -> Corners | None:
     """The box of an object, or the one round its outline; None where it has neither."""
     if (box := element.find("bndbox")) is not None:
         x0, y0, x1, y1 = (_number(where, corner, box.findtext(corner)) for corner in CORNERS)
-        first = 1 if x1 > x0 and y1 > y0 else 0  # leave a box without area, or inverted, as it is stated
-        return x0 - first, y0 - first, x1, y1
+        if x1 <= x0 or y1 <= y0:  # leave a box without area, or inverted, as it is stated
+            return x0, y0, x1, y1
+        return x0 - first_pixel, y0 - first_pixel, x1 - first_pixel + 1, y1 - first_pixel + 1
     if (turned := element.find("robndbox")) is not None:
         cx, cy, w, h, angle = (_number(where, key, turned.findtext(key)) for key in ("cx", "cy", "w", "h", "angle"))
         cos, sin = abs(math.cos(angle)), abs(math.sin(angle))  # of radians
