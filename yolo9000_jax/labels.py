@@ -93,7 +93,7 @@ def parse_label(line: str, place: str) -> tuple[str, str | None]:
 
 
 def check_names(names: Iterable[str], place: str) -> None:
-    """Raises UserError where a class name is blank or cannot be printed; `place` is what the message calls their list."""
+    """Raises UserError where a class name is blank or cannot be printed; `place` is where they are from."""
     for name in names:
         if not name.strip() or not is_printable(name):
             raise UserError(f"{place}: class {name[:40]!r} is no name that can be printed: rename it")

@@ -19,8 +19,8 @@ logger = logging.getLogger("yolo9000_jax")
 class _Printer(logging.Handler):
     """Prints each message on what `sys.stdout` is at that moment, which in a notebook or a test may change.
 
-    Control characters, and what it cannot show, appear as escapes; where there is no stdout, as in a program without a console, or it
-    is closed, the message is lost. Only a pipe that nobody reads any more is an error: BrokenPipeError.
+    Control characters, and what it cannot show, appear as escapes; where there is no stdout, as in a program without a
+    console, or it is closed, the message is lost. Only a pipe that nobody reads any more is an error: BrokenPipeError.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePath
 
-# What moves a cursor, ends a line, or turns the direction of what follows; joiners and marks that scripts need are none.
+# What moves a cursor, ends a line, or turns the direction of text; joiners and marks that scripts need are none.
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 

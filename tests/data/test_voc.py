@@ -296,13 +296,21 @@ def test_paths_that_leave_the_folder(tmp_path):
 
 
 def test_links(tmp_path):
-    """Linked folders are read; a link to a folder above ends."""
+    """Linked folders are read; links to folders above, or to themselves, are not."""
     write_picture(tmp_path / "far/a.jpg")
     write_xml(tmp_path / "far/a.xml", [BOX])
     (tmp_path / "voc/train").mkdir(parents=True)
     (tmp_path / "voc/train/link").symlink_to(tmp_path / "far")
     (tmp_path / "voc/train/loop").symlink_to(tmp_path / "voc")
-    assert names(opened(tmp_path / "voc", "train")[0]) == ["a.xml"]
+    (tmp_path / "voc/train/above").symlink_to(tmp_path)
+    (tmp_path / "voc/above").symlink_to(tmp_path)
+    (tmp_path / "voc/train/itself").symlink_to(tmp_path / "voc/train/itself")
+    write_picture(tmp_path / "beside/b.jpg")
+    write_xml(tmp_path / "beside/b.xml", [("dog", 0, 1, 1, 5, 5)])
+    for split in ("train", "all"):
+        dataset, _ = opened(tmp_path / "voc", split)
+        assert names(dataset) == ["a.xml"] and dataset.classes == ("cat",)
+    assert open_classes(f"voc:{tmp_path}/voc")[0] == ("cat",)
 
 
 def test_several_files_of_one_picture(tmp_path):

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from yolo9000_jax.data.annotations import Annotation, Notes, make_records
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.pictures import folders_in, holds_pictures, pictures_in
+from yolo9000_jax.data.pictures import holds_pictures, pictures_in
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import CALLED, NO_SPLITS, Split, same_split
+from yolo9000_jax.data.walking import folders_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
 from yolo9000_jax.labels import synsets_of

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from yolo9000_jax.data.walking import files_below
+from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import is_system_file, shown
 from yolo9000_jax.images.reading import EXTENSIONS
 
@@ -23,7 +25,7 @@ def maybe(path: str, scheme: str = "") -> str:
         if not place.exists() or place.is_file() and "," in path:
             return ""
         found = layouts(place)
-    except (OSError, ValueError):  # no name that a file can have, or a folder that cannot be looked into
+    except (OSError, ValueError, UserError):  # no name that a file can have, or a folder that cannot be looked into
         return ""
     own = [spec for spec in found if spec.partition(":")[0] == scheme]
     if any(Path(spec.partition(":")[2]) == place for spec in own):
@@ -64,15 +66,7 @@ def _coco(files: list[Path]) -> list[str]:
 
 def _files(place: Path) -> Iterator[Path]:
     """The first files of a folder, hidden ones left out, those nearest to it first."""
-
-    def walk() -> Iterator[Path]:
-        for folder, folders, names in os.walk(place):
-            here = Path(folder)
-            deep = len(here.relative_to(place).parts) >= DEPTH
-            folders[:] = [] if deep else sorted(name for name in folders if not is_system_file(name))
-            yield from (here / name for name in sorted(names) if not is_system_file(name))
-
-    return islice(walk(), LOOKED_AT)
+    return islice((file for file in files_below(place, DEPTH) if not is_system_file(file.name)), LOOKED_AT)
 
 
 def _has_pictures(place: Path) -> bool:

@@ -3,7 +3,6 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending
 from yolo9000_jax.data.splits import CALLED, NO_SPLITS, Split, same_split
+from yolo9000_jax.data.walking import files_below, files_in, folders_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import is_system_file, one_form, read_text
 from yolo9000_jax.images.reading import EXTENSIONS
@@ -48,7 +48,7 @@ class VocFiles:
     def _base(self) -> Path:
         """The folder of the XML files: Annotations, or that of ImageNet's task in it, else the data set's own."""
         annotations = _child(self._folder, ANNOTATIONS)
-        if annotations is None or not any(map(_is_xml, _walk(annotations))):
+        if annotations is None or not any(map(_is_xml, files_below(annotations))):
             return self._folder
         return _child(annotations, TASKS) or annotations
 
@@ -117,7 +117,7 @@ class VocFiles:
 
     def _named(self, name: str, notes: Notes) -> Found | None:
         """The files of the list or folder that is called `name`, or means it; None where there is neither."""
-        folders = {place.name: place for place in _subfolders(self._base)}
+        folders = {place.name: place for place in folders_in(self._base)}
         for known in sorted((self._lists, folders), key=lambda known: name not in known):
             called = same_split(name, known)
             if called is None:
@@ -136,7 +136,7 @@ class VocFiles:
         folder, known = self._folder, sorted(self._lists, key=lambda known: ("_" in known, known))
         if known:
             raise _unknown_split(f"{self._lists[known[0]].parent} has no {name}.txt", name, known)
-        devkits = [sub for sub in _subfolders(folder) if self._base == folder and VocFiles(sub)._lists]
+        devkits = [sub for sub in folders_in(folder) if self._base == folder and VocFiles(sub)._lists]
         if devkits:
             names, joined = ", ".join(sub.name for sub in devkits), "+".join(f"voc:{sub}" for sub in devkits)
             raise UserError(f"voc:{folder} holds {names}: say which, or join them: {joined}")
@@ -211,33 +211,16 @@ def is_imagenet(file: Path) -> bool:
 
 
 def _xml_files(folder: Path) -> list[Path]:
-    return sorted(filter(_is_xml, _walk(folder)))
+    return sorted(filter(_is_xml, files_below(folder)))
 
 
 def _is_xml(file: Path) -> bool:
-    return file.suffix.lower() == ".xml"
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """The files below a folder, also through links, each folder once."""
-    seen = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not is_system_file(name))
-        yield from (Path(here, name) for name in names if not is_system_file(name))
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_system_file(entry.name))
+    return file.suffix.lower() == ".xml" and not is_system_file(file.name)
 
 
 def _child(folder: Path, wanted: tuple[str, ...]) -> Path | None:
     """The first of these folders (lower case) that `folder` holds, whatever the case of its name."""
-    there = {entry.name.lower(): entry for entry in _subfolders(folder)}
+    there = {entry.name.lower(): entry for entry in folders_in(folder)}
     return next((there[name] for name in wanted if name in there), None)
 
 
@@ -245,7 +228,7 @@ def _note_unlabelled(files: list[Path], notes: Notes) -> None:
     """Counts the pictures beside the XML files that have none."""
     labelled = {file.with_suffix("") for file in files}
     for folder in sorted({file.parent for file in files}):
-        for picture in sorted(folder.iterdir()):
+        for picture in files_in(folder):
             is_one = has_picture_ending(picture) and not is_system_file(picture.name)
             if is_one and picture.with_suffix("") not in labelled:
                 notes.add(UNLABELLED, picture.name)
