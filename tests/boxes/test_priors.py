@@ -144,3 +144,10 @@ def test_cells_count_strides():
     np.testing.assert_allclose(to_cells([[0.5, 1.0]], 416), [[6.5, 13]])
     np.testing.assert_allclose(to_cells([[0.5, 1.0]], (320, 192)), [[5, 6]])
     np.testing.assert_allclose(to_cells([[0.5, 1.0]], 448, stride=64), [[3.5, 7]])
+
+
+def test_too_few_boxes_names_the_keys():
+    """Those of a config and of the command."""
+    for k in (3, 0):
+        with pytest.raises(UserError, match=rf"k = {k}.*--config\.model\.num_anchors.*-k"):
+            kmeans_priors([(0.1, 0.2), (0.3, 0.1), (0.1, 0.2)], k)

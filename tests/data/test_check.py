@@ -1,10 +1,12 @@
 """What `check` says of the splits of a set beside each other."""
 
 import json
+import os
 
 import pytest
 from PIL import Image
 
+from tests.data.test_sources import write_picture, write_xml
 from yolo9000_jax.data.check import compare_splits, usual_splits
 
 
@@ -40,6 +42,61 @@ def test_splits_beside_each_other(coco, run):
     assert "width 20 to 40, median 20; height 10 to 10, median 10" in output
     status, output, _ = run("check", "--dataset", coco, "--split", "train")
     assert status == 0 and "fox" not in output and "val" not in output
+
+
+def test_files_of_other_names_are_looked_at_too(coco, run):
+    """Also where there is none of the usual names."""
+    folder = coco.rpartition(",")[2].removesuffix("/{split}")
+    for name in ("train", "valid"):
+        for ending in ("", ".json"):
+            os.rename(f"{folder}/{name}{ending}", f"{folder}/fold_{name}{ending}")
+    status, output, error = run("check", "--dataset", coco)
+    assert (status, error) == (0, "") and "fold_train: 2 pictures" in output and "fold_valid: 2 pictures" in output
+    os.remove(f"{folder}/fold_valid/valid2.png")
+    status, _, error = run("check", "--dataset", coco)
+    assert status == 1 and "fold_valid.json, image 2" in error and "valid2.png" in error
+
+
+@pytest.fixture
+def devkit(tmp_path):
+    """Pictures a and b, each in a list of its own."""
+    (tmp_path / "ImageSets/Main").mkdir(parents=True)
+    for name, split in (("a", "train"), ("b", "val")):
+        write_picture(tmp_path / f"JPEGImages/{name}.jpg")
+        (tmp_path / "Annotations").mkdir(exist_ok=True)
+        write_xml(tmp_path / f"Annotations/{name}.xml", [("cat", 0, 2, 2, 6, 6)])
+        (tmp_path / f"ImageSets/Main/{split}.txt").write_text(f"{name}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["train", "val", "test", "trainval", "mine"])
+def test_a_fault_in_any_list_is_found(devkit, run, name):
+    """As it stands in no XML file, who opens all of the set does not meet it."""
+    arguments = ("check", "--dataset", f"voc:{devkit}")
+    assert run(*arguments)[0] == 0
+    with open(devkit / f"ImageSets/Main/{name}.txt", "a") as file:
+        file.write("nowhere\n")
+    status, output, error = run(*arguments)
+    assert status == 1 and "2 pictures" in output and error.count("\n") == 1
+    assert f"{name}.txt:" in error and "there is no Annotations/nowhere.xml" in error
+    assert run(*arguments, "--split", "all")[0] == 0
+
+
+def test_an_empty_list_is_a_fault(devkit, run):
+    (devkit / "ImageSets/Main/test.txt").write_text("\n")
+    status, _, error = run("check", "--dataset", f"voc:{devkit}")
+    assert status == 1 and "split 'test' has no pictures" in error and "looks like" not in error
+
+
+def test_a_test_folder_that_is_missing_is_none(tmp_path, run):
+    """It is noted, as in training."""
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    Image.new("RGB", (20, 10)).save(tmp_path / "images/a.png")
+    (tmp_path / "labels/a.txt").write_text("0 .5 .5 .5 .5\n")
+    (tmp_path / "data.yaml").write_text("train: images\nval: nowhere\ntest: nor_here\nnames: [block]\n")
+    status, output, error = run("check", "--dataset", f"yolo:{tmp_path}/data.yaml")
+    assert (status, error) == (0, "") and "2 splits of the description are not there" in output
 
 
 def test_what_has_no_splits(coco, run):

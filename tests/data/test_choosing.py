@@ -74,6 +74,8 @@ def test_labelled_pictures_go_with_their_label(tmp_path):
     "classes, parts",
     [
         (("cat", "dogs"), ("class 'dogs' is not among the 3 classes", "did you mean 'dog'")),
+        (("dog", "cta"), ("class 'cta' is not among the 3 classes", "did you mean 'cat'")),
+        (("dog", "cows"), ("class 'cows' is not among the 3 classes", "did you mean 'cow'")),
         (("bird", "zebra"), ("none of the classes asked for ('bird', 'zebra')", "('cat', 'cow', 'dog')")),
         (("dog", "Cat"), ("class 'Cat' is not among", "did you mean 'cat'")),
     ],
@@ -86,6 +88,57 @@ def test_a_class_that_the_data_lack_is_named(tmp_path, make, classes, parts):
 
 def test_a_class_like_no_other_is_noted(tmp_path):
     assert "the data have no class 'zebra'" in open_source(voc(tmp_path), "all", (*OWN, "zebra")).notes
+
+
+def labelled(folder: Path, *names: str) -> str:
+    write_picture(folder / "a.jpg")
+    write_xml(folder / "a.xml", [(name, 0, 2 + n, 2, 8 + n, 8) for n, name in enumerate(names)])
+    return f"voc:{folder}"
+
+
+@pytest.mark.parametrize(
+    "asked, other",
+    [
+        ("boat", "boot"),
+        ("boat", "goat"),
+        ("car", "cat"),
+        ("horse", "house"),
+        ("traffic light", "traffic sign"),
+        ("zone10", "zone11"),
+        ("n02084071", "n02084072"),
+    ],
+)
+def test_a_name_that_is_merely_similar_is_noted(tmp_path, asked, other):
+    """As is what it may mean."""
+    dataset = open_source(labelled(tmp_path, "hen", other), "all", ("hen", asked))
+    assert dataset.classes == ("hen", asked) and dataset[0].labels.tolist() == [0]
+    assert f"the data have no class '{asked}' (did you mean '{other}'?)" in dataset.notes
+    assert f"1 box of classes that are not asked for left out: 1 '{other}'" in dataset.notes
+
+
+def test_the_names_of_a_network_are_not_misspelt(tmp_path):
+    """Whatever the data have; only what is spelt otherwise, and would be left out, is refused."""
+    spec = labelled(tmp_path, "hen", "dogs")
+    dataset = open_source(spec, "all", ("hen", "dog"), learnt=True)
+    assert "the data have no class 'dog' (did you mean 'dogs'?)" in dataset.notes
+    with pytest.raises(UserError, match="class 'dog' is not among the 2 classes of the data .*'dogs'.*leave the class"):
+        open_source(spec, "all", ("hen", "dog"))
+    with pytest.raises(UserError, match="class 'dogs' is not among the 2 classes asked for .*'DOGS'"):
+        open_source(spec, "all", ("hen", "DOGS"), learnt=True)
+
+
+def test_judged_on_a_set_of_similar_names(tmp_path):
+    """The training set knows the name, so that the other set's is another."""
+    from tests.tiny import tiny_config
+    from yolo9000_jax.tasks.detection import Detection
+
+    config = tiny_config(labelled(tmp_path / "one", "hen", "dog"))
+    config.evaluation.source = labelled(tmp_path / "other", "hen", "dogs")
+    config.model.num_anchors, config.evaluation.may_share_pictures = 1, True
+    assert Detection(config).evaluation_set.classes == ("dog", "hen")
+    config.evaluation.classes = ("hen", "dog")
+    with pytest.raises(UserError, match="did you mean 'dogs'"):
+        Detection(config)
 
 
 def test_a_label_spelt_otherwise_is_not_left_out_in_silence(tmp_path):

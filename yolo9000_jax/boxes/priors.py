@@ -140,7 +140,7 @@ def _sorted_boxes(boxes_wh: np.ndarray, k: int) -> np.ndarray:
     if boxes_wh.ndim != 2 or boxes_wh.shape[1] != 2:
         raise UserError(f"priors: boxes must be rows of (width, height), got an array of shape {boxes_wh.shape}")
     if k < 1:
-        raise UserError(f"priors: k = {k}; ask for at least one prior")
+        raise UserError(f"priors: k = {k}; ask for at least one prior (--config.model.num_anchors, or -k of `anchors`)")
     if not len(boxes_wh):
         raise UserError("priors: there are no boxes to cluster; choose a data set or split that has some")
     without_area = np.flatnonzero(~((boxes_wh > 0) & np.isfinite(boxes_wh)).all(-1))
@@ -159,7 +159,10 @@ def _spread_start(boxes_wh: np.ndarray, k: int, distance: str, generator: np.ran
     _, nearest = _assign(boxes_wh, anchors, distance)
     while len(anchors) < k:
         if not nearest.any():
-            raise UserError(f"priors: k = {k}, but there are only {len(anchors)} distinct boxes; ask for fewer priors")
+            raise UserError(
+                f"priors: k = {k}, but there are only {len(anchors)} distinct boxes: ask for fewer (of a config "
+                "--config.model.num_anchors, of `anchors` -k), or give them (--config.model.anchors_cells)"
+            )
         drawn = generator.choice(len(boxes_wh), p=nearest / nearest.sum())
         anchors = np.concatenate([anchors, boxes_wh[drawn][None]])
         nearest = np.minimum(nearest, _assign(boxes_wh, anchors[-1:], distance)[1])

@@ -101,14 +101,19 @@ def _add_check(verbs: Verbs) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """Prints what is in a data set; a picture that cannot be read is a mistake."""
-    from yolo9000_jax.data.check import check, compare_splits, usual_splits
+    from yolo9000_jax.data.check import check, compare_splits, other_splits, usual_splits
     from yolo9000_jax.data.sources import open_source
 
-    apart = options.split is None and "{split}" in options.dataset  # which has no name for all of it
-    splits = usual_splits(options.dataset) if apart else {}
-    reports = list(map(check, splits.values() or [open_source(options.dataset, options.split or "all")]))
+    source = options.dataset
+    every = options.split is None
+    usual = usual_splits(source) if every and "{split}" in source else {}  # which has no name for all of it
+    others = other_splits(source) if every and "{split}" in source else {}
+    datasets = [*usual.values(), *others.values()] or [open_source(source, options.split or "all")]
+    reports = list(map(check, datasets))
     print(*reports, sep="\n\n")
-    for line in compare_splits(splits or usual_splits(options.dataset)) if options.split is None else ():
+    for line in compare_splits(usual or usual_splits(source)) if every else ():
         print(line)
+    if every and not others:
+        other_splits(source)  # what is wrong with one of them is raised
     if broken := sum(len(report.broken or ()) for report in reports):
         raise UserError(f"{options.dataset}: {broken} pictures cannot be read; they are named above")

@@ -102,7 +102,7 @@ def _evaluation_set(options: argparse.Namespace, model: "Detector | Classifier",
     classes = None if options.dataset else settings.evaluation.classes or None
     if settings.data.source and model.tree is None:
         classes = model.classes  # it was trained here: other classes are left out, and misspelt ones refused
-    dataset = open_source(source, split, classes)
+    dataset = open_source(source, split, classes, learnt=classes is model.classes)
     for note in dataset.notes:
         logger.info(note)
     return dataset

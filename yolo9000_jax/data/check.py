@@ -1,6 +1,5 @@
 """What is in a data set, and whether every picture of it can be decoded: `yolo9000 check --dataset SOURCE`."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,8 +10,8 @@ import numpy as np
 from yolo9000_jax.data.counts import empty_classes
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.data.shared import shared_pictures
-from yolo9000_jax.data.sources import open_source
-from yolo9000_jax.data.splits import fill_split, is_whole
+from yolo9000_jax.data.sources import open_source, split_names
+from yolo9000_jax.data.splits import NoSplitError, is_whole, same_split
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
 
@@ -88,24 +87,29 @@ def usual_splits(spec: str) -> dict[str, Dataset]:
     """The splits train, val and test of a data set in files, those that it has; none of one without splits.
 
     Raises:
-        UserError: of a source with {split}, a file of one of them is wrong. Of others a split that cannot be opened is
-            left out: whoever opens all of the set finds what is wrong with it.
+        UserError: a file, or a list, of one of them is wrong.
     """
     found = {}
-    pattern = spec.partition(":")[2].rpartition(",")[0] if "{split}" in spec else ""
     for name in SPLITS:
-        if pattern and not fill_split(os.path.expanduser(pattern), name)[0].exists():
-            continue
         try:
             dataset = open_source(spec, name)
-        except UserError:
-            if pattern:
-                raise
+        except NoSplitError:
             continue
         if dataset.lazy or is_whole(dataset.notes):
             return {}
         found[name] = dataset
     return found
+
+
+def other_splits(spec: str) -> dict[str, Dataset]:
+    """The splits of other names, where a source has files for them: VOC's lists, COCO's files with {split}.
+
+    Raises:
+        UserError: one of these files is wrong.
+    """
+    present = split_names(spec)
+    usual = {same_split(name, present) for name in SPLITS}
+    return {name: open_source(spec, name) for name in present if name not in usual}
 
 
 def compare_splits(splits: Mapping[str, Dataset]) -> list[str]:

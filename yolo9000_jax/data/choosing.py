@@ -4,6 +4,8 @@ A picture that has one label and no boxes (`folders:`) goes with its label.
 """
 
 import copy
+import difflib
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
@@ -14,28 +16,33 @@ from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import canonical, spelt_alike
 
+MISSPELT = 0.81  # likeness by difflib; boat and boot have .75, horse and house .80, dogs and dog .86
 LEFT_OUT = -1  # instead of the label of a class that is not wanted
 NAMES_SHOWN = 10
 
 
-def with_classes(dataset: Dataset, classes: tuple[str, ...], elsewhere: Collection[str] = ()) -> Dataset:
+def with_classes(
+    dataset: Dataset, classes: tuple[str, ...], elsewhere: Collection[str] = (), learnt: bool = False
+) -> Dataset:
     """A data set of these classes only, whose labels are their places.
 
     Args:
         dataset: with all of its own classes.
         classes: those wanted, by name or by synset. The data set may lack some, which a note then says.
         elsewhere: classes that other data sets, joined to this one, have.
+        learnt: the classes are those of a network or of what it is trained on, so that no name of them is misspelt.
 
     Raises:
-        UserError: the data set has none of the classes; it lacks one but has another of nearly that name; or boxes
-            that would be left out are of a class whose name differs only in spelling from one that is wanted.
+        UserError: the data set has none of the classes; it lacks one that is not `learnt` and is another of its own,
+            misspelt; or boxes that would be left out are of a class whose name differs only in spelling from one that
+            is wanted.
     """
     if dataset.classes == classes:
         return dataset
     dataset = _called_as_wanted(dataset, set(classes))
     places = {name: place for place, name in enumerate(classes)}
     ids = np.array([places.get(name, LEFT_OUT) for name in dataset.classes], np.int32)
-    notes = [*dataset.notes, *_missing(dataset, classes, elsewhere), *_left_out(dataset, classes, ids)]
+    notes = [*dataset.notes, *_missing(dataset, classes, elsewhere, learnt), *_left_out(dataset, classes, ids)]
     synset_of = dict(zip(dataset.classes, dataset.synsets, strict=True))
     synsets = [synset_of.get(name) for name in classes]
     if (ids < 0).any() and _is_labelled(dataset):
@@ -72,23 +79,46 @@ def alike(classes: Iterable[str]) -> list[str]:
     return [f"classes with nearly the same name: {some} (if they are one, correct the labels)"] if groups else []
 
 
-def _missing(dataset: Dataset, classes: Sequence[str], elsewhere: Collection[str]) -> list[str]:
-    """A note on the classes wanted that the data set lacks, if there are any."""
+def _missing(dataset: Dataset, classes: Sequence[str], elsewhere: Collection[str], learnt: bool) -> list[str]:
+    """A note on the classes wanted that the data set lacks, if there are any, with what each may mean."""
     own, wanted = set(dataset.classes), set(classes)
     missing = [name for name in classes if name not in own and name not in elsewhere]
     others = [name for name in dataset.classes if name not in wanted]
-    for name in missing if others else ():
-        if meant := nearest(name, others):
+    for name in missing if others and not learnt else ():
+        if meant := _misspelt(name, others):
             raise UserError(
-                f"{dataset.spec}: class {quote(name)} is not among the {len(own)} classes of the data{meant}; "
-                "correct the class list, or the labels"
+                f"{dataset.spec}: class {quote(name)} is not among the {len(own)} classes of the data "
+                f"(did you mean {quote(meant)}?); correct the class list, or leave the class out: nothing is to be "
+                "learnt of it"
             )
     if own and len(missing) == len(wanted):
         raise UserError(
             f"{dataset.spec}: none of the classes asked for ({_some(classes)}) is among those of the data "
             f"({_some(dataset.classes)}); correct the class list"
         )
-    return [f"the data have no class {_some(missing)}"] if missing else []
+    if not missing:
+        return []
+    some = ", ".join(quote(name) + nearest(name, others) for name in missing[:NAMES_SHOWN])
+    return [f"the data have no class {some}" + (", …" if len(missing) > NAMES_SHOWN else "")]
+
+
+def _misspelt(name: str, others: Sequence[str]) -> str | None:
+    """Which of the data's other classes is meant by a name that is none; None where it is likelier a class of its own.
+
+    One letter too many or too few, or some exchanged, are a mistake ("dogs", "bicylce"). One letter or number that is
+    another is not: so do boat and boot, car and cat, zone 10 and zone 11 differ.
+    """
+    by_form = {canonical(other): other for other in reversed(others)}
+    form = canonical(name)
+    if form in by_form:
+        return by_form[form]
+    close = difflib.get_close_matches(form, by_form, n=3, cutoff=MISSPELT)
+    close += [other for other in by_form if sorted(other) == sorted(form)]
+    return next((by_form[other] for other in close if _numbers(other) == _numbers(form)), None)
+
+
+def _numbers(name: str) -> list[str]:
+    return re.findall(r"\d+", name)
 
 
 def _left_out(dataset: Dataset, classes: Sequence[str], ids: np.ndarray) -> list[str]:

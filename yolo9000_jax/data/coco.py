@@ -23,7 +23,7 @@ from yolo9000_jax.data.annotations import THREADS, Annotation, Notes, make_recor
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.pictures import SYSTEM_FILE
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import CALLED, WHOLE_FILE, Split, fill_split, splits_in
+from yolo9000_jax.data.splits import CALLED, WHOLE_FILE, NoSplitError, Split, fill_split, splits_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import find, is_system_file
 
@@ -49,14 +49,15 @@ def open_coco(location: str, split: Split) -> Dataset:
     """
     per_split = SPLIT in location
     if per_split and split.is_all:
-        raise UserError(f"coco:{location}: name a split for {{split}}, such as train")
+        known = ", ".join(coco_splits(location)) or "none"
+        raise UserError(f"coco:{location}: name a split for {{split}}: the splits are {known}")
     places = file_and_folder(location, split.name)
     if places is None:
         raise UserError(f"coco:{location}: write coco:ANNOTATIONS.json,IMAGES_DIR")
     file, folder, called = places
-    if per_split and not file.exists() and (present := splits_in(location.rpartition(",")[0])):
+    if per_split and not file.exists() and (present := coco_splits(location)):
         known = f"{nearest(split.name, present)}: the splits are {', '.join(present)}"
-        raise UserError(f"coco:{location} has no split {quote(split.name)}{known}")
+        raise NoSplitError(f"coco:{location} has no split {quote(split.name)}{known}")
     if not folder.is_dir():
         raise UserError(f"coco:{location}: there is no folder {folder}: give the folder of the pictures")
     notes = Notes()
@@ -68,6 +69,11 @@ def open_coco(location: str, split: Split) -> Dataset:
     lines += [] if per_split or split.is_all else [WHOLE_FILE.format(quote(split.name))]
     lines += notes.lines()
     return Dataset(f"coco:{location}", split.text, instances.classes, records, instances.synsets, lines)
+
+
+def coco_splits(location: str) -> list[str]:
+    """The names that there are for `{split}` in a location; none where it has no such place."""
+    return splits_in(os.path.expanduser(location.rpartition(",")[0]))
 
 
 def file_and_folder(location: str, split: str = SPLIT) -> tuple[Path, Path, str] | None:

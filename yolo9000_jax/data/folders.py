@@ -9,10 +9,10 @@ import os
 from pathlib import Path
 
 from yolo9000_jax.data.annotations import Annotation, Notes, make_records
-from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.pictures import holds_pictures, pictures_in
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import CALLED, NO_SPLITS, Split, same_split
+from yolo9000_jax.data.splits import NO_SPLITS, Split, find_splits
 from yolo9000_jax.data.walking import folders_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
@@ -24,7 +24,7 @@ def open_folders(location: str, split: Split) -> Dataset:
 
     Args:
         location: the folder.
-        split: which part of it; "" or "all" joins all splits there are.
+        split: which part of it; "" or "all" joins all splits there are, A+B these.
 
     Raises:
         UserError: names the folder or picture that is wrong.
@@ -33,22 +33,15 @@ def open_folders(location: str, split: Split) -> Dataset:
     if not os.path.isdir(root):
         raise UserError(f"folders:{location}: there is no such folder")
     splits, notes = _splits(root), Notes()
-    lines = []
+    lines: list[str] = []
     if not splits:
         chosen = [root]
         lines = [] if split.is_all else [NO_SPLITS.format(quote(split.name))]
     elif split.is_all:
         chosen = splits
     else:
-        names = [folder.name for folder in splits]
-        name = same_split(split.name, names)
-        if name is None:
-            raise UserError(
-                f"{root} has no folder {quote(split.name)}{nearest(split.name, names)}: "
-                f"the splits are {', '.join(names)}"
-            )
-        chosen = [root / name]
-        lines = [CALLED.format(quote(split.name), name)] if name != split.name else []
+        names, lines = find_splits(split.name, [folder.name for folder in splits], f"folders:{root}")
+        chosen = [root / name for name in names]
     classes = class_names(location)
     ids = {name: index for index, name in enumerate(classes)}
     images = [

@@ -15,16 +15,17 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from yolo9000_jax.data.choosing import alike, with_classes
-from yolo9000_jax.data.coco import file_and_folder, open_coco
+from yolo9000_jax.data.coco import coco_splits, file_and_folder, open_coco
 from yolo9000_jax.data.folders import class_names, open_folders
 from yolo9000_jax.data.layouts import maybe
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
-from yolo9000_jax.data.splits import Split
-from yolo9000_jax.data.voc import open_voc, voc_classes
+from yolo9000_jax.data.splits import NoSplitError, Split
+from yolo9000_jax.data.voc import open_voc, voc_classes, voc_splits
 from yolo9000_jax.data.yolo import open_yolo
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
@@ -51,15 +52,18 @@ EMOJI = "emoji"  # draws the classes that it is asked for
 KNOWN = (*SCHEMES, EMOJI)
 
 
-def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = None) -> Dataset:
+def open_source(
+    spec: str, split: str = "all", classes: Sequence[str] | None = None, *, learnt: bool = False
+) -> Dataset:
     """Opens a data set and checks it: every label is parsed and every picture looked at before this returns.
 
     Args:
         spec: `SCHEME:LOCATION`, see the module; several joined with `+`.
-        split: name of a split, perhaps with a slice; "" or "all" for everything (see `Split`). Of joined sources also
-            one for each, separated by commas: "trainval+test,trainval".
+        split: name of a split, or several joined by "+", perhaps with a slice; "" or "all" for everything (see
+            `Split`). Of joined sources also one for each, separated by commas: "trainval+test,trainval".
         classes: the class names and their order; None takes the source's own. Boxes of other classes are left out and
             counted (choosing.with_classes).
+        learnt: the classes are a network's, or what it is trained on: that the data lack some of them is no mistake.
 
     Returns:
         The records, with the class names and with notes for the user on what was clipped, dropped or assumed.
@@ -78,18 +82,19 @@ def open_source(spec: str, split: str = "all", classes: Sequence[str] | None = N
         name = wanted[0].name
         raise UserError(f"split {quote(split)}: of joined sources take a slice in percent, such as {name}[:10%]")
     splits = wanted * len(parts) if len(wanted) == 1 else wanted
-    datasets = [_open_one(part, each, classes) for part, each in zip(parts, splits, strict=True)]
-    for part, dataset in zip(parts, datasets, strict=True):
+    pairs = [(part, each) for part, given in zip(parts, splits, strict=True) for each in _apart(part, given)]
+    datasets = [_open_one(part, each, classes) for part, each in pairs]
+    for (part, each), dataset in zip(pairs, datasets, strict=True):
         if not len(dataset):
             scheme, _, location = part.partition(":")
-            raise UserError(f"{part}: split {quote(split)} has no pictures{maybe(location, scheme)}")
+            hint = maybe(location, scheme) if each.is_all else ""
+            raise UserError(f"{part}: split {quote(each.text)} has no pictures{hint}")
     if classes is not None:
         own = {name for dataset in datasets for name in dataset.classes}
-        datasets = [
-            dataset if dataset.rendered else with_classes(dataset, classes, own)  # what is drawn is drawn of these
-            for dataset in datasets
+        datasets = [  # what is drawn is drawn of these classes
+            dataset if dataset.rendered else with_classes(dataset, classes, own, learnt) for dataset in datasets
         ]
-    dataset = datasets[0].named(spec, split) if len(parts) == 1 else _join(spec, split, parts, datasets)
+    dataset = datasets[0].named(spec, split) if len(datasets) == 1 else _join(spec, split, pairs, datasets)
     return dataset.noted(alike(dataset.classes))
 
 
@@ -119,6 +124,26 @@ def open_classes(spec: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
         found = dataset.classes, dataset.synsets
     check_names(found[0], spec)
     return found
+
+
+def split_names(spec: str) -> list[str]:
+    """The splits that a source has as files of free names: VOC's lists, and what there is for COCO's `{split}`."""
+    scheme, _, location = spec.partition(":")
+    if len(_parts(spec)) > 1 or scheme not in ("voc", "coco"):
+        return []
+    return voc_splits(location) if scheme == "voc" else coco_splits(location)
+
+
+def _apart(spec: str, split: Split) -> list[Split]:
+    """The splits that A+B stands for, where each is a data set of its own; other sources put them together."""
+    scheme, _, location = spec.partition(":")
+    one_each = scheme == EMOJI or (scheme == "coco" and "{split}" in location)
+    if not one_each or "+" not in split.name or split.name in split_names(spec):
+        return [split]
+    if split.counts_pictures:
+        raise UserError(f"split {quote(split.text)}: of joined splits take a slice in percent, such as [:10%]")
+    names = dict.fromkeys(split.name.split("+"))
+    return [replace(split, text=split.text.replace(split.name, name, 1), name=name) for name in names]
 
 
 def _parts(spec: str) -> list[str]:
@@ -168,7 +193,7 @@ def _open_one(spec: str, split: Split, classes: tuple[str, ...] | None) -> Datas
         place = shown(error.filename or location)
         raise UserError(f"{shown(spec)[:200]}: {place[:200]} cannot be read ({error.strerror}); check it") from None
     except UserError as error:
-        hint = "" if scheme == "tfds" else maybe(location, scheme)
+        hint = "" if scheme == "tfds" or isinstance(error, NoSplitError) else maybe(location, scheme)
         if not hint:
             raise
         raise UserError(f"{error}{hint}") from None
@@ -191,8 +216,11 @@ def _checked_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(classes)
 
 
-def _join(spec: str, split: str, parts: list[str], datasets: list[Dataset]) -> Dataset:
+def _join(spec: str, split: str, pairs: list[tuple[str, Split]], datasets: list[Dataset]) -> Dataset:
+    """The data sets of (source, split) as one."""
     first = datasets[0]
+    repeated = len({part for part, _ in pairs}) < len(pairs)
+    parts = [f"{part} {each.text}" if repeated else part for part, each in pairs]
     for part, other in zip(parts, datasets, strict=True):
         if other.classes != first.classes:
             odd = sorted(set(first.classes) ^ set(other.classes))

@@ -10,11 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
-from yolo9000_jax.data.messages import quote
+from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.errors import UserError
 
 VALIDATION = ("val", "valid", "validation", "dev")  # what people call the same part
 TRAINING = ("train", "training")
+SPLITS_SHOWN = 20  # in a message
 CALLED = "split {} is called {} here"
 NO_SPLITS = "the folder has no splits: {} is all of it (take slices, such as all[:80%] and all[80%:])"
 WHOLE_FILE = "the file is one split: {} is all of it (take slices such as all[:80%], or write {{split}} in the source)"
@@ -22,6 +23,10 @@ WHOLE_FILE = "the file is one split: {} is all of it (take slices such as all[:8
 Item = TypeVar("Item")
 _BOUND = r"(-?\d+(?:\.\d+)?%|-?\d+)?"
 _SPLIT = re.compile(rf"([^\[\]]*)(?:\[{_BOUND}:{_BOUND}\])?")
+
+
+class NoSplitError(UserError):
+    """A data set has no such split, or nothing is there of it."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,37 @@ def same_split(name: str, present: Collection[str]) -> str | None:
     words = next((words for words in (VALIDATION, TRAINING) if name.lower() in words), (name.lower(),))
     others = [other for other in present if other.lower() in words]
     return others[0] if len(others) == 1 else None
+
+
+def same_splits(name: str, present: Collection[str]) -> dict[str, str | None]:
+    """The splits that are meant by `name`, as `same_split`: {as it is written: as it is called, None where it is not}.
+
+    It is one split, or several joined by "+", where no split has that "+" in its name.
+    """
+    if found := same_split(name, present):
+        return {name: found}
+    return {part: same_split(part, present) for part in name.split("+")}
+
+
+def find_splits(name: str, present: Sequence[str], place: str) -> tuple[list[str], list[str]]:
+    """The splits that are meant by `name`, as they are called, and notes on those that are called otherwise.
+
+    Args:
+        name: one split, or several joined by "+".
+        present: the names of those that there are.
+        place: what the message calls the data set.
+
+    Raises:
+        NoSplitError: one of them is not there.
+    """
+    found = same_splits(name, present)
+    for part, called in found.items():
+        if called is None:
+            some = ", ".join(present[:SPLITS_SHOWN]) + (", …" if len(present) > SPLITS_SHOWN else "")
+            hint = nearest(part, present)
+            raise NoSplitError(f"{place} has no split {quote(part)}{hint}: the splits are {some or 'none'}")
+    names = [called for called in found.values() if called is not None]
+    return list(dict.fromkeys(names)), [CALLED.format(quote(p), c) for p, c in found.items() if c and p != c]
 
 
 def is_whole(notes: Iterable[str]) -> bool:

@@ -32,7 +32,7 @@ from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.orientation import upright_boxes
 from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
-from yolo9000_jax.data.splits import CALLED, Split, same_split
+from yolo9000_jax.data.splits import CALLED, Split, find_splits
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
@@ -136,14 +136,7 @@ def _split_name(location: str, builder: Any, split: Split) -> str:
         return known[0]
     if split.is_all:
         raise UserError(f"tfds:{location}: name a split ({', '.join(known)}), or several joined with +")
-    parts = []
-    for part in split.name.split("+"):
-        if (found := same_split(part, known)) is None:
-            raise UserError(
-                f"tfds:{location} has no split {quote(part)}{nearest(part, known)}: the splits are {', '.join(known)}"
-            )
-        parts.append(found)
-    return "+".join(parts)
+    return "+".join(find_splits(split.name, known, f"tfds:{location}")[0])
 
 
 def _features(location: str, features: Any) -> Any:

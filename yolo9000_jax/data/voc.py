@@ -85,6 +85,11 @@ def voc_classes(location: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]
     return names, _synsets(names, readable)
 
 
+def voc_splits(location: str) -> list[str]:
+    """The names of a devkit's lists, those of one class each left out. Raises UserError where there is no folder."""
+    return VocFiles(_folder(location)).list_names
+
+
 def parse_xml(file: Path) -> Parsed:
     """Reads one XML file; errors as of `voc_xml.parse`."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending
-from yolo9000_jax.data.splits import CALLED, NO_SPLITS, Split, same_split
+from yolo9000_jax.data.splits import CALLED, NO_SPLITS, NoSplitError, Split, same_split
 from yolo9000_jax.data.walking import files_below, files_in, folders_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import is_system_file, one_form, read_text
@@ -63,6 +63,11 @@ class VocFiles:
                 return found
         return {}
 
+    @property
+    def list_names(self) -> list[str]:
+        """The names of the devkit's lists, those of one class each (dog_train) left out."""
+        return sorted(name for name in self._lists if "_" not in name)
+
     @cached_property
     def _by_path(self) -> dict[str, Path]:
         return {one_form(file.relative_to(self._base).with_suffix("").as_posix()): file for file in self.all}
@@ -109,7 +114,8 @@ class VocFiles:
             return self.all, []
         found: dict[Path, None] = {}
         lines: list[str] = []
-        for name in split.name.split("+"):
+        together = split.name in (place.name for place in folders_in(self._base))  # a folder with a "+" in its name
+        for name in [split.name] if together else split.name.split("+"):
             files, more = self._named(name, notes) or self._whole(name, notes)
             found |= dict.fromkeys(files)
             lines += more
@@ -234,6 +240,6 @@ def _note_unlabelled(files: list[Path], notes: Notes) -> None:
                 notes.add(UNLABELLED, picture.name)
 
 
-def _unknown_split(what: str, name: str, names: list[str]) -> UserError:
+def _unknown_split(what: str, name: str, names: list[str]) -> NoSplitError:
     known = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-    return UserError(f"{what}{nearest(name, names)}: the splits are {known}, or all")
+    return NoSplitError(f"{what}{nearest(name, names)}: the splits are {known}, or all")

@@ -10,7 +10,7 @@ picture without label file has no objects; the notes count these, and the label 
 
 Lists may name pictures anywhere on the machine; folders are read with the folders in them, links followed, each once.
 A picture that a list names several times counts as often, as in Darknet; in an evaluation once. Split "" or "all" is
-train, val and test together, each picture once.
+train, val and test together, each picture once; A+B is these two.
 """
 
 import os
@@ -20,10 +20,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from yolo9000_jax.data.annotations import Annotation, Notes, make_records
-from yolo9000_jax.data.messages import nearest, quote
+from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending, pictures_in
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import Split, same_split
+from yolo9000_jax.data.splits import NoSplitError, Split, find_splits
 from yolo9000_jax.data.yolo_description import MOST_LIST_BYTES, Description, read_description, read_limited
 from yolo9000_jax.data.yolo_labels import parse_labels
 from yolo9000_jax.data.yolo_places import Places
@@ -97,22 +97,16 @@ def find_labels(image: Path) -> Path | None:
 
 def _split_images(description: Description, split: Split, notes: Notes) -> dict[Path, int]:
     """The pictures of a split, in order, and how often each counts."""
-    known = list(description.splits)
-    if split.is_all:
-        names = known
-    else:
-        name = same_split(split.name, known)
-        if name is None:
-            meant, there = nearest(split.name, known), ", ".join(known) or "none"
-            raise UserError(f"{description.name} has no split {quote(split.name)}{meant}: the splits are {there}")
-        names = [name]
+    names = list(description.splits)
+    if not split.is_all:
+        names, _ = find_splits(split.name, names, description.name)
     counts: Counter[Path] = Counter()
     first: dict[str, Path] = {}
-    missing: list[_NothingThere] = []
+    missing: list[_NothingThereError] = []
     for name in names:
         try:
-            counts.update(_images_of(description, name, first, notes))
-        except _NothingThere as error:
+            counts |= Counter(_images_of(description, name, first, notes))  # of two splits that have it, the more
+        except _NothingThereError as error:
             if not split.is_all:
                 raise
             missing.append(error)
@@ -122,7 +116,7 @@ def _split_images(description: Description, split: Split, notes: Notes) -> dict[
     return {image: 1 for image in counts} if split.is_all else dict(counts)
 
 
-class _NothingThere(UserError):
+class _NothingThereError(NoSplitError):
     """A folder or list that a description names is not there, or holds no picture."""
 
 
@@ -136,13 +130,13 @@ def _images_of(description: Description, key: str, first: dict[str, Path], notes
     for entry in description.splits[key]:
         place = description.places.find(entry, Path.exists, keep_split=True)
         if place is None:
-            raise _NothingThere(
+            raise _NothingThereError(
                 f"{description.name}: {key}: there is no folder or list {quote(entry, 200)}: correct {key} or path"
             )
         if os.path.isdir(place):
             found = pictures_in(place, notes)
             if not found:
-                raise _NothingThere(
+                raise _NothingThereError(
                     f"{description.name}: {key}: {shown(place)} has no pictures ({' '.join(EXTENSIONS)})"
                 )
             in_folders += found

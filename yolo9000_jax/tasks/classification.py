@@ -47,7 +47,8 @@ class Classification(Task):
             check_classes(facts, self.dataset, None if tree is None else self.nodes)
         source = config.evaluation.source or config.data.source
         classes = config.evaluation.classes or self.dataset.classes
-        self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes)
+        learnt = not config.evaluation.classes
+        self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes, learnt)
         check_judged(config, self.evaluation_set, self.dataset)
         synsets = self.dataset.synsets if any(self.dataset.synsets) else None
         settled: dict[str, Any] = {"classes": self.dataset.classes, "synsets": synsets}

@@ -58,7 +58,8 @@ class Detection(Task):
             check_classes(facts, self.dataset, None if tree is None else self.nodes)
         classes = config.evaluation.classes or (() if tree else self.dataset.classes)
         source = config.evaluation.source or config.data.source
-        self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes)
+        learnt = not config.evaluation.classes
+        self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes, learnt)
         check_judged(config, self.evaluation_set, self.dataset, *more)
         self.network = self._settle(tree, facts)
         self.max_boxes = (facts.run.max_boxes if facts and facts.run else 0) or self._settle_boxes()

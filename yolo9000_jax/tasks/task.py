@@ -172,11 +172,11 @@ def check_sizes(config: Any, stride: int = STRIDE) -> None:
         )
 
 
-def open_set(key: str, source: str, split: str, classes: Sequence[str]) -> Dataset:
-    """The data set that the config's `key` names; what is in it is logged."""
+def open_set(key: str, source: str, split: str, classes: Sequence[str], learnt: bool = False) -> Dataset:
+    """The data set that the config's `key` names, `learnt` as of `open_source`; what is in it is logged."""
     if not source:
         raise UserError(f"{key} is empty: say where the data are, e.g. --config.{key}=voc:DIR")
-    dataset = open_source(source, split, classes or None)
+    dataset = open_source(source, split, classes or None, learnt=learnt)
     logger.info(f"{source} {split}: {len(dataset)} pictures, {len(dataset.classes)} classes")
     for note in dataset.notes:
         logger.info(f"  {note}")
