@@ -3,6 +3,7 @@
 import codecs
 import json
 import os
+import re
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
@@ -85,7 +86,12 @@ def to_text(content: bytes, errors: str = "strict") -> str:
     return content.decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists) -> Path | None:
+def without_comment(line: str) -> str:
+    """A line of a list without what follows a # at its beginning or after a blank."""
+    return re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
+
+
+def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists, *, any_case: bool = False) -> Path | None:
     """The file that another file calls `name`, or None.
 
     As it is written, else with Windows' backslashes as slashes, else composed or decomposed (a Mac writes "ä" as two
@@ -95,12 +101,14 @@ def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists) ->
         folder: where a relative name begins.
         name: as the user's file has it.
         test: what the path must be, such as `Path.is_file`.
+        any_case: whether capitals may differ, where only one name does, as systems have it that do not tell them apart.
     """
     for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
         with suppress(OSError, ValueError):  # too long a name, or one with a zero byte, is that of no file
             if test(place := folder / spelling):
                 return place
-            if not spelling.isascii() and (other := _in_other_form(folder, spelling)) and test(other):
+            differs = any_case or not spelling.isascii()
+            if differs and (other := _in_other_form(folder, spelling, any_case)) and test(other):
                 return other
     return None
 
@@ -110,19 +118,29 @@ def one_form(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _in_other_form(folder: Path, name: str) -> Path | None:
+def _in_other_form(folder: Path, name: str, any_case: bool) -> Path | None:
     place = folder
     for part in PurePath(name).parts:
         exact = place / part
         if not exact.exists():
             known = _names_by_form(place, place.stat().st_mtime_ns)
-            if (found := known.get(one_form(part))) is None:
+            found = known.get(one_form(part)) or (known.get(_SMALL + one_form(part).casefold()) if any_case else None)
+            if found is None or len(found) > 1:
                 return None
-            exact = place / found
+            exact = place / found[0]
         place = exact
     return place
 
 
+_SMALL = "/"  # no name holds one
+
+
 @lru_cache(maxsize=64)
-def _names_by_form(folder: Path, modified_ns: int) -> dict[str, str]:
-    return {one_form(name): name for name in os.listdir(folder)}
+def _names_by_form(folder: Path, modified_ns: int) -> dict[str, list[str]]:
+    """The names in a folder by their composed form, and by _SMALL and that in small letters, which may be several's."""
+    names = sorted(os.listdir(folder))
+    found = {one_form(name): [name] for name in names}
+    small: dict[str, list[str]] = {}
+    for name in names:
+        small.setdefault(_SMALL + one_form(name).casefold(), []).append(name)
+    return small | found

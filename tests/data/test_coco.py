@@ -244,6 +244,8 @@ def test_names_of_pictures(tmp_path):
             "https://host/sub%2Fa.png",
             "file:///data/images/sub/a.png",
             "gs://bucket/sub/a.png",
+            "../images/train/sub/a.png",
+            "..\\..\\sub\\a.png",
         ]
     ):
         write_picture(folder / "sub/a.png", (40, 20))
@@ -251,6 +253,44 @@ def test_names_of_pictures(tmp_path):
         dataset = open_source(f"coco:{tmp_path}/ann.json,{folder}")
         assert Path(dataset[0].image).samefile(folder / "sub/a.png"), name
         assert len(dataset.notes) == (index >= 6), "an absolute path or an address is said"
+
+
+@pytest.mark.parametrize(
+    "stated, stored",
+    [
+        ("sub/a", "sub/a.png"),
+        ("000000000139", "000000000139.PNG"),
+        ("IMG_1.JPG", "img_1.jpg"),
+        ("Sub/img_1.jpg", "sub/IMG_1.JPG"),
+        ("KÄSE.png", "Käse.PNG"),
+        ("my%20cat.png", "my cat.png"),
+        ("100%.png", "100%.png"),
+        ("a%20b.png", "a%20b.png"),
+        ("x/../a.png", "a.png"),
+    ],
+)
+def test_names_that_are_nearly_right(tmp_path, stated, stored):
+    dataset = opened(tmp_path, stored, images=[IMAGE | {"file_name": stated}])
+    assert dataset[0].image == str(tmp_path / "images" / stored) and dataset.notes == ()
+
+
+@pytest.mark.parametrize(
+    "stated, stored, says",
+    [
+        ("a", ("a.png", "a.jpg"), "'a' may be a.jpg and a.png: write its ending"),
+        ("IMG.png", ("img.png", "Img.png"), "there is no such picture"),
+        ("a", ("b.png",), "there is no such picture"),
+        ("../b.png", ("a.png",), "leads out of"),
+        ("%2e%2e/x.png", ("a.png",), "image 1"),
+    ],
+)
+def test_names_that_may_be_several_or_none(tmp_path, stated, stored, says):
+    write_picture(tmp_path / "x.png", (40, 20))
+    for name in stored:
+        write_picture(tmp_path / "images" / name, (40, 20))
+    with pytest.raises(UserError) as caught:
+        opened(tmp_path, stored[0], images=[IMAGE | {"file_name": stated}])
+    assert says in str(caught.value) and "ann.json, image 1" in str(caught.value)
 
 
 def test_lvis_has_addresses(tmp_path):

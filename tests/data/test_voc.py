@@ -277,6 +277,27 @@ def test_filename(tmp_path, filename, picture):
         assert images(dataset, tmp_path / folder) == [place + picture]
 
 
+@pytest.mark.parametrize("filename, expected", [("a.png", "a.png"), ("a.jpg", "a.jpg"), ("a", None), ("a.bmp", None)])
+def test_two_pictures_of_one_name(tmp_path, filename, expected):
+    for ending in ("jpg", "png"):
+        write_picture(tmp_path / f"a.{ending}")
+    write_xml(tmp_path / "a.xml", [BOX], filename=filename)
+    if expected:
+        assert images(opened(tmp_path)[0], tmp_path) == [expected]
+    else:
+        assert_refused(f"voc:{tmp_path}", "a.xml: it may be of a.jpg and a.png: name one of them in <filename>")
+
+
+def test_comments_in_lists(tmp_path):
+    for name in ("a", "b #1"):
+        write_picture(tmp_path / f"JPEGImages/{name}.jpg")
+        (tmp_path / "Annotations").mkdir(exist_ok=True)
+        write_xml(tmp_path / f"Annotations/{name}.xml", [BOX])
+    (tmp_path / "ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "ImageSets/Main/train.txt").write_text("# mine\na  # blurred\nb #1\n")
+    assert names(opened(tmp_path, "train")[0]) == ["a.xml", "b #1.xml"]
+
+
 def test_paths_that_leave_the_folder(tmp_path):
     """Neither a list nor <filename> reaches a file elsewhere."""
     write_picture(tmp_path / "secret/s.jpg")

@@ -312,6 +312,32 @@ def test_where_labels_are(tmp_path, picture, labels):
     assert len(dataset[0].labels) == 1 and dataset.notes == ()
 
 
+def test_a_label_file_of_two_pictures_is_said(tmp_path):
+    write_labelled(tmp_path / "images/a.jpg", tmp_path / "labels/a.txt")
+    write_picture(tmp_path / "images/a.png")
+    write_labelled(tmp_path / "images/b.jpg", tmp_path / "labels/b.txt")
+    dataset = opened(tmp_path, "train: images\nnames: [a]")
+    assert [len(record.labels) for record in dataset] == [1, 1, 1]
+    (note,) = dataset.notes
+    assert note.startswith("1 label file is that of several pictures") and "a.txt of a.jpg and a.png" in note
+
+
+@pytest.mark.parametrize("line", ["{}  # blurred, see b.jpg", "{}\t#1", '"{}" # x', "{} # was images/b.jpg"])
+def test_comments_behind_paths(tmp_path, line):
+    for name in ("a", "b"):
+        write_labelled(tmp_path / f"images/{name}.jpg", tmp_path / f"labels/{name}.txt")
+    write_labelled(tmp_path / "images/c #1.jpg", tmp_path / "labels/c #1.txt")
+    (tmp_path / "list.txt").write_text(f"# a list\n{line.format('images/a.jpg')}\nimages/c #1.jpg\n")
+    dataset = opened(tmp_path, "train: list.txt\nnames: [a]")
+    assert pictures(dataset) == ["a.jpg", "c #1.jpg"] and dataset.notes == ()
+
+
+def test_paths_in_other_capitals(tmp_path):
+    picture = write_labelled(tmp_path / "images/IMG_1.JPG", tmp_path / "labels/IMG_1.txt")
+    (tmp_path / "list.txt").write_text("Images/img_1.jpg\n")
+    assert [record.image for record in opened(tmp_path, "train: list.txt\nnames: [a]")] == [str(picture)]
+
+
 def test_the_likeliest_place_of_labels_comes_first():
     assert label_places(Path("/images/x/images/a.jpg"))[0] == Path("/images/x/labels/a.txt")
     assert label_places(Path("/x/a.jpg")) == [Path("/x/a.txt")]

@@ -6,12 +6,14 @@ One JSON file is one split, so write `{split}` where the names differ:
 Category ids may have gaps: class ids are their order. A crowd (iscrowd 1) is kept, as difficult and as a crowd.
 Pictures without annotations are kept. What the file may look like is in coco_json.py.
 
-A picture is looked for in IMAGES_DIR by its `file_name`, which may repeat the last folders of IMAGES_DIR. Of an
-absolute path or an address (`coco_url`, as LVIS has) the longest end that lies in IMAGES_DIR is taken. No name leads
-out of it, but for links that lie in it.
+A picture is looked for in IMAGES_DIR by its `file_name`, which may repeat the last folders of IMAGES_DIR, differ in
+capitals, lack the ending or have %20 for a blank, where only one picture can be meant. Of an absolute path, an address
+(`coco_url`, as LVIS has) or a path that leads out of IMAGES_DIR (`../images/a.jpg`) the longest end that lies in it is
+taken. No name leads out of it, but for links that lie in it.
 """
 
 import os
+import posixpath
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,15 +23,16 @@ from urllib.parse import unquote
 from yolo9000_jax.data import coco_json
 from yolo9000_jax.data.annotations import THREADS, Annotation, Notes, make_records
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.pictures import SYSTEM_FILE
+from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import CALLED, WHOLE_FILE, NoSplitError, Split, fill_split, splits_in
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import find, is_system_file
+from yolo9000_jax.files import find, is_system_file, shown
+from yolo9000_jax.images.reading import EXTENSIONS
 
 ELSEWHERE = (
-    "picture is named with an absolute path or an address; the one of that name in the folder is used",
-    "pictures are named with absolute paths or addresses; those of that name in the folder are used",
+    "picture is named with an absolute path, an address or a path out of the folder; that of this name in it is used",
+    "pictures are named with absolute paths, addresses or paths out of the folder; those of these names in it are used",
 )
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 ABSOLUTE = re.compile(r"[A-Za-z]:/|/")
@@ -96,14 +99,10 @@ def _located(folder: Path, annotations: dict[str, Annotation], notes: Notes) -> 
         notes.add(SYSTEM_FILE, quote(name))
         annotations.pop(name)
     for name, annotation in annotations.items():
-        if ".." in PurePosixPath(name.replace("\\", "/")).parts:
-            raise UserError(
-                f"{annotation.source}: 'file_name' {quote(name)} leaves the picture folder: give a name inside it"
-            )
         if _is_elsewhere(name):
             notes.add(ELSEWHERE, annotation.name)
     with ThreadPoolExecutor(THREADS) as pool:  # they wait for the disk
-        images = list(pool.map(lambda name: _locate(folder, ends, name), annotations))
+        images = list(pool.map(lambda pair: _locate(folder, ends, *pair), annotations.items()))
     return [replace(annotation, image=image) for annotation, image in zip(annotations.values(), images, strict=True)]
 
 
@@ -113,19 +112,39 @@ def _is_hidden(name: str) -> bool:
     return is_system_file("/".join(parts[-1:] if _is_elsewhere(name) else parts))
 
 
-def _locate(folder: Path, ends: set[str], name: str) -> Path:
+def _locate(folder: Path, ends: set[str], name: str, annotation: Annotation) -> Path:
     """The path of a picture; where it is not there, the likeliest."""
     names = _names(name, ends)
-    return next((place for each in names if (place := find(folder, each, Path.is_file))), folder / names[0])
+    if found := next((place for each in names if (place := find(folder, each, Path.is_file, any_case=True))), None):
+        return found
+    if not has_picture_ending(PurePosixPath(names[0])):
+        endings = [f"{each}{ending}" for each in names if each for ending in EXTENSIONS]
+        with_ending = (find(folder, each, Path.is_file, any_case=True) for each in endings)
+        several = list(dict.fromkeys(place for place in with_ending if place))
+        if len(several) > 1:
+            there = " and ".join(shown(place.name) for place in several)
+            raise UserError(f"{annotation.source}: 'file_name' {quote(name)} may be {there}: write its ending")
+        if several:
+            return several[0]
+    if _leads_out(name):
+        why = f"leads out of {shown(folder)}, and no picture in it is called so: give a name inside it"
+        raise UserError(f"{annotation.source}: 'file_name' {quote(name)} {why}")
+    return folder / names[0]
 
 
 def _names(name: str, ends: set[str]) -> list[str]:
     """Where in the folder the picture of this name may lie, the likeliest first."""
     if not _is_elsewhere(name):
-        parts = _folders(name)
-        repeated = [count for count in range(1, len(parts)) if "/".join(parts[:count]) in ends]
-        return [name, *("/".join(parts[count:]) for count in repeated)]
-    spellings = [name]
+        found = []
+        for spelling in dict.fromkeys((name, unquote(name))):
+            path = spelling if ".." not in spelling else posixpath.normpath(spelling.replace("\\", "/"))
+            if _leads_out(path):
+                continue  # what %2e%2e hides
+            parts = _folders(path)
+            repeated = [count for count in range(1, len(parts)) if "/".join(parts[:count]) in ends]
+            found += [path, *("/".join(parts[count:]) for count in repeated)]
+        return found
+    spellings = list(dict.fromkeys((name, unquote(name))))
     if ADDRESS.match(name):
         path = name.partition("://")[2].partition("/")[2].partition("?")[0]
         spellings = [path, unquote(path)]
@@ -140,7 +159,12 @@ def _folders(name: str) -> list[str]:
 
 
 def _is_elsewhere(name: str) -> bool:
-    return bool(ADDRESS.match(name) or ABSOLUTE.match(name.replace("\\", "/")))
+    return bool(ADDRESS.match(name) or ABSOLUTE.match(name.replace("\\", "/"))) or _leads_out(name)
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a relative path begins above the folder, be it after some turns."""
+    return posixpath.normpath(name.replace("\\", "/")).split("/")[0] == ".."
 
 
 def _ends(folder: Path) -> set[str]:

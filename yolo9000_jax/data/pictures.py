@@ -1,6 +1,6 @@
 """The picture files in a folder, not those of an operating system."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.walking import files_below, files_in
@@ -15,7 +15,7 @@ UNREAD_PICTURE = (
 SYSTEM_FILE = ("hidden or system file is not used", "hidden or system files are not used")
 
 
-def has_picture_ending(file: Path) -> bool:
+def has_picture_ending(file: PurePath) -> bool:
     """Whether a file's ending is that of a picture."""
     return file.suffix.lower() in EXTENSIONS
 

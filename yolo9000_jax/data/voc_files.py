@@ -13,7 +13,7 @@ from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending
 from yolo9000_jax.data.splits import CALLED, NO_SPLITS, NoSplitError, Split, same_split
 from yolo9000_jax.data.walking import files_below, files_in, folders_in
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import is_system_file, one_form, read_text
+from yolo9000_jax.files import is_system_file, one_form, read_text, without_comment
 from yolo9000_jax.images.reading import EXTENSIONS
 
 ANNOTATIONS = ("annotations", "annotation", "annots", "xml", "xmls", "labels")  # folders of XML files, in any case
@@ -168,7 +168,9 @@ class VocFiles:
         val.txt, count the lines.
         """
         part = re.split(r"[_.]", file.stem)[0]
-        rows = [(number, row.strip()) for number, row in enumerate(read_text(file).split("\n"), 1) if row.strip()]
+        lines = [(number, line.strip()) for number, line in enumerate(read_text(file).split("\n"), 1)]
+        rows = [(number, line if self._find(line, part) else without_comment(line)) for number, line in lines]
+        rows = [(number, row) for number, row in rows if row]
         found = {row: self._find(row, part) for _, row in rows}
         flagged = {row: match for row in found if found[row] is None and (match := _FLAGGED.fullmatch(row))}
         are_flags = len(flagged) == len(found) and {int(match[2]) for match in flagged.values()} <= {-1, 0, 1}

@@ -8,7 +8,7 @@ from pathlib import Path
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.voc_files import ANNOTATIONS, PICTURES
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import is_system_file, one_form
+from yolo9000_jax.files import is_system_file, one_form, shown
 from yolo9000_jax.images.reading import EXTENSIONS
 
 HEADS = 3  # folders of a path that <filename> states, at most, that are looked for
@@ -28,7 +28,7 @@ class Pictures:
     def __init__(self, root: Path):
         self._root = root.absolute()
         self._places_of: dict[Path, list[Path]] = {}
-        self._folders: dict[Path, tuple[dict[str, Path], dict[str, Path]]] = {}
+        self._folders: dict[Path, tuple[dict[str, Path], dict[str, list[Path]]]] = {}
 
     def of(self, file: Path, filename: str) -> Path:
         """The picture that <filename> names, or the one with the XML file's own stem where that is missing.
@@ -36,7 +36,7 @@ class Pictures:
         Of <filename> the ends of its path count, whatever its ending; blanks, case and form of its letters may differ.
 
         Raises:
-            UserError: there is none, or there are both and they are two.
+            UserError: there is none, there are both and they are two, or several that differ in their endings.
         """
         *above, stated = filename.replace("\\", "/").split("/")
         above = [] if ".." in above else [part for part in above if part.strip(".") and not part.endswith(":")]
@@ -45,9 +45,12 @@ class Pictures:
         stem = stem if f".{ending.lower()}" in EXTENSIONS else stated
         for place in self._places(file.parent):
             for head in heads:
-                if named := self._find(place / head, stated, stem):
+                if named := self._find(place / head, stated, stem, file):
                     return named
-            named, own = self._find(place, stated, stem), self._find(place, "", file.stem)
+            named = self._find(place, stated, stem, file)
+            if named and one_form(named.stem) == one_form(file.stem):
+                return named
+            own = self._find(place, "", file.stem, file)
             if named and own and named.stem != own.stem:
                 raise UserError(f"{file}: <filename> is {named.name}, but {own.name} is there too: correct <filename>")
             if found := named or own:
@@ -70,16 +73,25 @@ class Pictures:
             self._places_of[folder] = list(dict.fromkeys(places))
         return self._places_of[folder]
 
-    def _find(self, folder: Path, name: str, stem: str) -> Path | None:
-        """The picture called `name`, else the one whose stem is `stem`."""
+    def _find(self, folder: Path, name: str, stem: str, file: Path) -> Path | None:
+        """The picture called `name`, else the one whose stem is `stem`, for an XML file."""
         if folder not in self._folders:
             files = [folder / each for each in reversed(_listdir(folder)) if each.lower().endswith(EXTENSIONS)]
             names = {one_form(file.name).lower(): file for file in files} | {one_form(f.name): f for f in files}
-            stems = {one_form(file.stem).lower(): file for file in files} | {one_form(f.stem): f for f in files}
+            stems: dict[str, list[Path]] = {}
+            for picture in reversed(files):
+                for form in {one_form(picture.stem), one_form(picture.stem).lower()}:
+                    stems.setdefault(form, []).append(picture)
             self._folders[folder] = names, stems
         names, stems = self._folders[folder]
         name, stem = one_form(name), one_form(stem)
-        return names.get(name) or names.get(name.lower()) or stems.get(stem) or stems.get(stem.lower())
+        if found := names.get(name) or names.get(name.lower()):
+            return found
+        several = [each for each in stems.get(stem, []) if one_form(each.stem) == stem] or stems.get(stem.lower(), [])
+        if len(several) > 1:
+            there = " and ".join(shown(picture.name) for picture in several)
+            raise UserError(f"{file}: it may be of {there}: name one of them in <filename>, or remove the others")
+        return several[0] if several else None
 
 
 def _replaceable(here: Path, root: Path) -> Iterator[Path]:

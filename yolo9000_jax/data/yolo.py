@@ -28,12 +28,16 @@ from yolo9000_jax.data.yolo_description import MOST_LIST_BYTES, Description, rea
 from yolo9000_jax.data.yolo_labels import parse_labels
 from yolo9000_jax.data.yolo_places import Places
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import find, is_system_file, one_form, shown
+from yolo9000_jax.files import find, is_system_file, one_form, shown, without_comment
 from yolo9000_jax.images.reading import EXTENSIONS
 
 NO_FILE = (
     "picture has no label file: taken as without objects",
     "pictures have no label file: taken as without objects",
+)
+SHARED_FILE = (
+    "label file is that of several pictures, which differ in their endings: each takes it",
+    "label files are those of several pictures, which differ in their endings: each takes it",
 )
 NO_PICTURE = ("label file has no picture and is not used", "label files have no picture and are not used")
 NO_SPLIT = ("split of the description is not there and is left out", "splits of the description are not there")
@@ -67,6 +71,8 @@ def open_yolo(location: str, split: Split) -> Dataset:
             f"{description.name}: no picture of {quote(split.name)} has a label file: expected {expected} and so on"
         )
     _note_labels_without_picture(labels, notes)
+    for file, several in _sharing(labels).items():
+        notes.add(SHARED_FILE, f"{shown(file.name)} of {' and '.join(shown(image.name) for image in several)}")
     images = split.pick(list(listed), key=lambda image: image.stem)
     records = make_records([_annotation(image, labels[image], description, notes) for image in images], notes)
     for image in images:
@@ -163,6 +169,8 @@ def _listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Pa
             notes.add(SYSTEM_FILE, written[:200])
             continue
         found = places.find(written, Path.is_file)
+        if found is None and not without_comment(written):
+            continue
         if found is None:
             raise UserError(f"{shown(listed)}:{number}: there is no picture {quote(written, 200)}: correct the path")
         images.append(found)
@@ -175,6 +183,15 @@ def _is_system_file(written: str) -> bool:
     if path.startswith(("/", "~")) or re.match("[A-Za-z]:", path):
         return is_system_file(path.rpartition("/")[2]) or not JUNK.isdisjoint(path.lower().split("/"))
     return is_system_file(path)
+
+
+def _sharing(labels: dict[Path, Path | None]) -> dict[Path, list[Path]]:
+    """The label files that several pictures have, a.jpg and a.png, with these."""
+    pictures: dict[Path, list[Path]] = {}
+    for image, file in labels.items():
+        if file is not None:
+            pictures.setdefault(file, []).append(image)
+    return {file: several for file, several in pictures.items() if len(several) > 1}
 
 
 def _note_labels_without_picture(labels: dict[Path, Path | None], notes: Notes) -> None:

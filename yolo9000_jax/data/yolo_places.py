@@ -13,12 +13,13 @@ from pathlib import Path
 
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.messages import quote
-from yolo9000_jax.files import find, shown
+from yolo9000_jax.files import find, shown, without_comment
 
 MOVED = (
     "path is not there as it is written, and was found without its first folders",
     "paths are not there as they are written, and were found without their first folders",
 )
+QUOTES = "\"' "  # round a path
 MOST_FOLDERS = 40  # of a path that is looked for
 _SPLIT_FOLDER = re.compile(r"train|val|test", re.IGNORECASE)
 
@@ -40,17 +41,22 @@ class Places:
         """The file or folder that is meant, or None.
 
         Args:
-            written: the path, perhaps in quotes.
+            written: the path, perhaps in quotes, and perhaps with a comment behind it: `a.jpg  # blurred`.
             test: what it must be, such as `Path.is_file`.
             keep_split: whether a folder that tells the split ("test/images") may not be left out: "images" is another.
         """
-        for text in dict.fromkeys((written, written.strip("\"' "))):
+        bare, uncommented = written.strip(QUOTES), without_comment(written).strip(QUOTES)
+        for text in dict.fromkeys((written, bare, uncommented)):
             if found := self._from_roots(os.path.expanduser(text), test):
                 return found
-        return self._without_first_folders(written.strip("\"' "), test, keep_split)
+        for text in dict.fromkeys((uncommented, bare)):
+            if found := self._without_first_folders(text, test, keep_split):
+                return found
+        return None
 
     def _from_roots(self, path: str, test: Callable[[Path], bool]) -> Path | None:
-        return next((found for root in self.roots if path and (found := find(root, path, test))), None)
+        places = (find(root, path, test, any_case=True) for root in self.roots if path)
+        return next(filter(None, places), None)
 
     def _without_first_folders(self, written: str, test: Callable[[Path], bool], keep_split: bool) -> Path | None:
         folder, _, name = written.replace("\\", "/").rpartition("/")
