@@ -1,183 +1,37 @@
-"""Data sets of TensorFlow Datasets: what is read is what was put in, at random, from either file format; bad input."""
+"""Data sets of TensorFlow Datasets: what is read is what was put in, at random, from either file format."""
 
 import io
-import os
-import resource
 import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.data.test_pipeline import assert_same, batches, configuration
+from tests.data.tfds_sets import (
+    FORMATS,
+    SYNSETS,
+    VOC_CLASSES,
+    assert_is_voc,
+    box,
+    coco,
+    features,
+    labelled,
+    number,
+    picture,
+    prepare,
+    tfds,
+    voc_objects,
+)
 from tests.helpers import data_dir
 from yolo9000_jax.data import tfds as source
 from yolo9000_jax.data.counts import empty_classes, fullest, left_out
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.shared import shared_pictures
 from yolo9000_jax.data.sources import open_classes, open_source
-from yolo9000_jax.data.tfrecord import RecordFiles, record_starts
+from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
-
-tfds = pytest.importorskip("tensorflow_datasets")
-features = tfds.features
-
-FORMATS = ("array_record", "tfrecord")
-VOC_CLASSES = ("aeroplane", "cat", "person")
-SYNSETS = ("n01440764", "n02085620", "n02123045")
-SHARDS = 3
-
-
-class Prepared(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Writes the examples it was given, in the real format."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def __init__(self, *, name, examples, inner, **options):
-        self.name, self._examples, self._inner = name, examples, inner
-        super().__init__(**options)
-
-    def _info(self):
-        return tfds.core.DatasetInfo(builder=self, features=self._inner)
-
-    def _split_generators(self, dl_manager):
-        return {split: enumerate(examples) for split, examples in self._examples.items()}
-
-    def _generate_examples(self):
-        raise AssertionError
-
-
-def prepare(folder, name, inner, examples, file_format="array_record", config=None, shards=1):
-    """Writes {split: examples} as the prepared data set `name`; where they lie."""
-    config = config and tfds.core.BuilderConfig(name=config, version="1.0.0")
-    builder = Prepared(
-        name=name,
-        examples=examples,
-        inner=features.FeaturesDict(inner),
-        data_dir=folder,
-        config=config,
-        file_format=file_format,
-    )
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
-    return builder.data_path
-
-
-def picture(index, width=40, height=20):
-    return np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def box(x0, y0, x1, y1, width=40, height=20):
-    return features.BBox(ymin=y0 / height, xmin=x0 / width, ymax=y1 / height, xmax=x1 / width)
-
-
-# What is put in. VOC's corners count from 1: picture i has i % 4 objects, the last of three difficult.
-
-
-def voc_objects(index):
-    return [(1 + 4 * j, 1 + 2 * j, 9 + 4 * j, 7 + 2 * j, j % 3, j == 2) for j in range(index % 4)]
-
-
-def voc_example(index):
-    objects = [
-        {"bbox": box(*corners), "label": label, "is_difficult": difficult, "is_truncated": False}
-        for *corners, label, difficult in voc_objects(index)
-    ]
-    if index == 5:  # one without area, as the last
-        objects.append({"bbox": box(7, 7, 7, 9), "label": 0, "is_difficult": False, "is_truncated": False})
-    return {"image": picture(index), "image/filename": f"{index:06}.png", "objects": objects, "labels": [0]}
-
-
-VOC = {
-    "image": features.Image(),
-    "image/filename": features.Text(),
-    "objects": features.Sequence(
-        {
-            "bbox": features.BBoxFeature(),
-            "label": features.ClassLabel(names=VOC_CLASSES),
-            "is_difficult": np.bool_,
-            "is_truncated": np.bool_,
-        }
-    ),
-    "labels": features.Sequence(features.ClassLabel(names=VOC_CLASSES)),
-}
-
-
-def coco(**label):
-    objects = {"bbox": features.BBoxFeature(), "label": features.ClassLabel(**label), "is_crowd": np.bool_}
-    return {"image": features.Image(), "image/id": np.int64, "objects": features.Sequence(objects)}
-
-
-def coco_example(index):
-    objects = [{"bbox": box(4, 2, 30, 18), "label": 79, "is_crowd": True}] * (index == 1)
-    return {
-        "image": picture(index),
-        "image/id": index,
-        "objects": [{"bbox": box(0, 0, 10.5, 20), "label": index, "is_crowd": False}, *objects],
-    }
-
-
-def labelled(names):
-    return {"image": features.Image(), "label": features.ClassLabel(names=names), "file_name": features.Text()}
-
-
-def labelled_example(index, names):
-    return {"image": picture(index), "label": names.index(SYNSETS[index % 3]), "file_name": f"{index}.JPEG"}
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """A TFDS_DATA_DIR of small data sets for each file format."""
-    tfds.disable_progress_bar()
-    root = tmp_path_factory.mktemp("tfds")
-    for kind in FORMATS:
-        folder = root / kind
-        splits = {"train": map(voc_example, range(10)), "validation": map(voc_example, range(10, 14))}
-        prepare(folder, "voc", VOC, splits, kind, "2007", SHARDS)
-        prepare(folder, "voc", VOC, {"train": map(voc_example, range(20, 23))}, kind, "2012")
-    folder = root / "array_record"
-    prepare(folder, "coco", coco(num_classes=80), {"train": map(coco_example, range(4))}, config="2017")
-    swapped = [*source.coco_classes()][::-1]
-    prepare(folder, "coco", coco(names=swapped), {"train": map(coco_example, range(4))}, config="named")
-    for name, config, names in (("imagenet2012", None, SYNSETS), ("imagenet_resized", "64x64", SYNSETS[::-1])):
-        examples = {"train": [labelled_example(index, names) for index in range(6)]}
-        if not config:
-            examples["test"] = [{"image": picture(0), "label": -1, "file_name": "test.JPEG"}]
-        prepare(folder, name, labelled(names), examples, config=config)
-    return root
-
-
-@pytest.fixture(params=FORMATS)
-def either_format(request, prepared, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared / request.param))
-    return prepared / request.param
-
-
-@pytest.fixture
-def array_record(prepared, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared / "array_record"))
-    return prepared / "array_record"
-
-
-def number(record):
-    """Which example a record of the VOC-like set is, by the name of its file."""
-    return int(record.name.rpartition("(")[2].removesuffix(".png)"))
-
-
-def assert_is_voc(record):
-    index = number(record)
-    expected = voc_objects(index)
-    np.testing.assert_array_equal(record.read(), picture(index))
-    assert (record.image, record.width, record.height) == (None, 40, 20)
-    corners = [(x0 - 1, y0 - 1, x1, y1) for x0, y0, x1, y1, *_ in expected]
-    np.testing.assert_allclose(record.boxes_xyxy, np.reshape(corners, (-1, 4)), atol=1e-4)
-    assert record.labels.tolist() == [label for *_, label, _ in expected]
-    assert record.difficult.tolist() == [difficult for *_, difficult in expected]
-    dtypes = record.boxes_xyxy.dtype, record.labels.dtype, record.difficult.dtype
-    assert dtypes == (np.float32, np.int32, bool)
-
 
 # What is read
 
@@ -471,201 +325,3 @@ def test_check(array_record, run):
     boxes = sum(index % 4 for index in range(10))
     assert status == 0 and f"tfds:voc/2007 train: 10 pictures, {boxes} boxes, 3 classes" in printed
     assert "pictures that do not decode: 0" in printed
-
-
-# Bad input
-
-
-@pytest.mark.parametrize(
-    ("spec", "split", "text"),
-    [
-        ("tfds:voq/2007", "train", "no data set 'voq'.*did you mean 'voc'.*TFDS_DATA_DIR"),
-        (
-            "tfds:coco/2014",
-            "train",
-            r"not prepared in .*array_record: .*tfds.builder\('coco/2014', file_format='array_r",
-        ),
-        ("tfds:voc 2007", "train", "Parsing builder name string voc 2007 failed"),
-        ("tfds:", "train", "say where the data are"),
-        ("tfds:voc/2007", "trainval", "no split 'trainval'.*did you mean 'train'.*train, validation"),
-        ("tfds:voc/2007", "train+test", "no split 'test'.*train, validation"),
-        ("tfds:voc/2007", "all", "name a split .*train, validation"),
-        ("tfds:voc/2007", "train[3:3]", "no pictures"),
-        ("tfds:imagenet2012", "test", r"test 0 \(test.JPEG\) has no label"),
-        ("tfds:voc/2007+imagenet2012", "train", "has not the classes of tfds:voc/2007"),
-    ],
-)
-def test_bad_sources(array_record, spec, split, text):
-    with pytest.raises(UserError, match=text) as error:
-        open_source(spec, split)
-    assert "\n" not in str(error.value)
-
-
-def test_some_of_the_classes(array_record):
-    """Boxes of the others are left out as they are read; pictures that have a label only go with it."""
-    whole = open_source("tfds:voc/2007", "train")
-    wanted = (VOC_CLASSES[2], VOC_CLASSES[0])
-    part = open_source("tfds:voc/2007", "train", wanted)
-    assert part.classes == wanted and len(part) == len(whole) and part.lazy
-    assert any(f"left out as they are read, and not counted here: {VOC_CLASSES[1]!r}" in note for note in part.notes)
-    left = 0
-    for record, full in zip(part, whole, strict=True):
-        expected = [wanted.index(VOC_CLASSES[label]) for label in full.labels if VOC_CLASSES[label] in wanted]
-        assert record.labels.tolist() == expected and len(record.boxes_xyxy) == len(expected)
-        left += len(full.labels) - len(expected)
-    assert left > 0
-    with pytest.raises(UserError, match="class 'persons' is not among the 3 classes .*'person'"):
-        open_source("tfds:voc/2007", "train", ("cat", "persons"))
-    labelled = open_source("tfds:imagenet2012", "train", SYNSETS[1:2])
-    assert 0 < len(labelled) < 6 and all(record.labels.tolist() == [0] for record in labelled)
-    assert labelled.synsets == SYNSETS[1:2]
-
-
-@pytest.mark.parametrize(
-    ("inner", "example", "text"),
-    [
-        ({"text": features.Text(), "label": np.int64}, {"text": "a", "label": 0}, "its features are label, text"),
-        (
-            {"image": features.Image(), "label": np.int64},
-            {"image": picture(0), "label": 0},
-            "features are image, label",
-        ),
-        (
-            {
-                "image": features.Image(shape=(None, None, 1), dtype=np.float32),
-                "label": features.ClassLabel(num_classes=1),
-            },
-            {"image": np.zeros((4, 4, 1), np.float32), "label": 0},
-            "its features are image, label",
-        ),
-        (
-            {
-                "image": features.Image(),
-                "objects": features.Sequence(
-                    {"bbox": features.BBoxFeature(bbox_format="XYWH"), "label": features.ClassLabel(num_classes=1)}
-                ),
-            },
-            {"image": picture(0), "objects": []},
-            "boxes are XYWH",
-        ),
-    ],
-)
-def test_other_features(tmp_path, monkeypatch, inner, example, text):
-    prepare(tmp_path, "odd", inner, {"train": [example]})
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    with pytest.raises(UserError, match=text):
-        open_source("tfds:odd", "train")
-
-
-def copied(folder, tmp_path, monkeypatch):
-    """A copy of the VOC-like data that may be broken; its train files."""
-    shutil.copytree(folder / "voc", tmp_path / "voc")
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    return sorted((tmp_path / "voc/2007/1.0.0").glob("voc-train*"))
-
-
-def test_missing_file(either_format, tmp_path, monkeypatch):
-    first, *_ = copied(either_format, tmp_path, monkeypatch)
-    first.unlink()
-    with pytest.raises(UserError, match=f"1 of {SHARDS} files are missing, the first is .*{first.name}"):
-        open_source("tfds:voc/2007", "train")
-
-
-@pytest.mark.parametrize("damage", ["empty", "half", "zeros"])
-def test_broken_file(either_format, tmp_path, monkeypatch, damage):
-    first, *_ = copied(either_format, tmp_path, monkeypatch)
-    size = first.stat().st_size
-    first.write_bytes({"empty": b"", "half": first.read_bytes()[: size // 2], "zeros": bytes(size)}[damage])
-    with pytest.raises(UserError, match="copy"):
-        for record in open_source("tfds:voc/2007", "train"):
-            record.read()
-
-
-def test_a_record_that_breaks_later_is_named(prepared, tmp_path, monkeypatch):
-    *_, last = copied(prepared / "tfrecord", tmp_path, monkeypatch)
-    dataset = open_source("tfds:voc/2007", "train")
-    data = bytearray(last.read_bytes())
-    data[12:40] = bytes(28)
-    last.write_bytes(bytes(data))
-    with pytest.raises(UserError, match=r"tfds:voc/2007 train \d cannot be read .*: copy or prepare"):
-        list(dataset)
-
-
-def test_formats_without_random_access(array_record, monkeypatch):
-    builder = source._builder("voc/2007")
-    builder.info.set_file_format("riegeli", override=True, override_if_initialized=True)
-    monkeypatch.setattr(source, "_builder", lambda location: builder)
-    with pytest.raises(UserError, match="prepared as riegeli, which cannot be read at random.*array_record"):
-        open_source("tfds:voc/2007", "train")
-
-
-def test_tfrecord_in_a_bucket(tmp_path):
-    (tmp_path / "a").touch()
-    kind, shard = tfds.core.FileFormat.TFRECORD, SimpleNamespace(filename="gs://bucket/voc/a", examples_in_shard=1)
-    splits = {"train": SimpleNamespace(file_instructions=[shard])}
-    info = SimpleNamespace(
-        available_file_formats=lambda: {kind}, file_format=kind, splits=splits, data_dir="gs://bucket/voc"
-    )
-    with pytest.raises(UserError, match="gs://bucket/voc can be read at random from a local disk or mount only"):
-        source._random_access("voc/2007", SimpleNamespace(info=info, data_path=tmp_path), "train")
-
-
-def test_without_tensorflow_datasets(monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] == "tensorflow_datasets"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(UserError, match=r"tfds:voc/2007: .*pip install yolo9000_jax\[demo\]"):
-        open_source("tfds:voc/2007", "train")
-
-
-def test_a_file_for_every_shard_can_be_open():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 500), hard))
-        source._allow_open_files(300)
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (300 + source.FILES_OPEN_BESIDES, hard)
-        source._allow_open_files(10)
-        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 300 + source.FILES_OPEN_BESIDES
-        with pytest.raises(UserError, match=f"limit is {hard}: ulimit -n"):
-            source._allow_open_files(hard)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-# TFRecord files, written by TensorFlow
-
-
-@pytest.fixture
-def records(tmp_path):
-    """Two files, and what they hold."""
-    import tensorflow as tf
-
-    held = [[b"", b"a", bytes(1000)], [os.urandom(50 * index) for index in range(7)]]
-    paths = [str(tmp_path / f"{index}.tfrecord") for index in range(2)]
-    for path, values in zip(paths, held, strict=True):
-        with tf.io.TFRecordWriter(path) as writer:
-            for value in values:
-                writer.write(value)
-    return paths, held
-
-
-def test_tfrecord(records):
-    paths, held = records
-    files = RecordFiles([(path, len(values)) for path, values in zip(paths, held, strict=True)])
-    expected = held[0] + held[1]
-    assert list(files) == expected and len(files) == 10
-    assert [files[place] for place in (9, 0, -1, 3, 2)] == [expected[place] for place in (9, 0, -1, 3, 2)]
-    with pytest.raises(IndexError):
-        files[10]
-    assert list(RecordFiles([])) == []
-
-
-@pytest.mark.parametrize("cut", [1, 4, 10, 1000, 1015])
-def test_tfrecord_that_is_cut(records, cut):
-    (path, _), (held, _) = records
-    whole = open(path, "rb").read()
-    for data in (whole[:-cut], whole + whole[:cut]):
-        with open(path, "wb") as file:
-            file.write(data)
-        with pytest.raises(UserError, match="truncated or broken: it should have 3 records"):
-            record_starts(path, len(held))

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests import tiny
-from tests.data import test_tfds as formats
+from tests.data import tfds_sets as formats
 from tests.helpers import ROOT
 from tests.wordtree.wordnet_files import NOUNS, write_wordnet
 from yolo9000_jax import config as configs
