@@ -6,6 +6,8 @@ import pytest
 
 from tests.data.test_bad_data import assert_refused
 from tests.data.test_sources import write_picture, write_xml
+from yolo9000_jax.data.sources import open_source
+from yolo9000_jax.errors import UserError
 
 
 @pytest.fixture
@@ -61,6 +63,29 @@ def test_without_a_scheme(folder, kind):
 )
 def test_under_another_scheme(folder, given, meant):
     assert_refused(given.format(folder), f"; it looks like {SPECS[meant].format(folder)}")
+
+
+@pytest.mark.parametrize("kind", ["voc", "yolo", "coco", "export"])
+def test_folders_of_another_source_are_said(folder, kind):
+    """Their pictures would be read as a class called images."""
+    dataset = open_source(f"folders:{folder}/{kind}")
+    assert dataset.notes[-1] == f"each folder is taken as a class; it looks like {SPECS[kind].format(folder)}"
+    assert open_source(f"folders:{folder}/folders").notes == ()
+
+
+@pytest.mark.parametrize("kind", ["voc", "yolo", "folders"])
+def test_a_split_that_is_not_there_is_no_other_source(folder, kind):
+    """What is wrong is the split."""
+    for split in ("train", "val"):
+        write_picture(folder / f"{kind}/{split}/cat/a.jpg")
+        write_xml(folder / f"{kind}/{split}/a.xml")
+    (folder / "folders/cat/a.jpg").unlink()
+    (folder / "yolo/data.yaml").write_text("train: images\nval: images\nnames: [cat]\n")
+    (folder / "voc/ImageSets/Main").mkdir(parents=True)
+    (folder / "voc/ImageSets/Main/val.txt").write_text("a\n")
+    with pytest.raises(UserError, match="did you mean 'val'") as caught:
+        open_source(SPECS[kind].format(folder), "vall")
+    assert "looks like" not in str(caught.value)
 
 
 def test_files(folder):

@@ -188,7 +188,9 @@ def _open_one(spec: str, split: Split, classes: tuple[str, ...] | None) -> Datas
     if not location:
         raise UserError(f"{spec}: say where the data are, {scheme}:LOCATION")
     try:
-        return SCHEMES[scheme](location, split)
+        dataset = SCHEMES[scheme](location, split)
+        other = maybe(location, scheme) if scheme == "folders" else ""  # reads pictures whatever labels them
+        return dataset.noted([f"each folder is taken as a class{other}"]) if other else dataset
     except OSError as error:
         place = shown(error.filename or location)
         raise UserError(f"{shown(spec)[:200]}: {place[:200]} cannot be read ({error.strerror}); check it") from None
