@@ -91,15 +91,14 @@ def _missing(dataset: Dataset, classes: Sequence[str], elsewhere: Collection[str
                 f"(did you mean {quote(meant)}?); correct the class list, or leave the class out: nothing is to be "
                 "learnt of it"
             )
+    some = ", ".join(quote(name) + nearest(name, others) for name in missing[:NAMES_SHOWN])
+    some += ", …" if len(missing) > NAMES_SHOWN else ""
     if own and len(missing) == len(wanted):
         raise UserError(
-            f"{dataset.spec}: none of the classes asked for ({_some(classes)}) is among those of the data "
+            f"{dataset.spec}: none of the classes asked for ({some}) is among those of the data "
             f"({_some(dataset.classes)}); correct the class list"
         )
-    if not missing:
-        return []
-    some = ", ".join(quote(name) + nearest(name, others) for name in missing[:NAMES_SHOWN])
-    return [f"the data have no class {some}" + (", …" if len(missing) > NAMES_SHOWN else "")]
+    return [f"the data have no class {some}"] if missing else []
 
 
 def _misspelt(name: str, others: Sequence[str]) -> str | None:
