@@ -101,7 +101,7 @@ UNUSED = (
         "choose model.head=connected or local",
     ),
     Unused(
-        ("model.batch_norm", "model.batch_norm_momentum", "model.sync_batch_norm"),
+        ("model.batch_norm", "model.batch_norm_momentum", "model.batch_norm_batches", "model.sync_batch_norm"),
         lambda c: not c.model.use_batch_norm,
         "with model.use_batch_norm=False",
         "choose model.use_batch_norm=True",

@@ -49,6 +49,9 @@ def detection() -> ConfigDict:
     c.model.tree = ""  # the classes form a WordTree: FILE.tree, "emoji" or "flat" (see tasks.trees)
     c.model.batch_norm = "gpu"  # divides by sqrt(var + 1e-5), as Darknet on a GPU; "cpu": by sqrt(var) + 1e-6
     c.model.batch_norm_momentum = 0.99
+    # A state that is judged gets batch norm's statistics anew: the mean of those of so many training batches at the
+    # size that it is judged at; 0: it keeps the running ones, of the last sizes drawn, as in Darknet.
+    c.model.batch_norm_batches = 0
     c.model.sync_batch_norm = False  # share batch statistics over all devices
     c.model.compute_dtype = "float32"  # or "bfloat16"
 

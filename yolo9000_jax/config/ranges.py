@@ -89,6 +89,7 @@ RANGES = {
     "model.anchors_cells": POSITIVE,
     "model.num_anchors": COUNT,
     "model.batch_norm_momentum": SHARE_BELOW_1,
+    "model.batch_norm_batches": NOT_NEGATIVE,
     "data.max_boxes": NOT_NEGATIVE,
     "classification.ratio": POSITIVE,
     "augment.jitter": Range(0, 0.5, below=True),  # both edges moved by half would leave nothing of the picture

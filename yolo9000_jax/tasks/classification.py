@@ -57,12 +57,12 @@ class Classification(Task):
         self.network = describe(config, **settled)
         self.model = build_model(self.network, shared_axis(config))
 
-    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
+    def batches(self, start: int, stop: int, size: int = 0) -> Iterator[dict[str, np.ndarray]]:
         """This process's batches of the steps; see data.pipeline.classification_batches."""
         from yolo9000_jax.data.pipeline import classification_batches
 
         place = (jax.process_index(), jax.process_count())
-        return classification_batches(self.dataset, self.config, start, stop, *place)
+        return classification_batches(self.dataset, self.at_size(size), start, stop, *place)
 
     def records(self, step: int) -> list[Record]:
         """The records in the batch of a step."""

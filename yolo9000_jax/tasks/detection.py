@@ -101,12 +101,12 @@ class Detection(Task):
         logger.info("priors, in cells: " + " ".join(f"{w:.2f}x{h:.2f}" for w, h in anchors))
         return anchors
 
-    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
+    def batches(self, start: int, stop: int, size: int = 0) -> Iterator[dict[str, np.ndarray]]:
         """This process's batches of the steps from `start` to before `stop`; see data.pipeline.detection_batches."""
         from yolo9000_jax.data.pipeline import detection_batches
 
         place = (jax.process_index(), jax.process_count())
-        return detection_batches(self.dataset, self.config, start, stop, self.max_boxes, *place)
+        return detection_batches(self.dataset, self.at_size(size), start, stop, self.max_boxes, *place)
 
     def records(self, step: int) -> list[Record]:
         """The records in the batch of a step."""

@@ -58,12 +58,12 @@ class Joint(Detection):
 
         return detection_share(len(self.dataset), len(self.labelled_set), self.config.classification.ratio)
 
-    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
+    def batches(self, start: int, stop: int, size: int = 0) -> Iterator[dict[str, np.ndarray]]:
         """This process's batches of the steps; see data.mixture.joint_batches."""
         from yolo9000_jax.data.mixture import joint_batches
 
         place = (jax.process_index(), jax.process_count())
-        return joint_batches(self.dataset, self.labelled_set, self.config, start, stop, self.max_boxes, *place)
+        return joint_batches(self.dataset, self.labelled_set, self.at_size(size), start, stop, self.max_boxes, *place)
 
     def records(self, step: int) -> list[Record]:
         """The records in the batch of a step."""

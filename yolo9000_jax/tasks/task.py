@@ -1,6 +1,7 @@
 """What all tasks share."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -73,9 +74,17 @@ class Task:
         """Input sizes of the run, the largest first."""
         return sorted(set(self.config.multi_scale or (self.config.image_size,)), reverse=True)
 
-    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
-        """This process's batches of the steps from `start` to before `stop`."""
+    def batches(self, start: int, stop: int, size: int = 0) -> Iterator[dict[str, np.ndarray]]:
+        """This process's batches of the steps from `start` to before `stop`, at `size`; 0: each at its own."""
         raise NotImplementedError
+
+    def at_size(self, size: int) -> Any:
+        """The config as it would be with inputs of this one size; 0: as it is."""
+        if not size:
+            return self.config
+        config = self.config.copy_and_resolve_references()
+        config.image_size, config.multi_scale = size, ()
+        return config
 
     def records(self, step: int) -> list[Record]:
         """The records in the batch of a step."""
@@ -117,6 +126,18 @@ class Task:
             rngs={"dropout": key},
         )
         return output, mutated.get("batch_stats", {})
+
+    def batch_statistics(self, params: Any, batch_stats: Any, batch: Any) -> Any:
+        """Batch norm's statistics of one training batch by itself, in the structure of `batch_stats`."""
+        norm = replace(self.model.norm, momentum=0.0)  # keeps nothing of what was before
+        _, mutated = self.model.clone(norm=norm).apply(
+            {"params": params, "batch_stats": batch_stats},
+            self.inputs(batch),
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": jax.random.key(self.config.seed)},
+        )
+        return mutated["batch_stats"]
 
     def find_unreadable(self, step: int) -> str | None:
         """What is wrong with the pictures of a step's batch: the first line of complaint, or None."""

@@ -150,6 +150,7 @@ class _Run:
         self.stop, self.check_lock = stop, check_lock
         self.checkpoints: Checkpoints | None = None
         self.optimizer, self.update = make_update(task)
+        self.estimate = parallel.map_step(step.make_statistics_step(task.batch_statistics))
         self.pending: list[Any] = []
         self.compiled = False
 
@@ -158,7 +159,7 @@ class _Run:
         if parallel.is_first():
             self.checkpoints = Checkpoints(self.workdir, configs.metric_of(self.config), resume_point.starts)
         current = self._state(start, resume_point)
-        self.number = int(current.step)
+        self.number = self.settled = int(current.step)
         parameters = sum(leaf.size for leaf in jax.tree.leaves(current.params))
         logger.info(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
         self.replicated = parallel.replicate(current)
@@ -311,8 +312,25 @@ class _Run:
             write_report(folder, evaluation, step=number)
             logger.info(f"report in {folder}")
 
+    def _settle_statistics(self, number: int) -> None:
+        """Gives a state that is to be judged the batch-norm statistics that it is judged with, if it has not got them.
+
+        So it is saved with them: whatever stops the run, what is judged and what others load is the same.
+        """
+        count = self.config.model.batch_norm_batches
+        if not count or number == self.settled or not self._is_due(number):
+            return
+        size = self.task.network.image_size
+        logger.info(f"step {number}: batch norm's statistics of {count} batches at {size}x{size}")
+        batches = self.task.batches(number, number + count, size)
+        for place in range(count):
+            batch = next_batch(batches, self.task, number + place)
+            self.replicated = self.estimate(self.replicated, parallel.shard(batch), np.float32(place + 1))
+        self.settled = number
+
     def _save(self) -> state.TrainState:
         """Saves the state, unless an array of it is not finite: such a state is never saved."""
+        self._settle_statistics(int(parallel.unreplicate(self.replicated.step)))
         current = parallel.unreplicate(self.replicated)
         arrays = jax.tree.leaves((current.params, current.batch_stats))
         if not all(np.isfinite(array).all() for array in arrays):

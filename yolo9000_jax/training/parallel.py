@@ -17,9 +17,9 @@ from yolo9000_jax.tasks.task import AXIS
 
 
 def map_step(step: Callable) -> Callable:
-    """step(state, batch, span) mapped over all devices of all hosts; the old state's memory is reused.
+    """step(state, batch, value) mapped over all devices of all hosts; the old state's memory is reused.
 
-    State and batch have a leading device axis; `span` is the same on all devices.
+    State and batch have a leading device axis; `value` is the same on all devices.
     """
     return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0)
 
