@@ -81,6 +81,70 @@ def test_the_recipe_of_the_papers_time():
     assert configs.load("voc").model.passthrough == configs.load("coco").model.passthrough == "paper"
 
 
+# Facts of the paper (section 3 and 4) and of Darknet's cfgs; a key whose stage it is stands behind "pretraining.".
+_SGD = {"optimizer.momentum": 0.9, "optimizer.weight_decay": 5e-4, "optimizer.clip_norm": 0}
+_SIZES = (320, 352, 384, 416, 448, 480, 512, 544, 576, 608)
+_REGION = {"loss.object_scale": 5, "loss.noobject_scale": 1, "loss.class_scale": 1, "loss.coord_scale": 1}
+_REGION |= {"loss.ignore_threshold": 0.6, "loss.rescore": True, "loss.bias_match": True, "loss.warmup_images": 12800}
+_PLACED = {"augment.geometry": "place", "augment.hue": 0.1, "evaluation.resize": "letterbox", "data.max_boxes": 30}
+_PLACED |= {"optimizer.burn_in": 1000, "optimizer.burn_in_power": 4, "optimizer.learning_rate": 1e-3}
+_224 = {"task": "classification", "image_size": 224, "epochs": 160, "batch_size": 128, "multi_scale": (), **_SGD}
+_224 |= {"optimizer.learning_rate": 0.1, "optimizer.schedule": "polynomial", "optimizer.power": 4}
+_224 |= {"augment.geometry": "rotate_crop", "augment.angle": 7, "augment.aspect": 0.75, "augment.hue": 0.1}
+_224 |= {"augment.saturation": 0.75, "augment.exposure": 0.75, "augment.min_crop": 128, "augment.max_crop": 448}
+# "448": crops of darknet19_448.cfg, 448 … 512 pixels, are 224 … 256 of an input of 224.
+_448 = _224 | {"image_size": 448, "epochs": 10, "optimizer.learning_rate": 1e-3}
+_448 |= {"augment.min_crop": 224, "augment.max_crop": 256}
+CITED = {
+    "darknet19:224": _224,
+    "darknet19:448": _448 | {f"pretraining.{key}": value for key, value in _224.items()},
+    # yolov2-voc.cfg.
+    "voc:darknet": _SGD
+    | _REGION
+    | _PLACED
+    | {"steps": 80_200, "drops": (40_000, 60_000), "optimizer.factors": (0.1, 0.1), "batch_size": 64}
+    | {"image_size": 416, "multi_scale": _SIZES, "multi_scale_every": 10, "model.passthrough": "darknet"}
+    | {"augment.jitter": 0.3, "augment.saturation": 1.5, "augment.exposure": 1.5, "model.head_init": "darknet"}
+    | {"anchors": "1.3221,1.73145, 3.19275,4.00944, 5.05587,8.09892, 9.47112,4.84053, 11.2364,10.0071"}
+    | {"pretraining.image_size": 448},
+    # yolo9000.cfg, and darknet9000.cfg at 448 for the classifier.
+    "yolo9000:darknet": _SGD
+    | _REGION
+    | _PLACED
+    | {"task": "joint", "steps": 500_200, "drops": (400_000, 450_000), "optimizer.factors": (0.1, 0.1)}
+    | {"batch_size": 64, "image_size": 544, "multi_scale": _SIZES, "model.head_convolutions": False}
+    | {"augment.jitter": 0.2, "augment.saturation": 0.75, "augment.exposure": 0.75, "model.head_init": "darknet"}
+    | {"loss.class_box": "darknet", "loss.class_objectness": "darknet", "evaluation.hierarchy_rule": "darknet"}
+    | {"anchors": "0.77871,1.14074, 3.00525,4.31277, 9.22725,9.61974", "classification.ratio": 4}
+    | {"pretraining.image_size": 448, "pretraining.steps": 100_000, "pretraining.optimizer.learning_rate": 1e-3}
+    | {"pretraining.pretraining.image_size": 224},
+    # The paper: its two rules for pictures without boxes, its mixture, YOLOv2's network; the rest is yolo9000.cfg's.
+    "yolo9000:9k": _SGD
+    | _REGION
+    | {"task": "joint", "steps": 500_200, "drops": (400_000, 450_000), "image_size": 544, "multi_scale": _SIZES}
+    | {"classification.ratio": 4, "loss.class_box": "paper", "loss.class_objectness": "paper"}
+    | {"evaluation.hierarchy_rule": "conditional", "model.head_convolutions": True, "model.passthrough": "paper"}
+    | {"augment.geometry": "crop", "evaluation.resize": "stretch", "data.source": "tfds:coco/2017"}
+    | {"anchors": "0.77871,1.14074, 3.00525,4.31277, 9.22725,9.61974", "pretraining.image_size": 224}
+    | {f"pretraining.{key}": value for key, value in _224.items()},
+}
+
+
+@pytest.mark.parametrize("name", CITED)
+def test_recipes_are_what_is_cited(name):
+    """The numbers are written down from the paper and the cfgs, and not from our configs."""
+    config = configs.load(name)
+    found = {
+        prefix + key: value for prefix, stage in configs.stages(config) for key, value in configs.flat(stage).items()
+    }
+    found["drops"] = tuple(round(share * config.steps) for share in config.optimizer.boundaries)
+    found["anchors"] = np.ravel(config.model.anchors_cells).tolist()
+    cited = dict(CITED[name])
+    if "anchors" in cited:
+        cited["anchors"] = [float(side) for side in cited["anchors"].split(",")]
+    assert {key: found[key] for key in cited} == cited
+
+
 # Running them.
 
 
