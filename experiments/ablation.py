@@ -38,7 +38,8 @@ vary at once, each run's fifth being the product of its other four: every switch
 means of eight runs, and no effect of two switches together is mixed up with it. `sizes` judges the row without
 multi-scale training and the row with it at all of that row's sizes. Runs that two designs have in common are made once.
 
-A seed is that of the detector and of its pre-training.
+A seed is that of the detector and of its pre-training, which lies in stages/seedN/NAME of the workdir, or in
+DIR/seedN/NAME with --stages DIR; a single row uses that of a seed with `train --stages DIR/seed0`.
 
 Ours, emoji, seed 0, one run a row, 2026-11-22, AMD EPYC (Zen 5) virtual machine; voc07_ap50 and recall at IoU .5 in %,
 the recall whatever the class. They ran with Darknet's passthrough, head_init="calm" and `yolo` without dropout: the

@@ -21,11 +21,17 @@ above counts (with four kinds .26 where that of the coarse class is .9, 200 obje
 chance, as it should be. "Without boxes" says that no box bore the fine name: all these things had boxes under their
 coarse one. And 17 of the 24 (84 of all 98) are one glyph each, seen again at another size and place.
 
-All rows take class_box="detection" (losses/region.py). The rules were never compared on equal terms. What we have: the
-paper's and Darknet's gave 0.061 and 0.131 on the classes without boxes (42 classes, 2000 steps, half the pictures
-without boxes); "detection", when it still was objectness alone, not times P(parent), 0.423 after as many steps, but of
-24 classes, with smaller objects in the pictures, and `joint` 0.806 / 0.389; one picture in 4 without boxes gave
-0.773 / 0.525 then.
+All rows take class_box="detection" (losses/region.py). The rules were never compared on equal terms. What we have, of
+other trials (chance: about the coarse AP divided by the four kinds, or a little more, where the coarse AP is known):
+
+    rule and trial, voc_ap50 of classes                          with boxes    without    chance
+    paper's, 42 classes, 2000 steps, half without boxes          not kept       0.061     not known
+    Darknet's, likewise                                          not kept       0.131     not known
+    "detection" (*), 24 classes, 2000 steps, smaller objects     not kept       0.423     .25 at most, or a little more
+    `joint` (*), one picture in 8 without boxes                   0.806         0.389     .20 to .26
+    `joint` (*), one in 4                                         0.773         0.525     .19 to .26
+
+(*) when it still was objectness alone, not times P(parent).
 """
 
 import demo  # beside this file

@@ -38,10 +38,12 @@ def test_holm():
     assert holm([]) == [] and holm([0.9, 0.8]) == [1, 1]
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 6])
-def test_detectable_difference_is_found_four_times_in_five(seeds):
-    difference = detectable_difference(2.0, seeds)
+@pytest.mark.parametrize("seeds, tests", [(2, 1), (3, 1), (6, 1), (2, 11), (3, 11), (6, 11)])
+def test_detectable_difference_is_found_four_times_in_five(seeds, tests):
+    """By a test whose p, times the number of tests as Holm has the smallest, is below .05."""
+    difference = detectable_difference(2.0, seeds, tests)
     draws = np.random.default_rng(0).normal(difference, 2.0, (100_000, seeds))
     t = draws.mean(1) / draws.std(1, ddof=1) * math.sqrt(seeds)
-    assert np.mean(t > t_quantile(0.975, seeds - 1)) == pytest.approx(0.8, abs=0.005)
+    p = 2 * stats.t.sf(np.abs(t), seeds - 1)
+    assert np.mean((tests * p < 0.05) & (t > 0)) == pytest.approx(0.8, abs=0.005)
     assert detectable_difference(2.0, 1) == math.inf

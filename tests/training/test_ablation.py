@@ -18,10 +18,11 @@ from yolo9000_jax.evaluation.factorial import contrasts
 from yolo9000_jax.models.build import build_model
 from yolo9000_jax.models.cost import cost
 from yolo9000_jax.report.ablation import bases_of, make_table, summarise
-from yolo9000_jax.report.comparing import Settings, compare
+from yolo9000_jax.report.comparing import Settings, StageCost, compare
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.tasks.task import describe
 from yolo9000_jax.training import ablation, schedule, state
+from yolo9000_jax.training import cost as costs
 from yolo9000_jax.training import loop as training
 from yolo9000_jax.workdir.lock import lock_workdir
 
@@ -335,6 +336,36 @@ def test_rows_are_trained_judged_and_tabled(filled):
     assert table["yolo"]["seeds"]["0"]["recall50"] == table["yolo"]["recall50"]
 
 
+def test_what_a_table_cost_is_counted_once(filled):
+    """Each run and each stage of pre-training in its own folder; two rows share a run here, and two stages a chain."""
+    content, rows = json.loads((filled / "table.json").read_text()), read_table(filled)
+    costs = {path.parent: json.loads(path.read_text())["core_s"] for path in filled.rglob("cost.json")}
+    assert {path.relative_to(filled).parts[0] for path in costs} == {"stages", "rows", "results"}
+    assert len(costs) == 3 + 2 + 3 and min(costs.values()) > 0
+    assert content["core_s"] == pytest.approx(sum(costs.values()))
+    stages = {name: cost["core_s"] for name, cost in content["pretraining"].items()}
+    assert stages == {path.name: costs[path] for path in (filled / "stages/seed0").iterdir()}
+    for row, run in (("yolo", "yolo"), ("multi_scale", "multi_scale"), ("hi_res_detector", "multi_scale")):
+        own = costs[filled / f"rows/{run}/seed0"] + costs[filled / f"results/{row}/seed0"]
+        assert rows[row]["core_s"] == pytest.approx(own)
+    assert "core-hours" in (filled / "table.md").read_text()
+
+
+def test_attempts_at_a_run_add_up(tmp_path, monkeypatch):
+    """Also one that is killed, up to what it had written."""
+    clock = iter((0, 5, 7, 100, 130, 1000, 1001))
+    monkeypatch.setattr(costs.time, "process_time", lambda: next(clock))
+    with costs.counted(tmp_path / "run") as write:
+        write()
+        assert costs.core_seconds(tmp_path / "run") == 5
+    with pytest.raises(KeyboardInterrupt), costs.counted(tmp_path / "run"):
+        raise KeyboardInterrupt
+    assert costs.core_seconds(tmp_path / "run") == 7 + 30 and costs.core_seconds(tmp_path) is None
+    (tmp_path / "run/cost.json").write_text("{")
+    with pytest.raises(UserError, match=r"cost.json: cannot be read .*; remove it to go on"):
+        costs.core_seconds(tmp_path / "run")
+
+
 def test_what_is_done_is_not_done_again(filled, small, run, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in filled.rglob("result.json")}
     monkeypatch.setattr(ablation, "train", None)
@@ -357,6 +388,8 @@ def test_what_is_refused(filled, small, refused, tmp_path):
         *command(small, tmp_path / "new", "--rows", "yolo", "--stages", filled / "stages", "--config.rate=0.2")
     )
     assert "extraction_no_batch_norm holds a run with another config (optimizer.learning_rate: 0.1 -> 0.2)" in stage
+    message = refused(*command(small, tmp_path / "new", "--stages", filled / "stages/seed0"))
+    assert "seed0: holds extraction_no_batch_norm itself" in message and "seedN/NAME" in message
     assert "no such config file" in refused(*command(tmp_path / "none.py", filled))
     (tmp_path / "plain.py").write_text("def get_config(row=None): pass\n")
     assert "plain.py: has no TABLE" in refused(*command(tmp_path / "plain.py", filled))
@@ -452,6 +485,7 @@ def test_statistics_of_seeds(fake, tmp_path):
     table = read_table(tmp_path / "runs")
     assert table["wide"]["interval"] == pytest.approx([0.1, 0.1]) and table["wide"]["p_holm"] < 1e-6
     assert table["base"]["p"] is None and "p_holm" not in table["base"]
+    assert "of each of 2 rows" in (text := (tmp_path / "runs/table.md").read_text()) and "at .05 / 2" in text
     one, other = ({seed: {"metrics": {"voc07_ap50": value}} for seed, value in enumerate(values)} for values in WORTH)
     found = compare(one, other)
     assert found["change"] == pytest.approx(0.02) and found["pictures"] is None
@@ -569,8 +603,12 @@ def test_darknets_figures_stand_beside_full_size_networks_only():
     summary = summarise(MODULE, rows)
     costs = [line | {"darknet_gflop": 1.0} for line in summary]
     assert "Darknet's" in make_table(Settings(MODULE, full, {}), costs, rows).columns
-    table = make_table(Settings(MODULE, narrow, {"darknet19_128": 75.0}), costs, rows)
-    assert "Darknet's" not in table.columns and "darknet19_128 1m15s" in table.note and "width 0.25" in table.note
+    table = make_table(Settings(MODULE, narrow, {"darknet19_128": StageCost(75.0, 3600.0, 2)}), costs, rows)
+    assert (
+        "Darknet's" not in table.columns
+        and "darknet19_128 1m15s (0.50 core-hours)" in table.note
+        and "width 0.25" in table.note
+    )
 
 
 def test_rows_below_the_path_are_compared_with_their_base():

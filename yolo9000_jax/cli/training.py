@@ -146,7 +146,8 @@ def _add_ablation(verbs: Verbs) -> None:
     verb.add_argument(
         "--stages",
         metavar="DIR",
-        help="folder of the pre-training, shared by the rows, a folder a seed (default: stages in the workdir)",
+        help="folder of the pre-training, which other ablations may share: DIR/seed0/NAME, DIR/seed1/NAME, …; "
+        "`train --stages DIR/seed0` shares seed 0's (default: stages in the workdir)",
     )
     verb.add_argument("--show", action="store_true", help="train nothing, make the table of what is there")
 

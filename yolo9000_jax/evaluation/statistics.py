@@ -60,16 +60,18 @@ def holm(probabilities: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def detectable_difference(deviation: float, seeds: int) -> float:
-    """The least true difference that so many seeds show in four of five experiments (power .8, two-sided test at .05).
+def detectable_difference(deviation: float, seeds: int, tests: int = 1) -> float:
+    """The least true difference that so many seeds show in four of five experiments (power .8, two-sided t-test).
 
     Args:
         deviation: of the difference between single seeds.
+        tests: how many are made, in a family that is adjusted by `holm`: one is tested at .05 / tests, the strictest
+            of Holm's levels, at which a difference is shown whatever the others come to.
     """
     if seeds < 2:
         return math.inf
     freedom = seeds - 1
-    critical = t_quantile(1 - SIGNIFICANCE / 2, freedom)
+    critical = t_quantile(1 - SIGNIFICANCE / tests / 2, freedom)
 
     def power(shift: float) -> float:
         return 1 - float(special.nctdtr(freedom, shift, critical))

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from yolo9000_jax.evaluation.statistics import holm
+from yolo9000_jax.evaluation.statistics import detectable_difference, holm
 from yolo9000_jax.files import to_json, write_whole
 from yolo9000_jax.logs import duration
 from yolo9000_jax.report.comparing import (
@@ -19,7 +19,9 @@ from yolo9000_jax.report.comparing import (
     note,
     percent,
     percent_interval,
+    row_core_seconds,
     scores,
+    total_core_seconds,
 )
 from yolo9000_jax.report.comparisons import plot_path, plot_table
 from yolo9000_jax.report.table import Table
@@ -57,13 +59,14 @@ def summarise(module: ModuleType, rows: Mapping[str, Results]) -> list[dict[str,
                 "gflop": costs.get("gflop"),
                 "darknet_gflop": darknet.get(row),
                 "training_s": mean(result["training_s"] for result in results.values()),
-                "core_s": mean(result.get("core_s") for result in results.values()),
+                "core_s": mean(map(row_core_seconds, results.values())),
                 "seeds": {str(seed): _numbers(result["metrics"]) for seed, result in results.items()},
             }
         )
     tested = [line for line in summary if line["p"] is not None]
     for line, p in zip(tested, holm([line["p"] for line in tested]), strict=True):
         line["p_holm"] = p
+        line["detectable"] = detectable_difference(line["deviation"], line["pairs"], len(tested))
     return summary
 
 
@@ -86,7 +89,7 @@ def make_table(settings: Settings, summary: list[dict[str, Any]], rows: Mapping[
         "change": [percent(line["change"], "+.1f") for line in summary],
         "over seeds": [percent_interval(line["interval"]) for line in summary],
         "p": [None if (p := line.get("p_holm")) is None else f"{p:.3f}" for line in summary],
-        "shown from": [percent(line["detectable"]) for line in summary],
+        "shown from": [percent(line.get("detectable")) for line in summary],
         "over pictures": [percent_interval(line["pictures"]) for line in summary],
         "recall (%)": [percent(line[RECALL]) for line in summary],
         "paper's*": [percent(line["paper_recall"], ".0f") for line in summary],
@@ -96,6 +99,7 @@ def make_table(settings: Settings, summary: list[dict[str, Any]], rows: Mapping[
     if full_size:
         columns["Darknet's"] = [line["darknet_gflop"] and f"{line['darknet_gflop']:.2f}" for line in summary]
     columns["training"] = [line["training_s"] and duration(line["training_s"]) for line in summary]
+    columns["core-hours"] = [line["core_s"] and f"{line['core_s'] / 3600:.2f}" for line in summary]
     # Of few seeds, or none, some columns would be empty.
     kept = {name: cells for name, cells in columns.items() if any(cells) or name in ("mAP (%)", "change")}
     lines = list(zip(*kept.values(), strict=True))
@@ -107,7 +111,9 @@ def write_path(settings: Settings, rows: Mapping[str, Results], workdir: Path) -
     summary = summarise(settings.module, rows)
     table = make_table(settings, summary, rows)
     source = getattr(settings.module, "PAPER_SOURCE", "")
-    content = {"rows": summary, "metric": METRIC, "paper": source, "pretraining_s": dict(settings.stages)}
+    stages = {name: cost._asdict() for name, cost in settings.stages.items()}
+    taken = total_core_seconds(settings, rows.values())
+    content = {"rows": summary, "metric": METRIC, "paper": source, "pretraining": stages, "core_s": taken}
     write_whole(workdir / "table.json", to_json(content))
     write_whole(workdir / "table.md", table.markdown() + "\n")
     plot_table(table, workdir / "table.png")
@@ -120,11 +126,13 @@ def write_path(settings: Settings, rows: Mapping[str, Results], workdir: Path) -
 
 def _note(settings: Settings, summary: list[dict[str, Any]], rows: Mapping[str, Results]) -> str:
     parts = [note(settings, rows.values())]
-    if any(line["p"] is not None for line in summary):
+    if tests := sum(line["p"] is not None for line in summary):
         parts.append(
-            "±: deviation of single seeds. Over seeds: 95 % interval of the change, paired by seed; p: its probability "
-            "by chance, adjusted for the number of rows (Holm); shown from: the least true change that so many seeds "
-            "show four times in five. Over pictures: the same of these very networks, the judged pictures drawn anew."
+            f"±: deviation of single seeds. Tested: of each of {tests} rows, that its change is 0 (Student's t, paired "
+            f"by seed, two-sided); p is adjusted for these {tests} tests (Holm): of changes that are all 0, one or more "
+            "is below .05 in 5 % of such tables. Shown from: the least true change that this finds four times in five "
+            f"whatever the other rows come to, at .05 / {tests}. Over seeds: 95 % interval of each change by itself, "
+            "not adjusted. Over pictures: the same of these very networks, the judged pictures drawn anew."
         )
     if source := getattr(settings.module, "PAPER_SOURCE", ""):
         parts.append(f"* cited from {source}.")

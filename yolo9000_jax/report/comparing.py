@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from yolo9000_jax.evaluation.bootstrap import interval
-from yolo9000_jax.evaluation.statistics import detectable_difference, estimate
+from yolo9000_jax.evaluation.statistics import estimate
 from yolo9000_jax.logs import duration
 
 METRIC, RECALL = "voc07_ap50", "recall50"
@@ -18,12 +18,21 @@ METRIC, RECALL = "voc07_ap50", "recall50"
 Results = Mapping[int, dict[str, Any]]  # of a row: {seed: its result}
 
 
+class StageCost(NamedTuple):
+    """What a stage of pre-training took: seconds of training, the mean of its seeds; processor seconds of all seeds
+    together, evaluation and stopped attempts included (None: not counted); how many seeds."""
+
+    training_s: float
+    core_s: float | None
+    seeds: int
+
+
 class Settings(NamedTuple):
-    """The ablation's config file, the configs of its rows, and {name: seconds} of their pre-training."""
+    """The ablation's config file, the configs of its rows, and {name: cost} of their pre-training."""
 
     module: ModuleType
     configs: Mapping[str, ConfigDict]
-    stages: Mapping[str, float]
+    stages: Mapping[str, StageCost]
 
 
 def scores(results: Results) -> dict[int, float]:
@@ -36,38 +45,58 @@ def compare(one: Results, other: Results) -> dict[str, Any]:
 
     Returns:
         change: the mean difference; interval: its 95 % interval over seeds (t, paired by seed) and p, the probability
-        of such a difference by chance; detectable: the least difference that so many seeds would show in four of five
-        experiments; pictures: the 95 % interval of the difference over judged pictures, of these very networks.
+        of such a difference by chance, of this one test by itself; deviation: of the differences of pairs, and pairs,
+        how many there are; pictures: the 95 % interval of the difference over judged pictures, of these very networks.
     """
     mine, theirs = scores(one), scores(other)
     both = sorted(set(mine) & set(theirs))
-    found: dict[str, Any] = dict.fromkeys(("change", "interval", "p", "detectable", "pictures"))
+    found: dict[str, Any] = dict.fromkeys(("change", "interval", "p", "deviation", "pairs", "pictures"))
     if not both:
         return found
     seen = estimate([mine[seed] - theirs[seed] for seed in both])
     found["change"] = seen.mean
     if len(both) > 1:
-        found |= {"interval": [seen.low, seen.high], "p": seen.p}
-        found["detectable"] = detectable_difference(seen.deviation, len(both))
+        found |= {"interval": [seen.low, seen.high], "p": seen.p, "deviation": seen.deviation, "pairs": len(both)}
     if all("draws" in row[seed] for row in (one, other) for seed in both):
         draws = np.mean([np.subtract(one[seed]["draws"], other[seed]["draws"]) for seed in both], 0)
         found["pictures"] = list(interval(draws))
     return found
 
 
-def note(settings: Settings, results: Iterable[Results]) -> str:
+def note(settings: Settings, results: Collection[Results]) -> str:
     """What stands below a table: where the numbers come from, and what they cost."""
-    cells = [result for row in results for result in row.values()]
     seeds = len({seed for row in results for seed in row})
     last = list(settings.configs.values())[-1]
     where = f"{last.evaluation.source or last.data.source} {last.evaluation.split}"
     parts = [f"mAP is {METRIC}, recall is {RECALL}, on {where}, width {last.model.width:g}, seeds: {seeds}."]
-    if taken := sum(result.get("core_s", 0) for result in cells):
-        parts.append(f"{taken / 3600:.1f} core-hours in all, pre-training, compiling and evaluation included.")
+    if taken := total_core_seconds(settings, results):
+        parts.append(
+            f"{taken / 3600:.2f} core-hours in all, each run and each pre-training once, compiling, evaluation and "
+            "stopped attempts included."
+        )
     if settings.stages:
-        times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in settings.stages.items())
-        parts.append(f"Pre-training of a seed: {times}.")
+        parts.append(f"Pre-training of a seed: {', '.join(map(_stage, settings.stages.items()))}.")
     return "\n".join(parts)
+
+
+def total_core_seconds(settings: Settings, results: Collection[Results]) -> float:
+    """Processor seconds of what is in a table: runs, which rows may share, their pre-training, and judging."""
+    cells = [result for row in results for result in row.values()]
+    runs = {result["run"]: result["run_core_s"] or 0.0 for result in cells if "run" in result}
+    judging = sum(result.get("core_s") or 0.0 for result in cells)  # of results of before: also their runs'
+    return judging + sum(runs.values()) + sum(cost.core_s or 0.0 for cost in settings.stages.values())
+
+
+def row_core_seconds(result: Mapping[str, Any]) -> float | None:
+    """Processor seconds of a row's run and its judging, its pre-training apart; None where they were not counted."""
+    run = result.get("run_core_s")
+    return None if run is None else run + (result.get("core_s") or 0.0)
+
+
+def _stage(item: tuple[str, StageCost]) -> str:
+    name, cost = item
+    hours = "" if cost.core_s is None else f" ({cost.core_s / 3600 / cost.seeds:.2f} core-hours)"
+    return f"{name} {duration(cost.training_s)}{hours}"
 
 
 def percent(share: float | None, form: str = ".1f") -> str | None:

@@ -21,8 +21,7 @@ A workdir holds
 import json
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,17 +37,17 @@ from yolo9000_jax.logs import logger
 from yolo9000_jax.models.cost import cost
 from yolo9000_jax.predict.loading import make_predictor
 from yolo9000_jax.report.ablation import write_path
-from yolo9000_jax.report.comparing import Settings
+from yolo9000_jax.report.comparing import Settings, StageCost
 from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.report.factorial import write_factorial
 from yolo9000_jax.report.sizes import write_sizes
 from yolo9000_jax.tasks import make_task
+from yolo9000_jax.training.cost import core_seconds, counted
 from yolo9000_jax.training.loop import train
 from yolo9000_jax.workdir.checkpoints import as_folder
 from yolo9000_jax.workdir.facts import REPORT, load_best, read_config
 from yolo9000_jax.workdir.lock import WorkdirInUse, lock_workdir
 
-COST = "cost.json"  # of a cell: processor seconds, also of attempts that were stopped
 OWN_PICTURES = 16  # that a run evaluates itself on, as the cell is judged after it
 RETRY_S = 30.0  # between two looks at rows that other machines are at
 
@@ -99,6 +98,17 @@ class Ablation:
         at_sizes = self._at_sizes(getattr(self.module, "SIZES", ()))
         self.configs |= at_sizes
         self.designs = {"path": list(table), "factorial": list(factorial), "sizes": list(at_sizes)}
+        self._check_stages()
+
+    def _check_stages(self) -> None:
+        """Raises UserError where the folder of the pre-training is one of a single run's, which has no seedN."""
+        for stage in (stage for config in self.configs.values() for stage in _chain(config)):
+            if (self.stages / stage.name).is_dir():
+                raise UserError(
+                    f"--stages {self.stages}: holds {stage.name} itself, but an ablation's pre-training lies in "
+                    f"seedN/NAME: give the folder above where this is a seedN, else move {stage.name} into "
+                    f"{self.stages / f'seed{stage.seed}'}"
+                )
 
     def _at_sizes(self, rows: Sequence[str]) -> dict[str, ConfigDict]:
         """{ROW@SIZE: config} of some rows judged at every size that one of them is trained at."""
@@ -158,7 +168,7 @@ class Ablation:
                 f"{cell.folder}: made with other settings ({'; '.join(changed[:3])}): "
                 "choose another workdir, or the same config"
             )
-        return result
+        return result | {"run": f"{cell.run.parent.name}/{cell.run.name}", "run_core_s": core_seconds(cell.run)}
 
     def fill(self, cell: Cell) -> None:
         """Trains and judges a cell, unless it is done.
@@ -171,10 +181,10 @@ class Ablation:
             if cell.result.is_file():
                 return
             logger.info(f"{cell.name}: in {cell.run}")
-            with _counted(cell.folder / COST):
-                train(cell.trained, cell.run, stages=self.stages / f"seed{cell.seed}")
+            train(cell.trained, cell.run, stages=self.stages / f"seed{cell.seed}")
+            with counted(cell.folder):
                 result = judge(cell)
-            write_whole(cell.result, to_json(result | {"core_s": _core_seconds(cell.folder / COST)}))
+            write_whole(cell.result, to_json(result | {"core_s": core_seconds(cell.folder)}))
             logger.info(f"{cell.name}: voc07_ap50 {result['metrics']['voc07_ap50']:.4f}")
 
     def write(self, design: str) -> str:
@@ -182,14 +192,18 @@ class Ablation:
         results = self.results()
         chosen = {row: results[row] for row in self.designs[design]}
         writer = {"path": write_path, "factorial": write_factorial, "sizes": write_sizes}[design]
-        return writer(Settings(self.module, self.configs, self._stages()), chosen, self.workdir)
+        return writer(Settings(self.module, self.configs, self._stages(design)), chosen, self.workdir)
 
-    def _stages(self) -> dict[str, float]:
-        """{name: seconds of training, the mean over its seeds} of the pre-training that has begun."""
+    def _stages(self, design: str) -> dict[str, StageCost]:
+        """{name: its cost} of the pre-training of a design's rows that has begun, each stage once."""
         found = {}
-        for name in dict.fromkeys(stage.name for config in self.configs.values() for stage in _chain(config)):
-            if seconds := [taken for place in self.stages.glob(f"seed*/{name}") if (taken := training_seconds(place))]:
-                found[name] = statistics.fmean(seconds)
+        chains = (_chain(self.configs[row]) for row in self.designs[design])
+        for name in dict.fromkeys(stage.name for chain in chains for stage in chain):
+            places = [place for place in self.stages.glob(f"seed*/{name}") if training_seconds(place)]
+            counts = [seconds for place in places if (seconds := core_seconds(place)) is not None]
+            if places:
+                mean = statistics.fmean(map(training_seconds, places))
+                found[name] = StageCost(mean, sum(counts) if counts else None, len(places))
         return found
 
 
@@ -265,20 +279,6 @@ def _draws(evaluation: Evaluation) -> list[float]:
     assert evaluation.voc is not None  # of a detector
     weights = draw_weights(evaluation.voc.images)
     return [round(value, 5) for value in mean_ap07(evaluation.voc.outcomes, weights).tolist()]
-
-
-@contextmanager
-def _counted(path: Path) -> Iterator[None]:
-    """Adds the processor seconds of what is done meanwhile, by all threads, to those in a file."""
-    before = time.process_time()
-    try:
-        yield
-    finally:
-        write_whole(path, json.dumps({"core_s": _core_seconds(path) + time.process_time() - before}) + "\n")
-
-
-def _core_seconds(path: Path) -> float:
-    return json.loads(path.read_text())["core_s"] if path.is_file() else 0.0
 
 
 def training_seconds(workdir: Path) -> float:

@@ -26,6 +26,7 @@ from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.report.plots import plot_curves
 from yolo9000_jax.tasks import Task, make_task
 from yolo9000_jax.training import parallel, preemption, schedule, state, step
+from yolo9000_jax.training.cost import counted
 from yolo9000_jax.training.metrics import FILE, Metrics
 from yolo9000_jax.training.resuming import ResumePoint, begin_or_resume, inspect_workdir, same_sources
 from yolo9000_jax.training.start import start_variables
@@ -85,13 +86,14 @@ def _train(
         check_lock = _lock(workdir, wait, stack)
         resume_point = inspect_workdir(workdir, config, extend)
         start = _start(config, stages, stop, resume_point)
+        write_cost = stack.enter_context(counted(workdir))  # of this run; its pre-training has counted itself
         task = parallel.on_all(lambda: make_task(config, resume_point.facts))
         if config.batch_size > task.pictures:
             logger.warning(
                 f"batch_size {config.batch_size} is more than the {task.pictures} pictures there are: a batch has some "
                 "of them several times"
             )
-        run = _Run(task, workdir, stop, check_lock)
+        run = _Run(task, workdir, stop, check_lock, write_cost)
         try:
             run.prepare(resume_point, start)
             return run.run()
@@ -145,9 +147,9 @@ def _start(config: Any, stages: Path, stop: preemption.Stop, resume_point: Resum
 class _Run:
     """One run of the loop: the task, the state on the devices, and what is written of them."""
 
-    def __init__(self, task: Task, workdir: Path, stop: preemption.Stop, check_lock: Any):
+    def __init__(self, task: Task, workdir: Path, stop: preemption.Stop, check_lock: Any, write_cost: Any):
         self.task, self.config, self.workdir = task, task.config, workdir
-        self.stop, self.check_lock = stop, check_lock
+        self.stop, self.check_lock, self.write_cost = stop, check_lock, write_cost
         self.checkpoints: Checkpoints | None = None
         self.optimizer, self.update = make_update(task)
         self.estimate = parallel.map_step(step.make_statistics_step(task.batch_statistics))
@@ -337,6 +339,7 @@ class _Run:
             raise self._diverged("the weights are not finite", int(current.step))
         if self.checkpoints is not None:
             self.checkpoints.save(current)
+            self.write_cost()
         return current
 
     def _draw_first_batch(self, batch: Any, start: int) -> None:
