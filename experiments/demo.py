@@ -4,7 +4,8 @@
     yolo9000 train --config demo --workdir runs/demo         with the numbers of steps that stand here
 
 Boxes are given for coarse classes only (canine, edible fruit, motor vehicle, …); the fine ones (poodle, banana, taxi,
-…) are known from pictures with a label and no box. It then finds and names things whose class never had a box.
+…) are known from pictures with a label and no box. It then names things by kinds that no box bore, though all of them
+had boxes under their coarse name: chance on the kinds is about the coarse AP divided by four, and not 0.
 """
 
 from ml_collections import ConfigDict

@@ -57,6 +57,6 @@ def make_statistics_step(statistics: Callable) -> Callable[[TrainState, Any, jax
         variables = state.variables
         found = lax.pmean(statistics(variables["params"], variables["batch_stats"], batch), AXIS)
         mean = jax.tree.map(lambda old, new: old + (new - old) / number, state.batch_stats, found)
-        return state.replace(batch_stats=mean)
+        return TrainState(state.step, state.params, mean, state.optimizer_state, state.average)
 
     return step
