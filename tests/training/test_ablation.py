@@ -485,7 +485,7 @@ def test_statistics_of_seeds(fake, tmp_path):
     table = read_table(tmp_path / "runs")
     assert table["wide"]["interval"] == pytest.approx([0.1, 0.1]) and table["wide"]["p_holm"] < 1e-6
     assert table["base"]["p"] is None and "p_holm" not in table["base"]
-    assert "of each of 2 rows" in (text := (tmp_path / "runs/table.md").read_text()) and "at .05 / 2" in text
+    assert "of each of 2 rows" in (text := (tmp_path / "runs/table.md").read_text()) and "(at .05 / 2)" in text
     one, other = ({seed: {"metrics": {"voc07_ap50": value}} for seed, value in enumerate(values)} for values in WORTH)
     found = compare(one, other)
     assert found["change"] == pytest.approx(0.02) and found["pictures"] is None

@@ -130,9 +130,9 @@ def _note(settings: Settings, summary: list[dict[str, Any]], rows: Mapping[str, 
         parts.append(
             f"±: deviation of single seeds. Tested: of each of {tests} rows, that its change is 0 (Student's t, paired "
             f"by seed, two-sided); p is adjusted for these {tests} tests (Holm): of changes that are all 0, one or more "
-            "is below .05 in 5 % of such tables. Shown from: the least true change that this finds four times in "
-            f"five whatever the other rows come to, at .05 / {tests}. Over seeds: 95 % interval of each change by "
-            "itself, not adjusted. Over pictures: the same of these very networks, the judged pictures drawn anew."
+            "is below .05 in 5 % of such tables. Shown from: the least true change that this finds four times in five, "
+            f"whatever the other rows come to (at .05 / {tests}). Over seeds: 95 % interval of each change by itself, "
+            "not adjusted. Over pictures: the same of these very networks, the judged pictures drawn anew."
         )
     if source := getattr(settings.module, "PAPER_SOURCE", ""):
         parts.append(f"* cited from {source}.")
