@@ -128,11 +128,11 @@ def _note(settings: Settings, summary: list[dict[str, Any]], rows: Mapping[str, 
     parts = [note(settings, rows.values())]
     if tests := sum(line["p"] is not None for line in summary):
         parts.append(
-            f"±: deviation of single seeds. Tested: of each of {tests} rows, that its change is 0 (Student's t, paired "
-            f"by seed, two-sided); p is adjusted for these {tests} tests (Holm): of changes that are all 0, one or more "
-            "is below .05 in 5 % of such tables. Shown from: the least true change that this finds four times in five, "
-            f"whatever the other rows come to (at .05 / {tests}). Over seeds: 95 % interval of each change by itself, "
-            "not adjusted. Over pictures: the same of these very networks, the judged pictures drawn anew."
+            f"±: deviation of single seeds. Tested: of each of {tests} rows, that its change is 0 (Student's t, "
+            f"paired by seed, two-sided); p is adjusted for these {tests} tests (Holm): of changes that are all 0, one "
+            "or more is below .05 in 5 % of such tables. Shown from: the least true change that this finds four times "
+            f"in five, whatever the other rows come to (at .05 / {tests}). Over seeds: 95 % interval of each change by "
+            "itself, not adjusted. Over pictures: the same of these very networks, the judged pictures drawn anew."
         )
     if source := getattr(settings.module, "PAPER_SOURCE", ""):
         parts.append(f"* cited from {source}.")

@@ -68,7 +68,8 @@ def note(settings: Settings, results: Collection[Results]) -> str:
     seeds = len({seed for row in results for seed in row})
     last = list(settings.configs.values())[-1]
     where = f"{last.evaluation.source or last.data.source} {last.evaluation.split}"
-    parts = [f"mAP is {METRIC}, recall is {RECALL}, on {where}, width {last.model.width:g}, seeds: {seeds}."]
+    what = f"mAP is {METRIC}, recall is {RECALL}, whatever the class, on {where}"
+    parts = [f"{what}, width {last.model.width:g}, seeds: {seeds}."]
     if taken := total_core_seconds(settings, results):
         parts.append(
             f"{taken / 3600:.2f} core-hours in all, each run and each pre-training once, compiling, evaluation and "
