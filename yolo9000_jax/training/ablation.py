@@ -42,7 +42,7 @@ from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.report.factorial import write_factorial
 from yolo9000_jax.report.sizes import write_sizes
 from yolo9000_jax.tasks import make_task
-from yolo9000_jax.training.cost import core_seconds, counted
+from yolo9000_jax.training.cost import core_seconds, counter
 from yolo9000_jax.training.loop import train
 from yolo9000_jax.workdir.checkpoints import as_folder
 from yolo9000_jax.workdir.facts import REPORT, load_best, read_config
@@ -182,8 +182,11 @@ class Ablation:
                 return
             logger.info(f"{cell.name}: in {cell.run}")
             train(cell.trained, cell.run, stages=self.stages / f"seed{cell.seed}")
-            with counted(cell.folder):
+            write_cost = counter(cell.folder)
+            try:
                 result = judge(cell)
+            finally:
+                write_cost()
             write_whole(cell.result, to_json(result | {"core_s": core_seconds(cell.folder)}))
             logger.info(f"{cell.name}: voc07_ap50 {result['metrics']['voc07_ap50']:.4f}")
 

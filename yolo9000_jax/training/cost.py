@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from yolo9000_jax.errors import UserError
@@ -13,25 +12,20 @@ from yolo9000_jax.training import parallel
 COST = "cost.json"
 
 
-@contextmanager
-def counted(folder: Path) -> Iterator[Callable[[], None]]:
-    """Adds the processor seconds of what is done meanwhile, by all threads of this host, to those of the folder.
-
-    They are written at the end, and whenever the function that it gives is called: what a kill leaves is what was
-    written before. Of several hosts the first one's are.
+def counter(folder: Path) -> Callable[[], None]:
+    """A function that writes the processor seconds since now, by all threads of this host, in addition to those that
+    the folder has; it can be called again and again: what a kill leaves is what was written before. Of several hosts
+    the first one writes.
     """
     before = core_seconds(folder) or 0.0
     started = time.process_time()
 
     def write() -> None:
         if parallel.is_first():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / COST, json.dumps({"core_s": before + time.process_time() - started}) + "\n")
+            content = {"core_s": before + time.process_time() - started}
+            write_whole(folder / COST, json.dumps(content) + "\n")
 
-    try:
-        yield write
-    finally:
-        write()
+    return write
 
 
 def core_seconds(folder: Path) -> float | None:

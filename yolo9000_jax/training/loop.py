@@ -26,7 +26,7 @@ from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.report.plots import plot_curves
 from yolo9000_jax.tasks import Task, make_task
 from yolo9000_jax.training import parallel, preemption, schedule, state, step
-from yolo9000_jax.training.cost import counted
+from yolo9000_jax.training.cost import counter
 from yolo9000_jax.training.metrics import FILE, Metrics
 from yolo9000_jax.training.resuming import ResumePoint, begin_or_resume, inspect_workdir, same_sources
 from yolo9000_jax.training.start import start_variables
@@ -86,7 +86,7 @@ def _train(
         check_lock = _lock(workdir, wait, stack)
         resume_point = inspect_workdir(workdir, config, extend)
         start = _start(config, stages, stop, resume_point)
-        write_cost = stack.enter_context(counted(workdir))  # of this run; its pre-training has counted itself
+        write_cost = counter(workdir)  # of this run; its pre-training has counted itself
         task = parallel.on_all(lambda: make_task(config, resume_point.facts))
         if config.batch_size > task.pictures:
             logger.warning(
@@ -245,6 +245,8 @@ class _Run:
             raise Stopped(message, self.stop.number) from None
         finally:
             self.metrics.close()
+            if start < end or not evaluated:
+                self.write_cost()
         return parallel.unreplicate(self.replicated)
 
     def _steps(self, start: int, end: int) -> None:
