@@ -5,6 +5,7 @@
     yolo:data.yaml                   or Darknet's .data: one text file a picture (yolo.py)
     folders:DIR                      classification: one folder a class (folders.py)
     tfds:NAME                        prepared data of TensorFlow Datasets (tfds.py)
+    blank:CLASSES,PICTURES           blank pictures, where the data are not at hand (blank.py)
     emoji, emoji:VARIANT             the embedded set, rendered as it is read, and its variants (emoji.py): emoji:coarse
                                      emoji:levels emoji:pictures emoji:pictures,coarse
 
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from yolo9000_jax.data.blank import open_blank
 from yolo9000_jax.data.choosing import alike, with_classes
 from yolo9000_jax.data.coco import coco_splits, file_and_folder, open_coco
 from yolo9000_jax.data.folders import class_names, open_folders
@@ -47,6 +49,7 @@ SCHEMES: dict[str, Callable[[str, Split], Dataset]] = {
     "yolo": open_yolo,
     "folders": open_folders,
     "tfds": _open_tfds,
+    "blank": open_blank,
 }
 EMOJI = "emoji"  # draws the classes that it is asked for
 KNOWN = (*SCHEMES, EMOJI)

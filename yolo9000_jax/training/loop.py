@@ -25,7 +25,7 @@ from yolo9000_jax.report.batch import draw_batch
 from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.report.plots import plot_curves
 from yolo9000_jax.tasks import Task, make_task
-from yolo9000_jax.training import parallel, preemption, schedule, state, step
+from yolo9000_jax.training import parallel, preemption, state, step
 from yolo9000_jax.training.cost import counter
 from yolo9000_jax.training.metrics import FILE, Metrics
 from yolo9000_jax.training.resuming import ResumePoint, begin_or_resume, inspect_workdir, same_sources
@@ -380,10 +380,8 @@ class _Run:
 
 def make_update(task: Task) -> tuple[optax.GradientTransformation, Callable]:
     """The optimiser, and update(state, batch, span) -> (state, metrics), mapped over all devices."""
-    options = task.config.optimizer
-    optimizer = schedule.optimizer(options)
-    rate = schedule.learning_rate(options, configs.learning_rate_of(task.config))
-    return optimizer, parallel.map_step(step.make_step(task.loss, optimizer, rate, options.average_decay))
+    optimizer, update = step.step_of(task)
+    return optimizer, parallel.map_step(update)
 
 
 def next_batch(batches: Iterator[Any], task: Task, number: int) -> Any:

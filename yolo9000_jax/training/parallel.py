@@ -3,17 +3,20 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.jax_utils
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.tasks.task import AXIS
+
+EACH = PartitionSpec(AXIS)  # the leading axis of an array is that of the devices
 
 
 def map_step(step: Callable) -> Callable:
@@ -22,6 +25,49 @@ def map_step(step: Callable) -> Callable:
     State and batch have a leading device axis; `value` is the same on all devices.
     """
     return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0)
+
+
+def shard_map_step(step: Callable, devices: Sequence[jax.Device]) -> jax.stages.Wrapped:
+    """As `map_step`, of the same arguments and numbers, with jit(shard_map) over these devices.
+
+    They need not be here: then it can be lowered and compiled (`shapes`), for a pod from a desk.
+    """
+
+    def on_one(state: Any, batch: Any, span: jax.Array) -> Any:
+        state, batch = jax.tree.map(lambda array: array[0], (state, batch))
+        return jax.tree.map(lambda array: array[None], step(state, batch, span))
+
+    mapped = jax.shard_map(
+        on_one,
+        mesh=_mesh(devices),
+        in_specs=(EACH, EACH, PartitionSpec()),
+        out_specs=EACH,
+        check_vma=False,  # with it the step's own means of gradients over the devices came out wrong
+    )
+    return jax.jit(mapped, donate_argnums=0)
+
+
+def shapes(state: Any, batch: Any, devices: Sequence[jax.Device]) -> tuple[Any, Any, jax.ShapeDtypeStruct]:
+    """The arguments (state, batch, span) of `shard_map_step`, as shapes to lower it with.
+
+    Args:
+        state, batch: trees of arrays, or shapes, as of one host: the state of one device, the batch of all.
+        devices: as there.
+    """
+    mesh, count = _mesh(devices), len(devices)
+
+    def shape(size: tuple[int, ...], dtype: Any, spec: PartitionSpec) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(size, dtype, sharding=NamedSharding(mesh, spec))
+
+    return (
+        jax.tree.map(lambda x: shape((count, *x.shape), x.dtype, EACH), state),
+        jax.tree.map(lambda x: shape((count, x.shape[0] // count, *x.shape[1:]), x.dtype, EACH), batch),
+        shape((2,), np.dtype(np.int32), PartitionSpec()),
+    )
+
+
+def _mesh(devices: Sequence[jax.Device]) -> Mesh:
+    return Mesh(np.array(devices), (AXIS,))
 
 
 def replicate(state: Any) -> Any:
@@ -41,9 +87,9 @@ def shard(batch: Any) -> Any:
     return jax.tree.map(lambda array: array.reshape(devices, array.shape[0] // devices, *array.shape[1:]), batch)
 
 
-def check_batch_size(batch_size: int) -> None:
-    """Raises UserError unless the batch divides evenly among all devices."""
-    devices = jax.device_count()
+def check_batch_size(batch_size: int, devices: int = 0) -> None:
+    """Raises UserError unless the batch divides evenly among the devices: all there are, or so many."""
+    devices = devices or jax.device_count()
     if batch_size < 1 or batch_size % devices:
         raise UserError(
             f"batch_size {batch_size} does not divide among {devices} devices; make it a multiple of {devices}"

@@ -4,6 +4,7 @@ from typing import Any
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -42,3 +43,12 @@ def create(variables: Any, optimizer: optax.GradientTransformation, average: boo
         optimizer_state=jax.device_get(jax.jit(optimizer.init)(params)),
         average=jax.tree.map(np.copy, params) if average else None,
     )
+
+
+def shapes(variables: Any, optimizer: optax.GradientTransformation, average: bool) -> TrainState:
+    """What `create` gives, as shapes alone: of variables of which there are only the shapes."""
+
+    def create(params: Any, batch_stats: Any) -> TrainState:
+        return TrainState(jnp.int32(0), params, batch_stats, optimizer.init(params), params if average else None)
+
+    return jax.eval_shape(create, variables["params"], variables.get("batch_stats", {}))

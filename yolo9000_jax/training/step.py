@@ -8,8 +8,18 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from yolo9000_jax.tasks.task import AXIS
+from yolo9000_jax import config as configs
+from yolo9000_jax.tasks.task import AXIS, Task
+from yolo9000_jax.training import schedule
 from yolo9000_jax.training.state import TrainState
+
+
+def step_of(task: Task) -> tuple[optax.GradientTransformation, Callable]:
+    """The optimiser of a task, and its `make_step`: what training runs, and what `yolo9000 plan` compiles."""
+    options = task.config.optimizer
+    optimizer = schedule.optimizer(options)
+    rate = schedule.learning_rate(options, configs.learning_rate_of(task.config))
+    return optimizer, make_step(task.loss, optimizer, rate, options.average_decay)
 
 
 def make_step(
