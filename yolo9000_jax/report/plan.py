@@ -39,9 +39,9 @@ def totals(plan: dict[str, Any]) -> list[str]:
         f"{plan['devices']} devices{hosts}; compiled here in {plan['compile_s']:.0f} s"
     ]
     if plan["pictures_per_s"] is not None:
-        network = plan["pictures_per_s_network"]
-        beside = "" if network is None else f", the network {network:.0f}"
-        lines.append(f"pictures/s ({ESTIMATED}): the chips {plan['pictures_per_s_chips']:.0f}{beside}")
+        parts = {name: plan[f"pictures_per_s_{name}"] for name in ("chips", "memory", "network")}
+        rates = ", ".join(f"{name} {rate:.0f}" for name, rate in parts.items() if rate is not None)
+        lines.append(f"pictures/s ({ESTIMATED}), as each part allows: {rates}")
         lines.append(_input_line(plan))
     if plan["hours"] is not None:
         cost = f"{plan['hours']:.2f} hours, {plan['chip_hours']:.1f} chip-hours"

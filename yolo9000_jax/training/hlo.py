@@ -16,7 +16,7 @@ _TIMES = re.compile(r'known_trip_count":\{"n":"(\d+)"')
 _WINDOW = re.compile(r"window=\{size=([\dx]+)")
 _LABELS = re.compile(r"dim_labels=\w+_(\w+)->")
 _CONTRACTED = re.compile(r"lhs_contracting_dims=\{([\d,]*)\}")
-_GROUPS = re.compile(r"replica_groups=(?:\[(\d+),\d+\]|\{(.*?)\}(?:,|$))")
+_GROUPS = re.compile(r"replica_groups=(?:\[(\d+),\d+\]|\{((?:\{[\d,]*\},?)*)\})")
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,13 @@ PUBLIC = {
 BLANK = "blank:"
 MEASURED_BATCHES = 8
 FORMULAS = {
-    "pictures_per_s_chips": "batch_size / mean over the sizes of max(flops_per_step / (devices * peak flop/s in "
-    "bfloat16), bytes_accessed / memory bytes/s): no chip reaches it",
+    "pictures_per_s_chips": "batch_size / mean over the sizes of flops_per_step / (devices * peak flop/s in bfloat16): "
+    "no chip reaches it",
+    "pictures_per_s_memory": "batch_size / mean over the sizes of bytes_accessed / memory bytes/s: the compiler counts "
+    "what stays on the chip too, so it may be beaten",
     "pictures_per_s_network": "batch_size / (2 * (devices - 1) / devices * all_reduce_bytes / interconnect bytes/s), "
     "as a ring sums over the devices",
-    "pictures_per_s": "the smaller of the two, as if the chips computed while the network sums",
+    "pictures_per_s": "the least of the three, as if chips, memory and network worked at the same time",
     "hours": "steps * batch_size / pictures_per_s / 3600: steps alone, at that speed",
     "chip_hours": "hours * devices",
 }
@@ -78,17 +80,26 @@ class Plan:
         found: dict[str, float | None] = dict.fromkeys((*FORMULAS, "input_per_s_needed_a_host"))
         if self.chip is None or any(program.flops_per_step is None for program in self.programs):
             return found
-        chips_s = float(np.mean([_seconds(program, self.chip) for program in self.programs]))
-        network_s = max(_network_seconds(program, self.chip) for program in self.programs)
-        found["pictures_per_s_chips"] = self.batch_size / chips_s
-        found["pictures_per_s_network"] = self.batch_size / network_s if network_s else None
-        step_s = max(chips_s, network_s)
+        parts = {name: self.batch_size / seconds for name, seconds in self._seconds(self.chip).items() if seconds}
+        step_s = self.batch_size / min(parts.values())
+        found |= {f"pictures_per_s_{name}": rate for name, rate in parts.items()}
         found["pictures_per_s"] = self.batch_size / step_s
         found["input_per_s_needed_a_host"] = self.batch_size / step_s / self.hosts
         if self.steps is not None:
             hours = self.steps * step_s / 3600
             found |= {"hours": hours, "chip_hours": hours * self.devices}
         return found
+
+    def _seconds(self, chip: chips.Chip) -> dict[str, float]:
+        """Of a step of mean size: computing, reading and writing memory, summing over the network."""
+        computing = [(program.flops_per_step or 0) / self.devices for program in self.programs]
+        reading = [program.bytes_accessed or 0 for program in self.programs]
+        sent = 2 * (self.devices - 1) / self.devices * max(program.all_reduce_bytes or 0 for program in self.programs)
+        return {
+            "chips": float(np.mean(computing)) / chip.flops_per_s,
+            "memory": float(np.mean(reading)) / chip.memory_bytes_per_s,
+            "network": sent / chip.interconnect_bytes_per_s,
+        }
 
 
 def plan(config: Any, topology: str = "", devices: int = 0) -> Plan:
@@ -202,17 +213,4 @@ def what_would_fit(config: Any, programs: Sequence[Program]) -> list[str]:
 def _largest_share(program: Program, share: int, there: int) -> int:
     """Pictures a device that would fit, about: what lies beside the arguments grows with them."""
     fixed = program.argument_bytes or 0
-    return int(share * (there - fixed) / max(1, program.peak_bytes - fixed))
-
-
-def _seconds(program: Program, chip: chips.Chip) -> float:
-    """Of one step, at most as fast as the chip computes and reads its memory."""
-    assert program.flops_per_step is not None and program.bytes_accessed is not None
-    computing = program.flops_per_step / program.devices / chip.flops_per_s
-    return max(computing, program.bytes_accessed / chip.memory_bytes_per_s)
-
-
-def _network_seconds(program: Program, chip: chips.Chip) -> float:
-    """Of a step's all-reduces; each of its two rounds sends all but a device's own part."""
-    rounds = 2 * (program.devices - 1) / program.devices
-    return rounds * (program.all_reduce_bytes or 0) / chip.interconnect_bytes_per_s
+    return int(share * max(0, there - fixed) / max(1, program.peak_bytes - fixed))
