@@ -86,7 +86,8 @@ def _nearest(kind: str, layout: str) -> str:
     """The slice that is most like one that does not exist: of that kind, or one that reads like it; as many chips."""
     if kind not in CHIPS:
         kind = (difflib.get_close_matches(kind.lower(), CHIPS, 1, 0) or ["v5e"])[0]
-    chips = math.prod(map(int, re.findall(r"\d+", layout)[:4])) or 16
+    sides = [int(side) for side in re.findall(r"[1-9]\d{0,3}", layout)[:4]]
+    chips = math.prod(sides) if len(sides) > 1 else 16
     layouts = SOLID if CHIPS[kind].megacore else FLAT
     return f"{kind}:{min(layouts, key=lambda each: abs(math.log(math.prod(map(int, each.split('x'))) / chips)))}"
 
