@@ -38,13 +38,13 @@ def compile_one(name: str, size: int, topology: str, file: Path) -> None:
     print(f"{file.stem}: {'done' if done.returncode == 0 else done.stderr.strip()}", flush=True)
 
 
-def row(plan: dict) -> list[str | None]:
+def row(name: str, plan: dict) -> list[str | None]:
     """A row of the table: the plan's only program."""
     (program,) = plan["programs"]
     flops, temporary, arguments = program["flops_per_step"], program["temporary_bytes"], program["argument_bytes"]
     rates = [plan[f"pictures_per_s_{name}"] for name in ("chips", "memory", "network")]
     return [
-        plan["name"],
+        name,
         str(program["size"]),
         plan["target"],
         f"{plan['parameters'] / 1e6:.1f}",
@@ -89,8 +89,9 @@ def main():
         files[list(EXPERIMENTS).index(name), options.topology.index(topology), -size] = file
         if not file.is_file() and not options.show:
             compile_one(name, size, topology, file)
-    plans = [json.loads(files[key].read_text()) for key in sorted(files) if files[key].is_file()]
-    print(Table(COLUMNS, [row(plan) for plan in plans]).markdown())
+    there = [key for key in sorted(files) if files[key].is_file()]
+    rows = [row(list(EXPERIMENTS)[key[0]], json.loads(files[key].read_text())) for key in there]
+    print(Table(COLUMNS, rows).markdown())
 
 
 if __name__ == "__main__":

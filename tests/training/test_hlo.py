@@ -27,6 +27,14 @@ def test_operations_of_a_convolution_and_of_a_product(stride):
     assert (found.all_reduces, found.other_collectives, found.host_transfers) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_both_gradients_of_a_convolution_cost_what_it_costs(stride):
+    x, kernel = np.ones((2, 16, 16, 5)), np.ones((3, 3, 5, 7))
+    once = contents(lambda x, k: convolve(x, k, stride), x, kernel).flops
+    back = contents(jax.grad(lambda x, k: jnp.sum(jnp.square(convolve(x, k, stride))), (0, 1)), x, kernel)
+    assert back.flops == 3 * once
+
+
 def test_a_loop_counts_as_often_as_it_runs():
     x, matrix = np.ones((4, 6)), np.ones((6, 6))
     once = contents(lambda x, m: x @ m, x, matrix).flops

@@ -14,6 +14,7 @@ _ARRAY = re.compile(r"\b(?:pred|[a-z]+?(?P<bits>\d+)(?:e\d+m\d+\w*)?)\[(?P<sides
 _CALLED = re.compile(r"(?:calls|to_apply|body|condition)=%([\w.\-]+)|branch_computations=\{([^}]*)\}")
 _TIMES = re.compile(r'known_trip_count":\{"n":"(\d+)"')
 _WINDOW = re.compile(r"window=\{size=([\dx]+)")
+_SPREAD = re.compile(r"window=\{[^}]*lhs_dilate=([\dx]+)")
 _LABELS = re.compile(r"dim_labels=\w+_(\w+)->")
 _CONTRACTED = re.compile(r"lhs_contracting_dims=\{([\d,]*)\}")
 _GROUPS = re.compile(r"replica_groups=(?:\[(\d+),\d+\]|\{((?:\{[\d,]*\},?)*)\})")
@@ -102,7 +103,15 @@ def _flops(instruction: re.Match[str], sides: dict[str, list[int]]) -> int:
         return 2 * result * math.prod(sides[left][axis] for axis in _numbers(axes[1] if axes else ""))
     window, labels = _WINDOW.search(rest), _LABELS.search(rest)
     inputs = sides[right][labels[1].index("i")] if labels else 1
-    return 2 * result * inputs * math.prod(int(side) for side in (window[1].split("x") if window else ()))
+    # Backwards through a stride the pictures are spread, with zeros in between, which are not worked on.
+    spread = _SPREAD.search(rest)
+    total = 2 * result * inputs * math.prod(_sizes(window))
+    return total // math.prod(_sizes(spread))
+
+
+def _sizes(found: re.Match[str] | None) -> list[int]:
+    """The numbers of "3x3"."""
+    return [int(side) for side in found[1].split("x")] if found else []
 
 
 def _is_of_the_host(kind: str, rest: str) -> bool:
