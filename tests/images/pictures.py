@@ -25,7 +25,8 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
     return stream.getvalue()
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """A part of a PNG."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
@@ -34,8 +35,8 @@ def png(colour_type: int, bits: int, width: int = 9, height: int = 7, extra: byt
     samples = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type] * width * bits
     rows = RNG.integers(0, 256, (height, (samples + 7) // 8), np.uint8)
     lines = b"".join(b"\0" + row.tobytes() for row in rows)
-    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + extra + _chunk(b"IDAT", zlib.compress(lines)) + _chunk(b"IEND", b"")
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + extra + png_chunk(b"IDAT", zlib.compress(lines)) + png_chunk(b"IEND", b"")
 
 
 def interlaced_png(channels: int, width: int = 21, height: int = 13) -> bytes:
@@ -46,8 +47,8 @@ def interlaced_png(channels: int, width: int = 21, height: int = 13) -> bytes:
         columns, rows = len(range(x, width, step_x)), len(range(y, height, step_y))
         lines += b"".join(b"\0" + RNG.integers(0, 256, columns * channels, np.uint8).tobytes() for _ in range(rows))
     kind = {1: 0, 3: 2, 4: 6}[channels]
-    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 1))
-    return b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", zlib.compress(lines)) + _chunk(b"IEND", b"")
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 1))
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(lines)) + png_chunk(b"IEND", b"")
 
 
 def other_sampling(jpeg: bytes, factors: int) -> bytes:
@@ -119,9 +120,9 @@ def _pngs() -> dict[str, bytes]:
     for kind in 0, 2, 4, 6:
         files[f"16 bits {kind}.png"] = png(kind, 16)
     for gamma in 45455, 100000:
-        files[f"gamma {gamma}.png"] = png(2, 8, extra=_chunk(b"gAMA", struct.pack(">I", gamma)))
-    files["significant bits.png"] = png(2, 8, extra=_chunk(b"sBIT", b"\5\5\5"))
-    files["background.png"] = png(6, 8, extra=_chunk(b"bKGD", struct.pack(">HHH", 1, 2, 3)))
+        files[f"gamma {gamma}.png"] = png(2, 8, extra=png_chunk(b"gAMA", struct.pack(">I", gamma)))
+    files["significant bits.png"] = png(2, 8, extra=png_chunk(b"sBIT", b"\5\5\5"))
+    files["background.png"] = png(6, 8, extra=png_chunk(b"bKGD", struct.pack(">HHH", 1, 2, 3)))
     for channels in 1, 3, 4:
         files[f"interlaced {channels}.png"] = interlaced_png(channels)
     files["moving.png"] = encoded(image, "PNG", save_all=True, append_images=[picture(33, 21)])

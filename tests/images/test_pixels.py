@@ -78,6 +78,29 @@ def tiff(values: np.ndarray) -> bytes:
     return encoded(Image.fromarray(values), "TIFF")
 
 
+def raw_tiff(values: np.ndarray) -> bytes:
+    """A TIFF of numbers [H, W] or [H, W, C] of any type, most of which Pillow does not write."""
+    height, width, channels = *values.shape[:2], values[0, 0].size
+    bits, kind = 8 * values.dtype.itemsize, {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    one = [(256, width), (257, height), (259, 1), (262, 2 if channels > 1 else 1), (273, 0), (277, channels)]
+    many = [(258, [bits] * channels), (339, [kind] * channels)]
+    count, lists = len(one) + len(many) + 1, b""
+    start = 8 + 2 + 12 * count + 4
+    entries = []
+    for tag, numbers in many:
+        packed = struct.pack(f"<{channels}H", *numbers)
+        if len(packed) <= 4:
+            entries.append(struct.pack("<HHI4s", tag, 3, channels, packed.ljust(4, b"\0")))
+        else:
+            entries.append(struct.pack("<HHII", tag, 3, channels, start + len(lists)))
+            lists += packed
+    values_at = {273: start + len(lists)}
+    entries += [struct.pack("<HHII", tag, 4, 1, values_at.get(tag, number)) for tag, number in [*one, (279, len(data))]]
+    entries.sort(key=lambda entry: struct.unpack("<H", entry[:2]))
+    return b"II*\0" + struct.pack("<IH", 8, count) + b"".join(entries) + bytes(4) + lists + data
+
+
 RAMP = np.linspace(0, 1, 256).reshape(16, 16)
 
 
@@ -112,6 +135,9 @@ def test_floats(values, expected, remark, said):
         (np.uint16, 65535, 255 * RAMP, None),
         (np.uint16, 4095, 255 * RAMP, "12 bits"),
         (np.uint16, 255, 255 * RAMP, "8 bits"),
+        (np.int16, 32767, 255 * RAMP, None),
+        (np.int16, 4095, 255 * RAMP, "12 bits"),
+        (np.int8, 127, 255 * RAMP, None),
         (np.int32, 65535, 255 * RAMP, None),
         (np.int32, 4095, 255 * RAMP, "12 bits"),
         (np.int32, 1_000_000, 255 * RAMP, "values from 0 to 1e+06"),
@@ -120,12 +146,42 @@ def test_floats(values, expected, remark, said):
 @pytest.mark.parametrize("file", ["TIFF", "PNG", "none"])
 def test_integers_of_more_than_8_bits(kind, largest, expected, remark, file, said):
     values = np.rint(largest * RAMP).astype(kind)
-    image = Image.fromarray(values)
-    if file == "PNG" and (kind != np.uint16):
-        pytest.skip("PNG has 16 bits at most")
-    found = to_pixels(image if file == "none" else encoded(image, file))
+    if file == "PNG" and kind != np.uint16:
+        pytest.skip("a PNG's numbers have no sign")
+    if file == "none":
+        given = values if kind in (np.int8, np.int16) else Image.fromarray(values)
+    else:
+        given = raw_tiff(values) if file == "TIFF" else encoded(Image.fromarray(values), file)
+    found = to_pixels(given)
     assert np.abs(found.astype(float) - expected[..., None]).max() <= 1
-    assert len(said) == (remark is not None) and all(remark in line for line in said)
+    remarks = [remark] if remark and given is not values else []  # of an array its owner knows what it holds
+    assert len(said) == len(remarks) and all(remark in line for line in said)
+
+
+def test_negative_numbers_are_stretched_and_said(said):
+    for kind in (np.int8, np.int16):
+        logs._said.clear()
+        values = np.rint(100 * RAMP - 50).astype(kind)
+        found = decode(raw_tiff(values), "a.tif")
+        assert (
+            np.abs(found.astype(float) - (255 * RAMP)[..., None]).max() <= 2 and "values from -50 to 50" in said.pop()
+        )
+
+
+@pytest.mark.parametrize(
+    "kind, channels, what",
+    [
+        (np.float32, 3, "a TIFF of 3 values a pixel, 32-bit floats"),
+        (np.float64, 1, "a TIFF of 1 values a pixel, 64-bit floats"),
+        (np.int16, 3, "a TIFF of 3 values a pixel, 16-bit whole numbers with a sign"),
+        (np.uint16, 13, "a TIFF of 13 values a pixel, 16-bit whole numbers"),
+    ],
+)
+def test_kinds_of_tiff_that_are_not_read_are_said(kind, channels, what):
+    data = raw_tiff(np.ones((5, 8, channels), kind))
+    with pytest.raises(UserError) as caught:
+        decode(data, "a.tif")
+    assert what in str(caught.value) and "save it with 8 bits" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_ppm_of_12_bits(tmp_path):

@@ -1,7 +1,10 @@
 """Reading of pictures: all kinds, good and broken; the same pixels from Pillow and from TensorFlow's op."""
 
+import errno
 import io
+import os
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -9,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
-from tests.images.pictures import encoded_pictures
+from tests.images.pictures import encoded_pictures, picture, png, png_chunk
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images import pixels as pixels_module
 from yolo9000_jax.images.pixels import to_rgb
-from yolo9000_jax.images.reading import EXTENSIONS, FORMATS, decode, inspect, inspect_bytes, read
+from yolo9000_jax.images.reading import EXTENSIONS, FORMATS, Header, decode, inspect, inspect_bytes, read
 
 
 def test_read_gives_rgb_bytes(tmp_path):
@@ -50,7 +55,7 @@ def one_line_about(path):
 
 def test_files_that_are_no_pictures(tmp_path):
     assert "no such" in one_line_about(tmp_path / "missing.jpg")
-    assert "no such" in one_line_about(tmp_path)
+    assert "is a folder" in one_line_about(tmp_path)
     assert "no such" in one_line_about(tmp_path / "a\0b.jpg")
     for name, content, what in (("empty.jpg", b"", "is empty"), ("text.png", b"<html>404</html>", "is not a picture")):
         (tmp_path / name).write_bytes(content)
@@ -60,7 +65,7 @@ def test_files_that_are_no_pictures(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize("side", [10_000, 60_000])
+@pytest.mark.parametrize("side", [13_400, 60_000])
 def test_a_small_file_with_a_huge_picture(tmp_path, side):
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -68,7 +73,75 @@ def test_a_small_file_with_a_huge_picture(tmp_path, side):
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     file = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     (tmp_path / "bomb.png").write_bytes(file)
-    assert "Pillow's limit" in one_line_about(tmp_path / "bomb.png")
+    assert "178 million pixels, Pillow's limit" in one_line_about(tmp_path / "bomb.png")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_large_pictures_up_to_twice_pillows_limit(tmp_path, monkeypatch):
+    """From the limit on Pillow warns, from twice that on it opens nothing; ours is the second."""
+    pixels = picture(50, 40)
+    pixels.save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    np.testing.assert_array_equal(read(tmp_path / "a.png"), np.asarray(pixels))
+    assert inspect(tmp_path / "a.png") == Header(50, 40, plain=True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 999)
+    assert "Pillow's limit" in one_line_about(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", encoded_pictures())
+def test_large_pictures_are_converted_by_rows(name, monkeypatch):
+    """The same pixels, however few rows are converted at once."""
+    data = encoded_pictures()[name]
+    whole = decode(data, name)
+    monkeypatch.setattr(pixels_module, "BAND_PIXELS", 70)
+    np.testing.assert_array_equal(decode(data, name), whole)
+
+
+def test_what_the_system_refuses_is_one_line(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    picture(8, 8).save(path)
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("builtins.open", refuse)
+    assert "cannot be read (Permission denied)" in one_line_about(path)
+    monkeypatch.setattr(os, "stat", refuse)  # a folder above may not be entered
+    assert "cannot be read (Permission denied)" in one_line_about(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no file that opens and cannot be read")
+def test_a_file_that_fails_while_it_is_read():
+    assert "/proc/self/mem: this picture cannot be read" in one_line_about("/proc/self/mem")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    assert "neither a file nor a folder" in one_line_about(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("kind", ["exif", "profile", "xmp"])
+def test_the_orientation_of_a_png(kind, late, monkeypatch):
+    """It may stand before the pixels or behind them; only in the second case they are decoded to look."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile = f"Raw profile type exif\0\nexif\n{len(exif.tobytes())}\n{exif.tobytes().hex()}".encode()
+    xmp = b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'
+    chunk = {"exif": (b"eXIf", exif.tobytes()[6:]), "profile": (b"tEXt", profile), "xmp": (b"iTXt", xmp)}[kind]
+    data = png(2, 8, extra=b"" if late else png_chunk(*chunk))
+    end = data.index(b"IEND") - 4
+    data = data[:end] + (png_chunk(*chunk) + png_chunk(b"tEXt", b"date\0now") if late else b"") + data[end:]
+    assert decode(data, "a.png").shape == (9, 7, 3)
+    loaded, load = [], PngImageFile.load
+    monkeypatch.setattr(PngImageFile, "load", lambda image: loaded.append(1) or load(image))
+    assert inspect_bytes(data, "a.png") == Header(7, 9, 6)
+    assert bool(loaded) == late
+    loaded.clear()
+    ordinary = png(2, 8)
+    end = ordinary.index(b"IEND") - 4
+    dated = ordinary[:end] + png_chunk(b"tEXt", b"date:create\0now") + ordinary[end:]
+    assert inspect_bytes(dated, "a.png") == Header(9, 7, 1, plain=True) and not loaded
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -2,19 +2,24 @@
 
 The pixels are as a viewer shows them (images.pixels): turned as EXIF data ask, on white where they are transparent, in
 the range that the eye expects. Darknet ignores all that, and so do other decoders: `Header.plain` tells files that no
-decoder takes otherwise. Of an animation, or of several pages, the first is read.
+decoder takes otherwise. Of an animation, or of several pages, the first is read. The most pixels of a picture are twice
+Pillow's MAX_IMAGE_PIXELS, 179 million unless a program changes that: from there on Pillow opens nothing.
 """
 
 import importlib
 import io
 import os
-from contextlib import suppress
+import stat
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
@@ -24,6 +29,8 @@ from yolo9000_jax.logs import warn_once
 Image.init()  # registers all formats; otherwise Pillow does it when the first odd file comes, in some thread
 with suppress(ImportError):  # who has this package sees iPhones' pictures too
     importlib.import_module("pillow_heif").register_heif_opener()
+# Pillow warns from half its limit on; scans and satellites' pictures are as large, and are no attack.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 # Formats by Pillow's names, with the endings of their files; no PostScript: opening it would run a program.
 ENDINGS = {
@@ -44,6 +51,14 @@ EXTENSIONS = tuple(ending for kind in FORMATS for ending in ENDINGS[kind])  # of
 RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw")
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 TAIL_BYTES = 65536
+ORIENTING_TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")  # keywords of a PNG's texts
+TIFF_NUMBERS = {
+    1: "whole numbers",
+    2: "whole numbers with a sign",
+    3: "floats",
+    5: "complex numbers",
+    6: "complex numbers",
+}
 HEIC = "HEIC, as iPhones write it, needs another package: pip install pillow-heif, or save it as JPEG"
 
 
@@ -67,10 +82,11 @@ def read(path: str | Path) -> np.ndarray:
     """The picture in a file as a viewer shows it: uint8 [H, W, 3], RGB.
 
     Raises:
-        UserError: the file is missing, is not a picture, is broken or truncated, or has more pixels than
-            Pillow's limit.
+        UserError: the file is missing, cannot be read, is not a picture, is broken or truncated, or too large.
     """
-    return decode(_content(path), shown(path))
+    with _file(path) as file:
+        data = file.read()
+    return decode(data, shown(path))
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
@@ -88,12 +104,10 @@ def inspect(path: str | Path) -> Header:
     """Reads the header and the end of a picture file, without decoding it.
 
     Raises:
-        UserError: the file is missing, is not a picture, is larger than Pillow's limit, or has no end.
+        UserError: the file is missing, cannot be read, is not a picture, is too large, or has no end.
     """
-    if not os.path.isfile(path):
-        raise _missing(path)
-    with open(path, "rb") as file, _opened(file, shown(path)) as image:
-        header = _header(image)
+    with _file(path) as file, _opened(file, shown(path)) as image:
+        header = _header(file, image)
         _check_end(file, image, shown(path))
     return header
 
@@ -102,10 +116,10 @@ def inspect_bytes(data: bytes, name: str) -> Header:
     """As `inspect`, of the bytes of a picture file; whether they have an end is not looked at.
 
     Raises:
-        UserError: it is not a picture, or is larger than Pillow's limit.
+        UserError: it is not a picture, or is too large.
     """
-    with _opened(io.BytesIO(data), name) as image:
-        return _header(image)
+    with io.BytesIO(data) as file, _opened(file, name) as image:
+        return _header(file, image)
 
 
 def is_picture(path: str | Path) -> bool:
@@ -117,13 +131,21 @@ def is_picture(path: str | Path) -> bool:
         return False
 
 
-def _content(path: str | Path) -> bytes:
+@contextmanager
+def _file(path: str | Path) -> Iterator[BinaryIO]:
+    """A file open for reading; whatever the system says while it is read becomes one line."""
     try:
-        return Path(path).read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
-        raise _missing(path) from None
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):  # opening a pipe may wait for ever
+            what = "a folder" if stat.S_ISDIR(mode) else "neither a file nor a folder"
+            raise UserError(f"{shown(path)} is {what}: give a picture's file")
+        with open(path, "rb") as file:
+            yield file
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a zero byte
+        raise UserError(f"{shown(path)}: there is no such picture; correct the path, or fetch the picture") from None
     except OSError as error:
-        raise UserError(f"{shown(path)}: this picture cannot be read ({error.strerror}); check the file") from None
+        reason = error.strerror or _reason(error)
+        raise UserError(f"{shown(path)}: this picture cannot be read ({reason}); check the file") from None
 
 
 def _opened(file: BinaryIO, name: str) -> Image.Image:
@@ -138,16 +160,34 @@ def _opened(file: BinaryIO, name: str) -> Image.Image:
         raise _too_large(name) from None
     except Exception as error:  # Pillow raises nearly any type for a broken header
         raise _no_picture(file, name, error) from None
-    if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-        raise _too_large(name)
     return image
 
 
-def _header(image: Image.Image) -> Header:
+def _header(file: BinaryIO, image: Image.Image) -> Header:
+    if image.format == "PNG" and _orients_behind_pixels(file):
+        with suppress(Exception):  # broken pixels are not the header's affair
+            image.load()
     turned, remark = orientation(image), _remark(image)
     # Pillow gives the size of a TIFF as it is shown, of others as it is stored.
     width, height = image.size[::-1] if turned in SWAPPED and image.format != "TIFF" else image.size
     return Header(width, height, turned, remark, turned == 1 and _is_plain(image))
+
+
+def _orients_behind_pixels(file: BinaryIO) -> bool:
+    """Whether something that may ask for a turn follows a PNG's pixels, where only decoding them would find it."""
+    place, pixels = file.tell(), False
+    file.seek(8)
+    try:
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            pixels = pixels or kind == b"IDAT"
+            text = file.read(min(length, 24)) if pixels and kind in (b"tEXt", b"zTXt", b"iTXt") else b""
+            if pixels and (kind == b"eXIf" or text.startswith(ORIENTING_TEXTS)):
+                return True
+            file.seek(length + 4 - len(text), os.SEEK_CUR)  # 4: the checksum
+        return False
+    finally:
+        file.seek(place)
 
 
 def _is_plain(image: Image.Image) -> bool:
@@ -196,18 +236,36 @@ def _check_end(file: BinaryIO, image: Image.Image, name: str) -> None:
         raise _broken(name, error) from None
 
 
-def _missing(path: str | Path) -> UserError:
-    return UserError(f"{shown(path)}: there is no such picture; correct the path, or fetch the picture")
-
-
 def _no_picture(file: BinaryIO, name: str, error: Exception) -> UserError:
     if file.seek(0, os.SEEK_END) == 0:
         return UserError(f"{name} is empty: fetch it again")
     file.seek(0)
     if file.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc"):
         return UserError(f"{name} is not read: {HEIC}")
+    if (layout := _tiff_layout(file)) is not None:
+        return UserError(
+            f"{name} is a TIFF of {layout}, a kind that is not read: save it with 8 bits a colour, or as PNG"
+        )
     reason = "its header is not readable" if isinstance(error, Image.UnidentifiedImageError) else _reason(error)
     return UserError(f"{name} is not a picture this program reads ({reason}): fetch or convert it")
+
+
+def _tiff_layout(file: BinaryIO) -> str | None:
+    """What a TIFF's pixels are made of, such as "3 values a pixel, 32-bit floats"; None where that is not known."""
+    try:
+        file.seek(0)
+        start = file.read(4)
+        file.seek(0)
+        if start not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):  # "+": BigTIFF, whose header is longer
+            return None
+        tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if b"+" in start else 8))
+        file.seek(tags.next)
+        tags.load(file)
+        bits, kinds = tags[258], tags.get(339, (1,))
+        numbers = " and ".join(sorted({TIFF_NUMBERS.get(kind, "values of no known type") for kind in kinds}))
+        return f"{tags.get(277, 1)} values a pixel, {'/'.join(map(str, sorted(set(bits))))}-bit {numbers}"
+    except Exception:  # as above
+        return None
 
 
 def _broken(name: str, error: Exception) -> UserError:
@@ -215,7 +273,8 @@ def _broken(name: str, error: Exception) -> UserError:
 
 
 def _too_large(name: str) -> UserError:
-    return UserError(f"{name} has more than {Image.MAX_IMAGE_PIXELS} pixels, Pillow's limit: scale it down")
+    most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+    return UserError(f"{name} has more than {most} million pixels, Pillow's limit: cut it into parts, or scale it down")
 
 
 def _reason(error: Exception) -> str:
