@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.predict import streaming
 from yolo9000_jax.predict.streaming import READERS, run_in_batches
 
 SHAPE = (2, 2, 1)
@@ -115,6 +117,38 @@ def test_no_more_is_read_ahead_than_a_few_batches(batch_size):
         next(outputs)
     assert len(taken) <= 3 + 3 * batch_size + 2 * READERS
     outputs.close()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_large_pictures_are_few_in_memory(batch_size, monkeypatch):
+    """However many are to come, and however slow the network is; order and outputs are those of small ones."""
+    monkeypatch.setattr(streaming, "HELD_BYTES", 2000)
+    monkeypatch.setattr(streaming, "BATCH_BYTES", 1000)
+    alive: weakref.WeakSet[Large] = weakref.WeakSet()
+    most = []
+
+    def read_large(item, target):
+        target[:] = 10 * item
+        pixels = np.full(600, item).view(Large)  # 4800 bytes
+        alive.add(pixels)
+        most.append(len(alive))
+        return pixels
+
+    numbers = []
+    for pixels, output in run(iter(range(60)), batch_size, read=read_large):
+        assert float(output["mean"]) == 10 * int(pixels[0])
+        numbers.append(int(pixels[0]))
+    assert numbers == list(range(60))
+    assert max(most) <= READERS + 4  # those begun before the first was there; one with the caller, two at the network
+
+
+class Large(np.ndarray):
+    """Pixels of which a test can tell whether they are still in memory."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return self is other
 
 
 def test_the_source_is_used_in_the_callers_thread():

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from threading import Lock
+from typing import Any, Generic, TypeVar
 
 import jax
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from yolo9000_jax.errors import UserError
 
 READERS = 4  # threads that read and resize
+HELD_BYTES = 1 << 30  # of pixels: while there are as many in memory, none are read ahead
+BATCH_BYTES = 1 << 29  # a batch of more is run before it is full
 
 Item = TypeVar("Item")
 
@@ -29,7 +32,8 @@ def run_in_batches(
 
     While the network works on a batch, threads read and resize the next ones; and while the caller works on the
     outputs of a batch, the network works on the next. The last batch is filled up with zeros, so that it has the shape
-    of the others, which saves a compilation.
+    of the others, which saves a compilation. Of large pictures fewer are in memory: batches are not filled, and once
+    HELD_BYTES are there the next are read one at a time, when it is their turn.
 
     Args:
         items: pictures in whatever form `read` takes; a few batches are taken from it ahead of what has been given
@@ -51,14 +55,37 @@ def run_in_batches(
     """
     if batch_size < 1:
         raise UserError(f"batch size {batch_size}: it must be 1 or more")
+    reader = _Reader(read)
     running: tuple[_Batch, Any] | None = None
-    for batch in _read_ahead(iter(items), read, input_shape, batch_size):
+    for batch in _read_ahead(iter(items), reader, input_shape, batch_size):
         started = batch, program(batch.inputs) if batch.pixels else None
         if running is not None:
             yield from _rows(*running, finish)
+            reader.forget(running[0].pixels)
         running = started
     if running is not None:
         yield from _rows(*running, finish)
+
+
+class _Reader(Generic[Item]):
+    """Reads pictures, several at a time while there is room, and knows how many bytes of pixels are in memory."""
+
+    def __init__(self, read: Callable[[Item, np.ndarray], np.ndarray]):
+        self._read, self._held, self._lock = read, 0, Lock()
+
+    def ahead(self, item: Item, target: np.ndarray) -> np.ndarray | None:
+        """As `now`, but None while there is no room: a thread that waited for it could wait for ever."""
+        return self.now(item, target) if self._held < HELD_BYTES else None
+
+    def now(self, item: Item, target: np.ndarray) -> np.ndarray:
+        pixels = self._read(item, target)
+        with self._lock:
+            self._held += pixels.nbytes
+        return pixels
+
+    def forget(self, pictures: Iterable[np.ndarray]) -> None:
+        with self._lock:
+            self._held -= sum(pixels.nbytes for pixels in pictures)
 
 
 @dataclass
@@ -79,46 +106,51 @@ def _rows(batch: _Batch, started: Any, finish: Callable[[Any], Any]) -> Iterator
 
 
 def _read_ahead(
-    items: Iterator[Item], read: Callable[[Item, np.ndarray], np.ndarray], input_shape: tuple[int, ...], batch_size: int
+    items: Iterator[Item], reader: _Reader[Item], input_shape: tuple[int, ...], batch_size: int
 ) -> Iterator[_Batch]:
     """Batches that have been read, the following ones being read already; one with an error is the last."""
     pool = ThreadPoolExecutor(READERS)
-    waiting: deque[tuple[np.ndarray, list[Future[np.ndarray]]]] = deque()
-    ahead, ended = 1 + -(-READERS // batch_size), False
+    waiting: deque[_Waiting] = deque()
+    ahead, ended = (1 + -(-READERS // batch_size)) * batch_size, False
     try:
         while True:
             while not ended and len(waiting) < ahead:
-                inputs = np.zeros((batch_size, *input_shape), np.float32)
-                futures: list[Future[np.ndarray]] = []
-                for target in inputs:
-                    try:
-                        item = next(items)
-                    except StopIteration:
-                        ended = True
-                    except Exception as error:  # belongs to the place of the item that did not come
-                        futures.append(Future())
-                        futures[-1].set_exception(error)
-                        ended = True
-                    if ended:
-                        break
-                    futures.append(pool.submit(read, item, target))
-                if futures:
-                    waiting.append((inputs, futures))
+                target = np.zeros(input_shape, np.float32)
+                try:
+                    item = next(items)
+                except StopIteration:
+                    ended = True
+                except Exception as error:  # belongs to the place of the item that did not come
+                    failed: Future[np.ndarray | None] = Future()
+                    failed.set_exception(error)
+                    waiting.append((None, target, failed))
+                    ended = True
+                else:
+                    waiting.append((item, target, pool.submit(reader.ahead, item, target)))
             if not waiting:
                 return
-            yield (batch := _gather(*waiting.popleft()))
+            yield (batch := _gather(waiting, reader, input_shape, batch_size))
             if batch.error is not None:
                 return
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _gather(inputs: np.ndarray, futures: list[Future[np.ndarray]]) -> _Batch:
-    batch = _Batch(inputs)
-    for future in futures:
+_Waiting = tuple[Any, np.ndarray, Future[np.ndarray | None]]  # an item, its input, and its pixels when it is read
+
+
+def _gather(waiting: deque[_Waiting], reader: _Reader[Any], input_shape: tuple[int, ...], batch_size: int) -> _Batch:
+    batch = _Batch(np.zeros((batch_size, *input_shape), np.float32))
+    room = BATCH_BYTES
+    while waiting and len(batch.pixels) < batch_size and room > 0:
+        item, target, future = waiting.popleft()
         try:
-            batch.pixels.append(future.result())
+            pixels = future.result()
+            pixels = reader.now(item, target) if pixels is None else pixels
         except Exception as error:
             batch.error = error
             break
+        batch.inputs[len(batch.pixels)] = target
+        batch.pixels.append(pixels)
+        room -= pixels.nbytes
     return batch
