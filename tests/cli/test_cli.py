@@ -1,12 +1,14 @@
 """The commands: what they print and write, and one line on stderr for each mistake."""
 
 import argparse
+import itertools
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ from tests import tiny
 from tests.helpers import ROOT
 from yolo9000_jax import cli
 from yolo9000_jax import config as configs
-from yolo9000_jax.cli.arguments import share
-from yolo9000_jax.errors import Stopped
+from yolo9000_jax.cli.arguments import JsonList, share
+from yolo9000_jax.errors import Stopped, UserError
+from yolo9000_jax.files import to_json
 from yolo9000_jax.tasks.detection import Detection
 
 CONFIG = "from tests.tiny import tiny_config\ndef get_config(row=None):\n    return tiny_config({!r})\n"
@@ -322,17 +325,63 @@ def test_predict_wrong_files(trained, tmp_path, refused):
     assert f"{tmp_path / 'none/p.json'}: cannot be written" in message
 
 
-def test_predict_that_is_stopped_keeps_what_it_has(trained, tmp_path, monkeypatch, run):
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_predict_that_is_stopped_keeps_what_it_has(trained, tmp_path, monkeypatch, run, number, status):
+    """A camera's JSON grows with every frame, is whole when it is stopped, and nothing of it stays in memory."""
     from yolo9000_jax.predict import files
 
-    def stopped(*_, **__):
-        yield {"image": "a.jpg", "detections": []}
-        raise KeyboardInterrupt
+    class Item(dict):
+        """A dict of which a test can tell whether it is still in memory."""
 
-    monkeypatch.setattr(files, "predict", stopped)
-    status, _, error = run("predict", "a.jpg", "--workdir", trained, "--json", tmp_path / "p.json")
-    assert (status, error) == (130, "yolo9000: stopped\n")
-    assert json.loads((tmp_path / "p.json").read_text()) == [{"image": "a.jpg", "detections": []}]
+    alive = weakref.WeakSet()
+
+    def camera(*_, **__):
+        try:
+            for frame in itertools.count():
+                item = Item(image="a.jpg", frame=frame, detections=[])
+                item.__class__.__hash__ = object.__hash__
+                alive.add(item)
+                assert len(alive) <= 2
+                yield item
+                del item
+                text = (tmp_path / "p.json").read_text()
+                assert [item["frame"] for item in json.loads(text + "]")] == list(range(frame + 1))
+                if frame == 5:
+                    os.kill(os.getpid(), number)
+        finally:
+            ended.append(True)
+
+    ended = []
+    monkeypatch.setattr(files, "predict", camera)
+    found = run("predict", "a.jpg", "--workdir", trained, "--json", tmp_path / "p.json")
+    assert found[0] == status and ended and "stopped" in found[1] + found[2]
+    text = (tmp_path / "p.json").read_text()
+    assert [item["frame"] for item in json.loads(text)] == list(range(6))
+    assert text == to_json(json.loads(text))
+
+
+def test_json_of_nothing(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("of before")
+    with pytest.raises(UserError, match="no network"), JsonList(str(path)):
+        raise UserError("no network")
+    assert path.read_text() == "of before"
+    with JsonList(str(path)):
+        pass
+    assert json.loads(path.read_text()) == []
+    with (
+        pytest.raises(UserError, match=r"x\.json: cannot be written"),
+        JsonList(str(tmp_path / "none/x.json")) as items,
+    ):
+        items.add({})
+    with JsonList(None) as items:
+        items.add({})
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no full disk")
+def test_json_on_a_full_disk():
+    with pytest.raises(UserError, match="/dev/full: cannot be written"), JsonList("/dev/full") as items:
+        items.add({})
 
 
 @pytest.mark.parametrize("text, meant", [("25", "0.25"), ("45%", "0.45"), ("-1", ""), ("much", ""), ("nan", "")])

@@ -64,6 +64,8 @@ def test_wrong_files(files, picture, tmp_path, refused):
     assert "--hierarchical-threshold is for detectors" in message
     message = refused("evaluate", "--cfg", other[0], "--weights", other[1], "--iou-rule", "ilsvrc")
     assert "--iou-rule is for detectors" in message
+    message = refused("evaluate", "--cfg", other[0], "--weights", other[1], "--class-agnostic")
+    assert "--class-agnostic is for detectors" in message
     assert "--size 33" in refused("predict", picture, *files, "--size", 33)
     assert "say what to evaluate it on" in refused("evaluate", *files)
     assert "'crop'" in refused("evaluate", *files, "--dataset", "emoji", "--resize", "crop")

@@ -42,6 +42,15 @@ def test_the_last_batch_counts_fully(batch_size):
     assert found["per_class"]["cat"]["voc_ap50"] is None
 
 
+def test_class_agnostic():
+    """Two boxes of two classes on one object: one of them is a mistake, unless only the better stays."""
+    detect = detector((0.45, 0.25, 0.6, 0.4, 0.8, 1), (0.55, 0.25, 0.6, 0.4, 0.7, 0), resize="stretch")
+    for class_agnostic, cats in ((False, 1), (True, 0)):
+        found = evaluate(detect, dataset(record(0, [[12, 3, 60, 27]], [1])), class_agnostic=class_agnostic).metrics
+        assert found["per_class"]["dog"] | {"voc_ap50": 1.0, "detections": 1} == found["per_class"]["dog"]
+        assert found["per_class"]["cat"]["detections"] == cats
+
+
 def test_a_picture_that_is_there_several_times_counts_once():
     """As lists for training have it, which repeat the rare."""
     right, wrong = record(0, [[8, 6, 40, 30]], [1]), record(1, [[50, 40, 70, 55]], [1])

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import islice
+from itertools import count, islice
 
 import av
 import numpy as np
@@ -17,7 +17,7 @@ from PIL import Image
 from tests.images.videos import quarters, read_video, save_video
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import video
-from yolo9000_jax.images.video import is_video, open_video
+from yolo9000_jax.images.video import Frame, is_video, newest, open_video
 from yolo9000_jax.images.video_writer import VideoWriter
 
 ONE = 1 << 16  # in a display matrix
@@ -34,7 +34,7 @@ def copy(source, target):
     """Reads a video and writes it again, as prediction does."""
     with open_video(source) as opened:
         writer = None
-        for pixels, seconds, duration in opened.frames():
+        for pixels, seconds, duration, _ in opened.frames():
             writer = writer or VideoWriter(target, opened.rate, pixels.shape, opened.pixel_aspect)
             writer.write(pixels, seconds, duration)
         writer.close()
@@ -81,7 +81,7 @@ def test_a_rotation_as_phones_write_it(tmp_path):
     path = save_video(tmp_path / "a.mp4", frames=1, matrix=(0, ONE, 0, -ONE, 0, 0, 48 * ONE, 0, 1 << 30))
     with av.open(str(path)) as container:
         assert next(container.decode(video=0)).rotation == -90
-    ((pixels, _, _),), _ = read(path)
+    ((pixels, *_),), _ = read(path)
     assert np.abs(pixels.astype(int) - np.rot90(quarters() * 0.7, -1)).mean() < 12
 
 
@@ -296,6 +296,94 @@ def test_a_video_from_an_address(tmp_path, name):
         assert is_video(f"{address}/{name}")
         frames, fault = read(f"{address}/{name}")
         assert (len(frames), fault) == (6, None)
+
+
+@pytest.mark.parametrize("says_length", [True, False])
+def test_an_address_is_live_where_nobody_says_how_long_it_is(tmp_path, says_length):
+    """Of a file on a server every frame is wanted."""
+    content = save_video(tmp_path / "a.ts", codec="mpeg2video", rate=25).read_bytes()
+
+    def answer(handler):
+        handler.send_response(200)
+        if says_length:
+            handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    with served(answer) as address, open_video(f"{address}/a.ts") as opened:
+        assert opened.live != says_length
+        assert [frame.number for frame in opened.frames()] == list(range(6))
+    with open_video(tmp_path / "a.ts") as opened:
+        assert not opened.live
+
+
+def numbered(number):
+    return Frame(quarters(), Fraction(number), Fraction(0), number)
+
+
+def test_the_newest_of_frames_that_come_too_fast():
+    begun, come = threading.Event(), threading.Event()
+
+    def camera():
+        yield numbered(0)
+        assert begun.wait(60)
+        for number in range(1, 5):
+            yield numbered(number)
+        come.set()
+        assert looked_at.wait(60)
+        yield numbered(5)
+        yield numbered(6)
+
+    looked_at = threading.Event()
+    frames = newest(camera())
+    assert next(frames).number == 0
+    begun.set()
+    assert come.wait(60)  # meanwhile the caller was busy
+    assert next(frames).number == 4
+    looked_at.set()
+    rest = [frame.number for frame in frames]
+    assert rest in ([5, 6], [6]), "the last always comes"
+
+
+def test_what_goes_wrong_comes_behind_the_last_frame():
+    def camera():
+        yield numbered(0)
+        raise UserError("unplugged")
+
+    frames = newest(camera())
+    assert next(frames).number == 0
+    with pytest.raises(UserError, match="unplugged"):
+        next(frames)
+
+
+def test_who_wants_no_more_frames_leaves_no_thread():
+    closed = []
+
+    def camera():
+        try:
+            for number in count():
+                yield numbered(number)
+        finally:
+            closed.append(threading.current_thread())
+
+    frames = newest(camera())
+    next(frames)
+    frames.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "newest frame"]
+
+
+@pytest.mark.parametrize("wide, high", [(8200, 16), (16, 9000), (70_000, 2)])
+def test_frames_larger_than_a_video_can_be(tmp_path, wide, high, said):
+    writer = VideoWriter(tmp_path / "a.mp4", Fraction(10), (high, wide, 3))
+    writer.write(quarters(wide, high), Fraction(0))
+    writer.close()
+    _, _, (frame,), _ = read_video(tmp_path / "a.mp4")
+    assert (
+        max(frame.shape) == 8190
+        and frame.shape[1] / frame.shape[0] == pytest.approx(wide / high, rel=0.05)
+        or high == 2
+    )
+    assert "a.mp4: drawn at" in said[0]
 
 
 def test_addresses_of_pictures_are_none_of_videos():

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.predict.test_detector import detector
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict import files
-from yolo9000_jax.predict.files import summary_of_failures
+from yolo9000_jax.predict.files import Failures
 
 BOXES = ((0.3, 0.3, 0.4, 0.4, 0.9, 1), (0.7, 0.7, 0.3, 0.3, 0.6, 0))
 
@@ -32,6 +32,13 @@ def failures(items) -> list[str]:
     errors = [item["error"] for item in items if "error" in item]
     assert not any("\n" in error for error in errors)
     return errors
+
+
+def summary_of_failures(items) -> str | None:
+    failures = Failures()
+    for item in items:
+        failures.add(item)
+    return failures.summary()
 
 
 def save_picture(path, size=(80, 60), value=120, format=None):
@@ -309,6 +316,41 @@ def test_drawing_that_cannot_be_written(detect, tmp_path, name, save):
     (tmp_path / "out" / name).mkdir(parents=True)
     message = refused(detect, [save(tmp_path / name)], output=tmp_path / "out")
     assert message.startswith(f"{tmp_path / 'out' / name}: cannot write") and "choose another place" in message
+
+
+def test_a_drawing_larger_than_a_jpeg_can_be(detect, tmp_path, said):
+    """Boxes are those of the picture; the drawing is smaller, which is said, and the next picture is done."""
+    paths = [save_picture(tmp_path / "long.png", (70_000, 2)), save_picture(tmp_path / "z.jpg")]
+    long, _ = predict(detect, paths, output=tmp_path / "out")
+    assert long["width"] == 70_000 and long["detections"][0]["box_xyxy"][2] == pytest.approx(35_000, abs=1)
+    with Image.open(tmp_path / "out/long.jpg") as drawn:
+        assert drawn.size == (65_500, 2)
+    assert any("long.jpg: drawn at 65500x2" in line for line in said) and (tmp_path / "out/z.jpg").is_file()
+
+
+@pytest.mark.parametrize("letter", ["a", "\u56fe"])
+def test_drawings_of_long_names(detect, tmp_path, letter):
+    """A drawing's ending is longer than the picture's, and a number may stand before it."""
+    stem = letter * (252 // len(letter.encode()))
+    for name in ("x", "y"):
+        save_picture(tmp_path / name / f"{stem}.j", format="PNG")
+    predict(detect, [tmp_path / name / f"{stem}.j" for name in ("x", "y")], output=tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_folders_that_may_not_be_looked_into(detect, tmp_path, monkeypatch):
+    """One that may be listed and not entered: asking what its entries are fails."""
+    save_picture(tmp_path / "in/a.jpg")
+    stat = os.stat
+
+    def refuse(path, *arguments, **options):
+        if str(path).startswith(str(tmp_path / "in") + "/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    (error,) = failures(predict(detect, [tmp_path / "in"]))
+    assert "a.jpg" in error
 
 
 def test_output_that_cannot_be_a_folder(detect, tmp_path):

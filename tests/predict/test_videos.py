@@ -1,5 +1,6 @@
 """Detections in videos: turned, damaged, stopped in the middle, and from a camera that is not there."""
 
+import threading
 from fractions import Fraction
 from itertools import islice
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.images.videos import read_video, save_video
 from tests.predict.test_detector import detector
-from yolo9000_jax.images.video import Video
+from yolo9000_jax.images.video import Video, open_video
 from yolo9000_jax.predict import files
 from yolo9000_jax.predict.files import predict
 from yolo9000_jax.predict.inputs import Source
@@ -80,3 +81,54 @@ def test_frames_are_not_gathered(detect, tmp_path, monkeypatch):
     next(items)
     assert 0 < len(read) < 20
     items.close()
+
+
+def test_what_comes_live_is_looked_at_now(detect, tmp_path, monkeypatch, said):
+    """The newest frame whenever the network is free, those between are counted; the drawing keeps the times."""
+    come, frames = threading.Event(), Video.frames
+
+    def fast(self):
+        for frame in frames(self):
+            yield frame
+            if frame.number == 0:
+                assert busy.wait(60)
+            if frame.number == 10:
+                come.set()
+                assert free.wait(60)
+
+    busy, free = threading.Event(), threading.Event()
+    monkeypatch.setattr(Video, "frames", fast)
+    monkeypatch.setattr(files, "open_video", lambda name: live(open_video(name)))
+    path = save_video(tmp_path / "v.mp4", frames=20)
+    items = predict(detect, [path], output=tmp_path / "out")
+    assert next(items)["frame"] == 0
+    busy.set()
+    assert come.wait(60)
+    assert next(items)["frame"] == 10
+    free.set()
+    numbers = [0, 10, *(item["frame"] for item in items)]
+    assert numbers == sorted(set(numbers)) and numbers[-1] == 19
+    assert said[-2].endswith(f"objects; {20 - len(numbers)} came too fast and were passed over")
+    assert read_video(tmp_path / "out/v.mp4")[3] == pytest.approx([number / 10 for number in numbers], abs=2e-3)
+
+
+def live(video):
+    video.live = True
+    return video
+
+
+def test_a_camera_that_is_stopped(detect, tmp_path, monkeypatch):
+    """Its drawing is whole, its thread has ended, and only then it is closed."""
+    threads, leave = [], Video.__exit__
+
+    def closed(self, *error):
+        threads.append([thread for thread in threading.enumerate() if thread.name == "newest frame"])
+        leave(self, *error)
+
+    monkeypatch.setattr(Video, "__exit__", closed)
+    monkeypatch.setattr(files, "open_video", lambda name: live(open_video(name)))
+    items = predict(detect, [save_video(tmp_path / "v.mp4", frames=50)], output=tmp_path / "out")
+    next(items)
+    with pytest.raises(KeyboardInterrupt):
+        items.throw(KeyboardInterrupt)
+    assert threads == [[]] and len(read_video(tmp_path / "out/v.mp4")[2]) == 1

@@ -3,12 +3,15 @@
 import argparse
 import difflib
 import math
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import to_json
+from yolo9000_jax.files import shown, to_json
 from yolo9000_jax.logs import logger
 
 if TYPE_CHECKING:
@@ -71,8 +74,14 @@ def add_hierarchical_threshold(parser: argparse.ArgumentParser, what: str) -> No
     parser.add_argument("--hierarchical-threshold", type=share, metavar="P", help=f"{what}, from 0 to 1 (default: .5)")
 
 
+def add_class_agnostic(parser: argparse.ArgumentParser) -> None:
+    """--class-agnostic, as a detector takes it."""
+    what = "of overlapping boxes keep one, whatever their classes (default: one a class)"
+    parser.add_argument("--class-agnostic", action="store_true", help=what)
+
+
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
-    """--json; `check_json` and `write_json` read it."""
+    """--json; `check_json` and `write_json`, or `JsonList`, read it."""
     parser.add_argument("--json", metavar="FILE", help=f"write {what} here")
 
 
@@ -182,7 +191,44 @@ def check_json(options: argparse.Namespace) -> None:
 def write_json(path: str | None, value: Any) -> None:
     """Writes the value, if there is a path."""
     if path:
-        try:
+        with _writing_json(path):
             Path(path).write_text(to_json(value), "utf-8")
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+
+
+class JsonList:
+    """A JSON file that grows by an item at a time, and is a whole list, as `write_json` writes it, when it is closed.
+
+    Where the work fails before the first item, the file is not touched. No path: nothing is written.
+    """
+
+    def __init__(self, path: str | None):
+        self._path = path
+        self._file: TextIO | None = None
+
+    def add(self, item: Any) -> None:
+        text = textwrap.indent(to_json(item).rstrip("\n"), "  ")
+        self._write(f"[\n{text}" if self._file is None else f",\n{text}")
+
+    def __enter__(self) -> "JsonList":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None or self._file is not None:
+            self._write("[]\n" if self._file is None else "\n]\n")
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self, text: str) -> None:
+        if self._path:
+            with _writing_json(self._path):
+                self._file = self._file or open(self._path, "w", encoding="utf-8")  # noqa: SIM115
+                self._file.write(text)
+                self._file.flush()  # a camera's items can be followed
+
+
+@contextmanager
+def _writing_json(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{shown(path)}: cannot be written ({error.strerror}); choose another place") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from yolo9000_jax.cli.arguments import (
     SOURCES,
     Verbs,
+    add_class_agnostic,
     add_hierarchical_threshold,
     add_json,
     add_network,
@@ -39,6 +40,7 @@ def _add_evaluate(verbs: Verbs) -> None:
     verb.add_argument("--dataset", metavar="SOURCE", help=f"{SOURCES} (default: as in training)")
     verb.add_argument("--split", metavar="NAME", help=SPLIT)
     add_size(verb)
+    add_class_agnostic(verb)
     add_hierarchical_threshold(verb, "of a detector with a tree, how sure the report's names must be")
     verb.add_argument(
         "--iou-rule",
@@ -62,6 +64,8 @@ def evaluate(options: argparse.Namespace) -> None:
         raise UserError(f"--hierarchical-threshold is for detectors: {why}; leave it out")
     if isinstance(model, Classifier) and options.iou_rule is not None:
         raise UserError("--iou-rule is for detectors, and this network is a classifier: leave it out")
+    if isinstance(model, Classifier) and options.class_agnostic:
+        raise UserError("--class-agnostic is for detectors, and this network is a classifier: leave it out")
     dataset = _evaluation_set(options, model, settings)
     if isinstance(model, Classifier):
         result = evaluate_model(model, dataset)
@@ -74,6 +78,7 @@ def evaluate(options: argparse.Namespace) -> None:
             score_threshold=settings.evaluation.score_threshold,
             nms_threshold=settings.evaluation.nms_threshold,
             **hierarchical_threshold(options, model),
+            class_agnostic=options.class_agnostic,
             iou_rule=options.iou_rule or settings.evaluation.iou_rule,
             seen=load_facts(Path(options.workdir)).network.seen if options.workdir else None,
         )

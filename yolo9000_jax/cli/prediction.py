@@ -1,11 +1,15 @@
 """`yolo9000 predict` and `classify`."""
 
 import argparse
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any
 
 from yolo9000_jax.cli.arguments import (
+    JsonList,
     Verbs,
+    add_class_agnostic,
     add_hierarchical_threshold,
     add_json,
     add_network,
@@ -15,9 +19,8 @@ from yolo9000_jax.cli.arguments import (
     hierarchical_threshold,
     load_network,
     share,
-    write_json,
 )
-from yolo9000_jax.errors import UserError
+from yolo9000_jax.errors import Stopped, UserError
 
 
 def add(verbs: Verbs) -> None:
@@ -43,7 +46,7 @@ def _add_predict(verbs: Verbs) -> None:
     verb.add_argument(
         "--nms", type=share, default=0.45, metavar="IOU", help="overlap above which the weaker box goes (default: .45)"
     )
-    verb.add_argument("--class-agnostic", action="store_true", help="of overlapping boxes of any classes keep one")
+    add_class_agnostic(verb)
     verb.add_argument("--max-detections", type=count, metavar="N", help="the best N of a picture (default: all)")
     add_hierarchical_threshold(verb, "with a tree of classes, how sure a label must be")
     add_json(verb, "the detections")
@@ -88,18 +91,27 @@ def classify(options: argparse.Namespace) -> None:
     _write_all(classify(classifier, options.inputs, top=options.top), options.json)
 
 
-def _write_all(found: Iterator[dict[str, Any]], path: str | None) -> None:
-    """Writes what is found, and of work that is stopped what there is. Raises UserError where an input has failed."""
-    from yolo9000_jax.predict.files import summary_of_failures
+def _write_all(found: Generator[dict[str, Any], None, None], path: str | None) -> None:
+    """Writes each item as it is found, and of work that is stopped what there is.
 
-    items = []
-    try:
-        for item in found:
-            items.append(item)
-    except BaseException:  # Ctrl-C, or a full disk: what was found counts
-        if items:
-            write_json(path, items)
-        raise
-    write_json(path, items)
-    if (failures := summary_of_failures(items)) is not None:
-        raise UserError(failures)
+    Raises:
+        UserError: an input could not be read, or the file cannot be written.
+        Stopped: by SIGTERM.
+    """
+    from yolo9000_jax.predict.files import Failures
+    from yolo9000_jax.training.preemption import handle_signals
+
+    failures = Failures()
+    with handle_signals() as stop, closing(found), JsonList(path) as items:
+        try:
+            for number, item in enumerate(found):
+                failures.add(item)
+                with stop.deferred():
+                    items.add(item)
+                stop.check(number)
+        except KeyboardInterrupt:
+            if stop.number != signal.SIGTERM:
+                raise
+            raise Stopped(f"stopped{f'; {path} has what was found' if path else ''}", stop.number) from None
+    if (summary := failures.summary()) is not None:
+        raise UserError(summary)

@@ -33,6 +33,7 @@ def evaluate_detector(
     score_threshold: float,
     nms_threshold: float,
     hierarchical_threshold: float,
+    class_agnostic: bool,
     iou_rule: str,
     seen: Sequence[str] | None,
     groups: Sequence[str] | None,
@@ -44,6 +45,7 @@ def evaluate_detector(
     if detector.tree is not None and (groups is not None or has_groups(detector.tree, classes)):
         naming = NamingConfusion(detector.tree, dataset.classes, classes, groups)
     options: dict[str, Any] = {"threshold": score_threshold, "nms": nms_threshold, "batch_size": batch_size}
+    options |= {"class_agnostic": class_agnostic}
     if detector.tree is not None:
         options |= {"nodes": classes.model_labels, "hierarchical_threshold": hierarchical_threshold}
         options["also_top_down"] = naming is not None or examples > 0

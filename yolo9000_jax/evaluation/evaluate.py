@@ -22,6 +22,7 @@ def evaluate(
     score_threshold: float = 0.005,
     nms_threshold: float = 0.45,
     hierarchical_threshold: float = 0.5,
+    class_agnostic: bool = False,
     iou_rule: str = "voc",
     seen: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
@@ -40,6 +41,7 @@ def evaluate(
     All others are for detectors:
         score_threshold, nms_threshold: of the detector; Darknet evaluates with .005 and .45.
         hierarchical_threshold: with a tree, how sure a name must be in the examples and in "naming".
+        class_agnostic: of two boxes that overlap only the better stays, whatever their classes.
         iou_rule: "voc"; "ilsvrc" adds the average precision by the rule of ImageNet's detection task (ilsvrc.py), by
             which a small box wants less overlap.
         seen: names or synsets of the classes whose boxes the detector was trained on; others than the data set's do no
@@ -83,6 +85,7 @@ def evaluate(
         score_threshold=score_threshold,
         nms_threshold=nms_threshold,
         hierarchical_threshold=hierarchical_threshold,
+        class_agnostic=class_agnostic,
         iou_rule=iou_rule,
         seen=seen,
         groups=groups,

@@ -3,8 +3,9 @@
 import http.client
 import os
 import sys
+import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import lru_cache
@@ -38,18 +39,23 @@ MOST_FAILURES = 10_000  # in a row, of reading on in a damaged file
 
 
 class Frame(NamedTuple):
-    """A frame of a video: uint8 [H, W, 3] as a player shows it, when it begins, and for how long; 0: not known."""
+    """A frame of a video: uint8 [H, W, 3] as a player shows it, when it begins, and for how long; 0: not known.
+
+    number: its place among the frames of the video, from 0.
+    """
 
     pixels: np.ndarray
     seconds: Fraction
     duration: Fraction
+    number: int
 
 
 class Video:
     """A video that `open_video` has opened; to be used with `with`.
 
     Attributes:
-        live: whether it comes from a camera or an address.
+        live: whether its frames come at their own pace and nobody says how many: from a camera, or an address that is
+            not that of a file.
         rate: frames a second, as the source has it.
         pixel_aspect: width of a pixel divided by its height, as it is shown.
         fault: when its frames have been read: what was lost, or None.
@@ -80,7 +86,7 @@ class Video:
         first: Fraction | None = None
         seconds = longest = duration = Fraction(0)
         end = Fraction(0)
-        for frame in self._decoded():
+        for number, frame in enumerate(self._decoded()):
             duration = frame.duration * tick if frame.duration else Fraction(0)
             if first is None:
                 first = Fraction(0) if frame.pts is None else frame.pts * tick
@@ -94,7 +100,7 @@ class Video:
                     first -= seconds + step - given
                 seconds, longest = seconds + step, max(longest, step)
             end = seconds + max(duration, 1 / self.rate)
-            yield Frame(self._upright(frame), seconds, duration)
+            yield Frame(self._upright(frame), seconds, duration, number)
         if first is None:
             reason = f" ({self._broken_off})" if self._broken_off else ""
             raise UserError(f"{self._name}: holds no frame that can be decoded{reason}; fetch or convert it again")
@@ -164,6 +170,49 @@ class Video:
         if abs(b) + abs(c) > abs(a) + abs(d):
             pixels, a, d = pixels.swapaxes(0, 1), c, b
         return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def newest(frames: Iterator[Frame]) -> Generator[Frame, None, None]:
+    """Always the newest of frames that come at their own pace: those that a caller is too slow for are passed over.
+
+    The frames are taken in a thread, which has ended when this has; it is to be closed before their video is. The last
+    frame, and what goes wrong behind it, always come.
+    """
+    changed = threading.Condition()
+    waiting: list[Frame] = []
+    errors: list[BaseException] = []
+    ended = threading.Event()  # of the frames, or of those who want them
+
+    def watch() -> None:
+        try:
+            for frame in frames:
+                with changed:
+                    if ended.is_set():
+                        return
+                    waiting[:] = [frame]
+                    changed.notify()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            with changed:
+                ended.set()
+                changed.notify()
+
+    thread = threading.Thread(target=watch, name="newest frame", daemon=True)
+    thread.start()
+    try:
+        while True:
+            with changed:
+                changed.wait_for(lambda: waiting or ended.is_set())
+                frame = waiting.pop() if waiting else None
+            if frame is None:
+                break
+            yield frame
+        if errors:
+            raise errors[0]
+    finally:
+        ended.set()
+        thread.join()
 
 
 def open_video(source: str | Path) -> Video:
@@ -268,10 +317,16 @@ def _open(name: str, told: str, live: bool = False, timeout: float | None = None
         if Image.MAX_IMAGE_PIXELS and context.width * context.height > Image.MAX_IMAGE_PIXELS:
             limit = f"more than {Image.MAX_IMAGE_PIXELS} pixels, Pillow's limit"
             raise UserError(f"{told}: frames of {context.width}x{context.height} have {limit}; scale it down")
-        return Video(container, stream, told, live)
+        return Video(container, stream, told, live and not _is_limited(container, stream))
     except BaseException:
         container.close()
         raise
+
+
+def _is_limited(container: Any, stream: Any) -> bool:
+    """Whether something says how long it is: the video, or the server of its file."""
+    is_list = any(name in container.format.name for name in ("hls", "dash"))  # of which the size says nothing
+    return bool(container.duration or stream.duration) or (not is_list and (container.size or 0) > 0)
 
 
 def _open_camera(source: str) -> Video:

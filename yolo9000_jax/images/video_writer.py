@@ -11,8 +11,10 @@ import numpy as np
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
 from yolo9000_jax.images.video import FAILURES, reason_of
+from yolo9000_jax.logs import logger
 
 MOST_TICKS = 65535  # a second, in MPEG-4
+MOST_SIDE = 8190  # pixels, in MPEG-4
 
 
 class VideoWriter:
@@ -21,7 +23,7 @@ class VideoWriter:
     Args:
         path: the file.
         rate: frames a second; single frames may come at other times.
-        shape: (height, width, …) of the first frame; others are scaled to it.
+        shape: (height, width, …) of the first frame; others are scaled to it, and all where it is too large.
         pixel_aspect: as `Video.pixel_aspect`.
 
     Raises:
@@ -36,7 +38,12 @@ class VideoWriter:
         with self._writing():
             self._container = av.open(f"file:{path}", "w", format="mp4")
             self._stream = self._container.add_stream("mpeg4", rate=rate, time_base=self._tick)
-        self._stream.height, self._stream.width = shape[:2]
+        height, width = shape[:2]
+        if max(height, width) > MOST_SIDE:
+            scale = Fraction(MOST_SIDE, max(height, width))
+            height, width = max(1, round(height * scale)), max(1, round(width * scale))
+            logger.info(f"{shown(path)}: drawn at {width}x{height}, as an MP4's sides are {MOST_SIDE} pixels at most")
+        self._stream.height, self._stream.width = height, width
         self._stream.pix_fmt = "yuv420p"
         self._stream.bit_rate = 4_000_000
         if pixel_aspect != 1:

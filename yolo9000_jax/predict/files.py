@@ -1,9 +1,8 @@
 """Detections in files, folders and videos: pictures with boxes, and JSON; and the classes of pictures."""
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from fractions import Fraction
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
-from yolo9000_jax.images.video import open_video
+from yolo9000_jax.images.video import Frame, Video, newest, open_video
 from yolo9000_jax.images.video_writer import VideoWriter
 from yolo9000_jax.logs import logger
 from yolo9000_jax.predict.classifier import Classifier
@@ -40,7 +39,7 @@ def predict(
     max_detections: int | None = None,
     output: str | PathLike[str] | None = None,
     batch_size: int = BATCH_SIZE,
-) -> Iterator[Item]:
+) -> Generator[Item, None, None]:
     """Detects objects in pictures, in the pictures of folders, and in the frames of videos, one after the other.
 
     Args:
@@ -55,7 +54,8 @@ def predict(
 
     Yields:
         One {"image", "width", "height", "detections": [{"box_xyxy", "score", "class", "label"}]} a picture; those of a
-        video also have "frame". Boxes are pixels of the picture as a viewer shows it. Of an input that cannot be read
+        video also have "frame", its number: of what comes live the newest is looked at, and some are passed over.
+        Boxes are pixels of the picture as a viewer shows it. Of an input that cannot be read
         {"image", "error"}, the error one line.
 
     Raises:
@@ -88,7 +88,7 @@ def predict(
 
 def classify(
     classifier: Classifier, inputs: Sequence[Input], *, top: int = 5, batch_size: int = BATCH_SIZE
-) -> Iterator[Item]:
+) -> Generator[Item, None, None]:
     """The classes of pictures and of the pictures in folders: one {"image", "top": [{"class", "label", "score"}]} each.
 
     Args:
@@ -110,15 +110,23 @@ def classify(
         yield {"image": source.shown} | ranking.to_json()
 
 
-def summary_of_failures(items: Sequence[Item]) -> str | None:
-    """One line about the inputs that could not be read; None where there is none."""
-    failed = {item["image"]: item["error"] for item in items if "error" in item}
-    if not failed:
-        return None
-    if len(failed) == 1:
-        return str(*failed.values())
-    images = {item["image"] for item in items}
-    return f"{len(failed)} of {len(images)} inputs could not be read; they are named above"
+class Failures:
+    """Counts the inputs that could not be read, of however many items."""
+
+    def __init__(self) -> None:
+        self._images: set[str] = set()
+        self._errors: dict[str, str] = {}
+
+    def add(self, item: Item) -> None:
+        self._images.add(item["image"])
+        if "error" in item:
+            self._errors[item["image"]] = item["error"]
+
+    def summary(self) -> str | None:
+        """One line about them; None where there is none."""
+        if len(self._errors) < 2:
+            return next(iter(self._errors.values()), None)
+        return f"{len(self._errors)} of {len(self._images)} inputs could not be read; they are named above"
 
 
 class _Attempt:
@@ -156,32 +164,46 @@ def _video(
     detector: Detector, source: Source, target: Path | None, batch_size: int, options: dict[str, Any]
 ) -> Iterator[Item]:
     """An item a frame; of a video that is damaged a last one has "error" in place of the detections."""
+    writer, count, objects, left_out, following = None, 0, 0, 0, 0
     with open_video(source.name) as video, ExitStack() as stack:
-        batch_size = 1 if video.live else batch_size  # what is seen now, not when a batch of it is full
-        times: deque[tuple[Fraction, Fraction]] = deque()  # of the frames that the network works on
-
-        def pixels() -> Iterator[np.ndarray]:
-            for frame in video.frames():
-                times.append((frame.seconds, frame.duration))
-                yield frame.pixels
-
-        writer, count, objects, left_out = None, 0, 0, 0
-        for result in detector.stream(pixels(), batch_size=batch_size, **options):
-            when = times.popleft()
+        found = stack.enter_context(closing(_looked_at(detector, video, batch_size, options)))
+        for frame, result in found:
             if target is not None:
                 if writer is None:
                     writer = VideoWriter(target, video.rate, result.image.shape, video.pixel_aspect)
                     stack.callback(writer.close)  # also where it is stopped: what was written is whole
-                writer.write(result.draw(), *when)
-            yield {"image": source.shown, "frame": count} | result.to_json()
+                writer.write(result.draw(), frame.seconds, frame.duration)
+            yield {"image": source.shown, "frame": frame.number} | result.to_json()
             count, objects, left_out = count + 1, objects + len(result), left_out + result.left_out
+            following = frame.number + 1
             if count % LOG_EVERY == 0:
                 logger.info(f"{source.shown}: {count} frames")
         if video.fault is not None:
             logger.warning(f"{source.shown}: {video.fault}")
-            yield {"image": source.shown, "frame": count, "error": f"{source.shown}: {video.fault}"}
+            yield {"image": source.shown, "frame": following, "error": f"{source.shown}: {video.fault}"}
+    passed = f"; {following - count} came too fast and were passed over" if following > count else ""
     beyond = f"; {left_out} more beyond the limit" if left_out else ""
-    logger.info(f"{source.shown}: {count} frames, {objects} objects{beyond}")
+    logger.info(f"{source.shown}: {count} frames, {objects} objects{passed}{beyond}")
+
+
+def _looked_at(
+    detector: Detector, video: Video, batch_size: int, options: dict[str, Any]
+) -> Generator[tuple[Frame, Result], None, None]:
+    """Frames and what is in them: all of a file's, read ahead; of what comes live the newest whenever one is done."""
+    if video.live:
+        with closing(newest(video.frames())) as frames:
+            for frame in frames:
+                yield frame, detector(frame.pixels, **options)
+        return
+    waiting: deque[Frame] = deque()  # for the network
+
+    def pixels() -> Iterator[np.ndarray]:
+        for frame in video.frames():
+            waiting.append(frame)
+            yield frame.pixels
+
+    for result in detector.stream(pixels(), batch_size=batch_size, **options):
+        yield waiting.popleft(), result
 
 
 def _make_folder(folder: Path) -> Path:

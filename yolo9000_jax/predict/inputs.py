@@ -16,7 +16,7 @@ from yolo9000_jax.images.video import VIDEO_EXTENSIONS, is_address, is_camera, i
 from yolo9000_jax.logs import logger
 
 LISTS = (".txt", ".list", ".lst")
-STEM_LENGTH = 100  # letters of the name of a drawing
+STEM_BYTES = 200  # of the name of a drawing: file systems take 255, the ending and a number among them
 ENDINGS_SHOWN = 8
 
 Input = str | PathLike[str]
@@ -90,15 +90,19 @@ def targets(sources: Sequence[Source], folder: Path) -> list[Path]:
 
 def _stem(source: Source) -> str:
     if not source.is_remote:
-        return Path(source.name).stem
-    if is_camera(source.name):
-        return f"camera{Path(source.name).name.removeprefix('video')}"
-    try:
-        address = urlsplit(source.name)
-        stem = PurePosixPath(unquote(address.path)).stem or address.netloc
-    except ValueError:
-        stem = "picture"
-    return re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", stem)[:STEM_LENGTH]
+        stem = Path(source.name).stem
+    elif is_camera(source.name):
+        stem = f"camera{Path(source.name).name.removeprefix('video')}"
+    else:
+        try:
+            address = urlsplit(source.name)
+            stem = PurePosixPath(unquote(address.path)).stem or address.netloc
+        except ValueError:
+            stem = "picture"
+        stem = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", stem)
+    while len(stem.encode(errors="replace")) > STEM_BYTES:
+        stem = stem[:-1]
+    return stem
 
 
 def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator[Source]:
@@ -147,7 +151,7 @@ def _in_folder(folder: Path, videos: bool) -> Iterator[Source]:
         yield Source(str(folder), error=f"{name}: this folder cannot be read ({error.strerror})")
         return
     wanted = (*EXTENSIONS, *VIDEO_EXTENSIONS) if videos else EXTENSIONS
-    is_folder = {entry: entry.is_dir() for entry in entries}
+    is_folder = {entry: _is(Path.is_dir, entry) for entry in entries}
     chosen = [entry for entry in entries if not is_folder[entry] and entry.suffix.lower() in wanted]
     others = Counter(entry.suffix.lower() or entry.name for entry in entries if not is_folder[entry])
     others = Counter({ending: count for ending, count in others.items() if ending not in wanted})
