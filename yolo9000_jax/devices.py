@@ -27,3 +27,9 @@ def described() -> str:
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     kind = f"{threads} thread{'s' if threads > 1 else ''}" if platform == "cpu" else devices[0].device_kind
     return f"{number}{platform} ({kind})"
+
+
+def peak_memory_bytes() -> int | None:
+    """The most memory that a device of this host has had in use so far; None where the devices don't say."""
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    return max((each["peak_bytes_in_use"] for each in stats if "peak_bytes_in_use" in each), default=None)

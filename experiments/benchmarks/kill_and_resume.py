@@ -22,6 +22,7 @@ import jax
 import numpy as np
 from PIL import Image, ImageDraw
 
+from yolo9000_jax.training.metrics import MEASURED
 from yolo9000_jax.workdir.checkpoints import Checkpoints
 
 CONFIG = """
@@ -133,7 +134,7 @@ def _lines(path: Path) -> list:
     if path.suffix != ".jsonl":
         return [path.read_text()]
     rows = map(json.loads, path.read_text().splitlines())
-    return [{key: value for key, value in row.items() if key != "images_per_s"} for row in rows]
+    return [{key: value for key, value in row.items() if key not in MEASURED} for row in rows]
 
 
 def run(folder: Path, kills: int, seed: int = 0) -> list[tuple[int, float, str]]:

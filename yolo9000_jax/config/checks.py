@@ -200,6 +200,11 @@ def _check_together(config: ConfigDict, prefix: str, where: str) -> None:
             f"{where}: {prefix}augment.min_crop is {config.augment.min_crop}, "
             f"more than max_crop, {config.augment.max_crop}: exchange them"
         )
+    profiled = config.profile_steps
+    if profiled and (len(profiled) != 2 or profiled[0] > profiled[1]):
+        raise UserError(
+            f"{where}: {prefix}profile_steps is {profiled}: give the first and the last step, as (100, 110)"
+        )
     boundaries, factors = config.optimizer.boundaries, config.optimizer.factors
     if len(boundaries) != len(factors) or list(boundaries) != sorted(boundaries):
         raise UserError(

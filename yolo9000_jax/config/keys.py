@@ -21,6 +21,7 @@ def detection() -> ConfigDict:
     c.log_every = 20
     c.evaluate_every = 0  # steps; 0: only at the end
     c.checkpoint_every = 500
+    c.profile_steps = ()  # the first and the last step to record with JAX's profiler, e.g. (100, 110); empty: none
     c.init_from = ""  # weights to start from: a workdir's, matched by name and shape, or darknet:FILE.weights
     # The experiment to train first and to start from; empty: none. On the command line --config.pretraining=none, or
     # NAME[:ROW] of another one, or FILE.py[:ROW].

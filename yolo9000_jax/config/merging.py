@@ -14,6 +14,7 @@ from yolo9000_jax.errors import UserError
 # What belongs into the tuples that are empty by default.
 EXAMPLES: dict[str, tuple] = {
     "multi_scale": (320, 352),
+    "profile_steps": (100, 110),
     "model.anchors_cells": ((1.5, 2.0),),
     "data.classes": ("cat", "dog"),
     "classification.classes": ("cat", "dog"),

@@ -81,6 +81,7 @@ RANGES = {
     "log_every": COUNT,
     "evaluate_every": NOT_NEGATIVE,
     "checkpoint_every": COUNT,
+    "profile_steps": COUNT,
     "model.hidden": NOT_NEGATIVE,
     "model.dropout": SHARE_BELOW_1,
     "model.side": COUNT,

@@ -23,7 +23,7 @@ LATER = {"model.head_init": "calm", "augment.crop": "darknet"}
 RENAMED = {"model.passthrough": {True: "darknet", False: "none"}}
 # Keys that may change between a run and its continuation: they do not alter what is learnt at a given step.
 FREE_ON_RESUME = (
-    *("log_every", "evaluate_every", "checkpoint_every"),
+    *("log_every", "evaluate_every", "checkpoint_every", "profile_steps"),
     *("evaluation.batch_size", "evaluation.may_share_pictures"),
 )
 # Where data lie: these may change as well where the data themselves have not (see `difference`).

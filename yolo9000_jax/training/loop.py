@@ -22,12 +22,14 @@ from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import logger
 from yolo9000_jax.predict.loading import make_predictor
 from yolo9000_jax.report.batch import draw_batch
-from yolo9000_jax.report.evaluation import write_report
+from yolo9000_jax.report.evaluation import draw_examples, write_report
 from yolo9000_jax.report.plots import plot_curves
 from yolo9000_jax.tasks import Task, make_task
 from yolo9000_jax.training import parallel, preemption, state, step
 from yolo9000_jax.training.cost import counter
+from yolo9000_jax.training.goodput import Goodput
 from yolo9000_jax.training.metrics import FILE, Metrics
+from yolo9000_jax.training.profile import Profile
 from yolo9000_jax.training.resuming import ResumePoint, begin_or_resume, inspect_workdir, same_sources
 from yolo9000_jax.training.start import start_variables
 from yolo9000_jax.workdir.checkpoints import Checkpoints, as_folder, read_scores
@@ -36,6 +38,7 @@ from yolo9000_jax.workdir.lock import POLL_S, WorkdirInUse, lock_workdir
 
 FIRST_BATCH = "first_batch.png"
 MEASURED_STEPS = 12
+SHOWN_EVERY = 3  # evaluations, of which one leaves pictures of what was found
 
 
 def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None, extend: str = "") -> state.TrainState:
@@ -45,8 +48,9 @@ def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None,
     `workdir`/pretraining), unless it is there already; several runs may share `stages`.
 
     Leaves in `workdir`: config.json (what was asked), network.json (what came of it, with the tree of the classes if
-    they form one), checkpoints/ (the last two and the best), scores.json, metrics.jsonl, tensorboard/, first_batch.png,
-    and report/ with the evaluation of the last state and the curves, its metrics.json last.
+    they form one), checkpoints/ (the last two and the best), scores.json, metrics.jsonl, tensorboard/, goodput.json
+    (where the time went, over all starts), first_batch.png, with `config.profile_steps` profile/, and report/ with the
+    evaluation of the last state and the curves, its metrics.json last.
 
     A state is saved before it is evaluated, and nothing saved is deleted before what replaces it is whole: a run that
     is killed at any moment loses the steps since the last save. SIGTERM and Ctrl-C stop it between two steps, with a
@@ -87,13 +91,14 @@ def _train(
         resume_point = inspect_workdir(workdir, config, extend)
         start = _start(config, stages, stop, resume_point)
         write_cost = counter(workdir)  # of this run; its pre-training has counted itself
+        goodput = Goodput(workdir)
         task = parallel.on_all(lambda: make_task(config, resume_point.facts))
         if config.batch_size > task.pictures:
             logger.warning(
                 f"batch_size {config.batch_size} is more than the {task.pictures} pictures there are: a batch has some "
                 "of them several times"
             )
-        run = _Run(task, workdir, stop, check_lock, write_cost)
+        run = _Run(task, workdir, stop, check_lock, write_cost, goodput)
         try:
             run.prepare(resume_point, start)
             return run.run()
@@ -147,9 +152,12 @@ def _start(config: Any, stages: Path, stop: preemption.Stop, resume_point: Resum
 class _Run:
     """One run of the loop: the task, the state on the devices, and what is written of them."""
 
-    def __init__(self, task: Task, workdir: Path, stop: preemption.Stop, check_lock: Any, write_cost: Any):
+    def __init__(
+        self, task: Task, workdir: Path, stop: preemption.Stop, check_lock: Any, write_cost: Any, goodput: Goodput
+    ):
         self.task, self.config, self.workdir = task, task.config, workdir
-        self.stop, self.check_lock, self.write_cost = stop, check_lock, write_cost
+        self.stop, self.check_lock, self.write_cost, self.goodput = stop, check_lock, write_cost, goodput
+        self.profile = Profile(workdir, self.config.profile_steps)
         self.checkpoints: Checkpoints | None = None
         self.optimizer, self.update = make_update(task)
         self.estimate = parallel.map_step(step.make_statistics_step(task.batch_statistics))
@@ -214,31 +222,37 @@ class _Run:
 
     def _compile(self) -> None:
         """Compiles the step for every size, the largest first, so that too large a batch shows at once."""
+        if self.compiled:
+            return
         span = np.array([0, 1], np.int32)
-        for size in self.task.sizes():
-            logger.info(f"compiling for {size}x{size}")
-            self.compiled = True
-            copy = jax.tree.map(lambda x: x.copy(), self.replicated)
-            jax.block_until_ready(self.update(copy, parallel.shard(self.task.blank_batch(size)), span))
+        with self.goodput.spending("compiling"):
+            for size in self.task.sizes():
+                logger.info(f"compiling for {size}x{size}")
+                copy = jax.tree.map(lambda x: x.copy(), self.replicated)
+                jax.block_until_ready(self.update(copy, parallel.shard(self.task.blank_batch(size)), span))
+        self.compiled = True
 
     def run(self) -> state.TrainState:
         """All steps that are left, and what is to be done of the one that it starts from."""
         start, end = self.number, self.phase.end
         evaluated = not self._is_due(start) or parallel.decided_by_first(lambda: self._is_evaluated(start))
         self.metrics = Metrics(self.workdir, end, self.config.batch_size, start, evaluated)
+        if start < end or not evaluated:
+            self.goodput.begin(start)
         try:
             if not evaluated:
                 logger.info(f"step {start} of {end} is trained: its evaluation is left to do")
-                self._evaluate()
+                with self.goodput.spending("evaluating"):
+                    self._evaluate()
             elif start >= end:
                 logger.info(f"all {end} steps are done: nothing is left to do")
             if start < end:
                 self._steps(start, end)
         except KeyboardInterrupt:
-            with self.stop.deferred():
+            with self.stop.deferred(), self.goodput.spending("saving"):
                 current = self._save()
                 if self.pending:
-                    self.metrics.train(int(current.step), self._average(int(current.step)))
+                    self._report(int(current.step))
                 if self.checkpoints is not None:
                     self.checkpoints.wait()
             message = f"stopped at step {int(current.step)}; the same command carries on from there"
@@ -250,32 +264,37 @@ class _Run:
         return parallel.unreplicate(self.replicated)
 
     def _steps(self, start: int, end: int) -> None:
-        if len(self.task.sizes()) > 1 and not self.compiled:
-            self._compile()
-        elif not self.compiled:
-            logger.info("compiling with the first step")
+        self._compile()
         batches = self.task.batches(start, end)
         for number in range(start + 1, end + 1):
-            batch = next_batch(batches, self.task, number - 1)
+            with self.goodput.waiting():
+                batch = next_batch(batches, self.task, number - 1)
             if number == start + 1:
                 self._draw_first_batch(batch, start)
+            self.profile.before(number, self.replicated)
             with self.stop.deferred():
                 self.replicated, metrics = self.update(self.replicated, parallel.shard(batch), self.span)
+                self.goodput.sent(metrics)
             self.pending.append(metrics)
             if number == start + 1:
                 self.metrics.first(number, self._average(number)["loss"])
             save = self._is_due(number) or number % self.config.checkpoint_every == 0
             if save or number % self.config.log_every == 0:
-                self.metrics.train(number, self._average(number))
-                self.pending.clear()
+                self._report(number)
                 parallel.decided_by_first(self.check_lock)
             self.stop.check(number)
             if save:
-                with self.stop.deferred():
+                with self.stop.deferred(), self.goodput.spending("saving"):
                     self._save()
                 if self._is_due(number):
-                    self._evaluate()
-                self.metrics.restart_clock(number)
+                    with self.goodput.spending("evaluating"):
+                        self._evaluate()
+
+    def _report(self, number: int) -> None:
+        """Says and writes what the steps since the last report gave, and what they took."""
+        metrics = self._average(number)  # which is there when they are done
+        self.metrics.train(number, metrics, self.goodput.report())
+        self.pending.clear()
 
     def _is_due(self, number: int) -> bool:
         """Whether the state after that step is to be evaluated."""
@@ -288,13 +307,14 @@ class _Run:
 
     def _evaluate(self) -> None:
         """Evaluates the state, which is saved; at the end of the run leaves the report, its metrics.json last."""
-        if self.checkpoints is not None:
-            self.checkpoints.wait()
+        with self.goodput.spending("saving"):
+            if self.checkpoints is not None:
+                self.checkpoints.wait()
         current = parallel.unreplicate(self.replicated)
         number = int(current.step)
         predictor = make_predictor(self.task.network, current.variables, self.task.model)
-        last = number == self.phase.end
-        evaluation = self.task.evaluate(predictor, EXAMPLES if last else 0)
+        drawn = number == self.phase.end or (number // self.config.evaluate_every - 1) % SHOWN_EVERY == 0
+        evaluation = self.task.evaluate(predictor, EXAMPLES if drawn else 0)
         numbers = {
             key: value
             for key, value in evaluation.metrics.items()
@@ -310,6 +330,8 @@ class _Run:
         """Writes what an evaluation found, on the first host."""
         if self.checkpoints is not None:
             self.checkpoints.record(number, scalars)
+        if evaluation.examples:
+            self.metrics.picture(number, "detections", draw_examples(evaluation.examples, evaluation.class_names))
         if number == self.phase.end:
             folder = self.workdir / REPORT
             plot_curves(self.workdir / FILE, folder / "curves.png")
@@ -327,9 +349,10 @@ class _Run:
         size = self.task.network.image_size
         logger.info(f"step {number}: batch norm's statistics of {count} batches at {size}x{size}")
         batches = self.task.batches(number, number + count, size)
-        for place in range(count):
-            batch = next_batch(batches, self.task, number + place)
-            self.replicated = self.estimate(self.replicated, parallel.shard(batch), np.float32(place + 1))
+        with self.goodput.spending("evaluating"):
+            for place in range(count):
+                batch = next_batch(batches, self.task, number + place)
+                self.replicated = self.estimate(self.replicated, parallel.shard(batch), np.float32(place + 1))
         self.settled = number
 
     def _save(self) -> state.TrainState:
@@ -339,6 +362,7 @@ class _Run:
         arrays = jax.tree.leaves((current.params, current.batch_stats))
         if not all(np.isfinite(array).all() for array in arrays):
             raise self._diverged("the weights are not finite", int(current.step))
+        self.goodput.mark(int(current.step))
         if self.checkpoints is not None:
             self.checkpoints.save(current)
             self.write_cost()
@@ -374,8 +398,10 @@ class _Run:
         return UserError(f"{what} at step {number}; {kept}; {advice}")
 
     def close(self) -> None:
+        self.profile.close()
         if self.checkpoints is not None:
             self.checkpoints.close()
+        self.goodput.close()
 
 
 def make_update(task: Task) -> tuple[optax.GradientTransformation, Callable]:

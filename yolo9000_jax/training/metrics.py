@@ -1,19 +1,28 @@
 """What a run measures: a progress line, `metrics.jsonl`, TensorBoard."""
 
+import io
 import json
 import math
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
+from yolo9000_jax import devices
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import duration, logger
 from yolo9000_jax.training import parallel
+from yolo9000_jax.training.goodput import Spent
 
 FILE, BOARD = "metrics.jsonl", "tensorboard"
+# What depends on the machine, and is another number each time that the same is trained.
+MEASURED = ("images_per_s", "waiting_share", "device_memory_gib")
+SLOW_INPUT_SHARE, JUDGED_S = 0.1, 10.0  # of waiting for pictures, and how long is looked at before it is said
 
 
 class Metrics:
@@ -31,52 +40,97 @@ class Metrics:
         self._file: Any = None
         self._board: Any = None
         if parallel.is_first():
-            from tensorboard.summary import Writer
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
             _drop_lines_after(workdir / FILE, start, evaluated)
             self._file = (workdir / FILE).open("a")
-            self._board = Writer(str(workdir / BOARD))
+            self._board = EventFileWriter(str(workdir / BOARD))
         self._workdir, self._end, self._batch_size = workdir, end, batch_size
-        self._last: tuple[int, float] | None = None
+        self._last_step = start
+        self._judged = (0, 0.0, 0.0)  # images, and seconds as of Spent, since it was looked at who sets the pace
+        self._warned = False
 
-    def train(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Metrics averaged since the last call; says how far the run is, and when it is known how long it will take."""
-        now = time.perf_counter()
+    def train(self, step: int, metrics: Mapping[str, float], spent: Spent) -> None:
+        """Says how far the run is, how fast it goes and how long it will take, and what sets its pace.
+
+        Args:
+            step: the last one that is done.
+            metrics: averaged since the last call.
+            spent: seconds since the last call.
+        """
+        images, seconds = (step - self._last_step) * self._batch_size, spent.steps + spent.waiting
+        self._last_step = step
         line = f"step {step}/{self._end}  loss {metrics['loss']:.3f}"
-        if self._last is not None and step > self._last[0]:
-            last_step, last_time = self._last
-            rate = (step - last_step) * self._batch_size / max(now - last_time, 1e-9)
+        measured: dict[str, float] = {}
+        if images and seconds:
+            rate = images / seconds
             left = (self._end - step) * self._batch_size / rate
             line += f"  {rate:.1f} images/s" + (f"  ETA {duration(left)}" if step < self._end else "")
-            metrics = {**metrics, "images_per_s": rate}
-        self._last = (step, now)
-        self.write(step, metrics)
+            measured = {"images_per_s": rate, "waiting_share": spent.waiting / seconds}
+        if (memory := devices.peak_memory_bytes()) is not None:
+            measured["device_memory_gib"] = memory / 2**30
+        self.write(step, {**metrics, **measured})
         logger.info(line)
+        self._judge_input(images, spent)
+
+    def _judge_input(self, images: int, spent: Spent) -> None:
+        """Warns, once a run, where the devices wait for pictures."""
+        before, steps_s, waiting_s = self._judged
+        images, steps_s, waiting_s = before + images, steps_s + spent.steps, waiting_s + spent.waiting
+        self._judged = (images, steps_s, waiting_s)
+        seconds = steps_s + waiting_s
+        if seconds < JUDGED_S:
+            return
+        self._judged = (0, 0.0, 0.0)
+        if waiting_s > SLOW_INPUT_SHARE * seconds and not self._warned:
+            self._warned = True
+            able = f"{images / steps_s:.1f}" if steps_s > 0 else "many more"
+            logger.warning(
+                f"the input sets the pace, not the network: {waiting_s / seconds:.0%} of the last {seconds:.0f} s the "
+                f"devices waited for pictures of host {spent.host}; they got {images / seconds:.1f} images/s and could "
+                f"take {able}: give the hosts more cores, faster disks or smaller pictures, or use fewer devices"
+            )
 
     def first(self, step: int, loss: float) -> None:
-        """Says that the first step after a start is done; its time, which may hold a compilation, says nothing."""
+        """Says that the first step after a start is done."""
         logger.info(f"step {step}/{self._end}  loss {loss:.3f}")
-        self._last = (step, time.perf_counter())
-
-    def restart_clock(self, step: int) -> None:
-        """Leaves the time since the last report, such as an evaluation's, out of the next images/s."""
-        self._last = (step, time.perf_counter())
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line of metrics.jsonl and one point of each TensorBoard curve."""
         if self._file is None:
             return
         line = json.dumps({"step": step} | {key: _number(value) for key, value in metrics.items()}, allow_nan=False)
-        try:
+        with self._writing():
             self._file.write(f"{line}\n")
             self._file.flush()
-            for key, value in metrics.items():
-                self._board.add_scalar(key, float(value), step)
+            self._add(step, [{"tag": key, "simple_value": float(value)} for key, value in metrics.items()])
+
+    def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """A picture, uint8 [H, W, 3], for TensorBoard."""
+        if self._board is None:
+            return
+        content = io.BytesIO()
+        Image.fromarray(pixels).save(content, "PNG")
+        height, width, _ = pixels.shape
+        image = {"height": height, "width": width, "colorspace": 3, "encoded_image_string": content.getvalue()}
+        with self._writing():
+            self._add(step, [{"tag": name, "image": image}])
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise UserError(
                 f"{self._workdir}: {FILE} or {BOARD} cannot be written ({error.strerror or error}): free some space, "
                 "and the same command carries on from the last checkpoint"
             ) from error
+
+    def _add(self, step: int, values: list[dict[str, Any]]) -> None:
+        """Hands values, as TensorBoard's protocol has them, to its writer."""
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._board.add_event(Event(wall_time=time.time(), step=step, summary={"value": values}))
 
     def close(self) -> None:
         if self._file is not None:

@@ -194,6 +194,13 @@ def on_all(action: Callable[[], Any]) -> Any:
     return result
 
 
+def of_all(value: float) -> list[float]:
+    """The numbers that the hosts have, in their order."""
+    if jax.process_count() == 1:
+        return [value]
+    return np.asarray(multihost_utils.process_allgather(np.float32(value))).ravel().tolist()
+
+
 def check_same(value: Any, what: str) -> None:
     """Raises UserError on all hosts unless all have the same JSON value; `what` names it."""
     if jax.process_count() == 1:
