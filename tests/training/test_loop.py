@@ -356,12 +356,12 @@ def test_interrupted_with_bad_weights(loop, tmp_path, monkeypatch):
 
 
 def terminate(action):
-    """`action`, with a SIGTERM before the third call of it."""
+    """`action`, with a SIGTERM before the fourth call of it."""
     calls = []
 
     def wrapped(*arguments):
         calls.append(arguments)
-        if len(calls) == 3:
+        if len(calls) == 4:
             os.kill(os.getpid(), signal.SIGTERM)
         return action(*arguments)
 
@@ -370,7 +370,9 @@ def terminate(action):
 
 def test_a_signal_waits_for_the_end_of_the_step(loop, tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(training.parallel, "shard", terminate(training.parallel.shard))  # within the third step
+    monkeypatch.setattr(
+        training.parallel, "shard", terminate(training.parallel.shard)
+    )  # within the third step: one batch was compiled with
     assert stopped(loop, tmp_path).startswith("stopped at step 3;")
     assert saved_steps(tmp_path) == [2, 3]
     assert signal.getsignal(signal.SIGTERM) is before and not (tmp_path / "running.json").exists()
@@ -496,6 +498,114 @@ def test_numbers_that_json_has_not(tmp_path):
 def test_a_batch_larger_than_the_set(loop, tmp_path, said):
     loop(tmp_path, batch_size=16, steps=1)
     assert any(line.startswith("batch_size 16 is more than the 8 pictures there are") for line in said)
+
+
+class FakeTime:
+    """A clock that stands still but for what a test adds, and a watch that finds the devices idle since then."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.close = lambda: None
+
+    def sent(self, result):
+        self.done = self.now
+
+    def idle_since(self):
+        return self.done
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    fake = FakeTime()
+    real = training.Goodput
+    monkeypatch.setattr(training, "Goodput", lambda workdir: real(workdir, lambda: fake.now, fake))
+    return fake
+
+
+def slow(clock, monkeypatch, input_s, step_s):
+    """Gives every batch, and every step on the devices, so many seconds of the fake clock."""
+    real_batch, real_average = training.next_batch, training._Run._average
+
+    def next_batch(batches, task, number):
+        clock.now += input_s
+        return real_batch(batches, task, number)
+
+    def average(run, number):
+        clock.now += step_s * len(run.pending)
+        return real_average(run, number)
+
+    monkeypatch.setattr(training, "next_batch", next_batch)
+    monkeypatch.setattr(training._Run, "_average", average)
+
+
+def test_where_the_time_goes(loop, tmp_path, monkeypatch, clock, said):
+    """The sums are the fake clock's; the first batch is a part of starting, and the first step is looked at twice."""
+    slow(clock, monkeypatch, input_s=3.0, step_s=2.0)
+    loop(tmp_path, log_every=1)
+    account = json.loads((tmp_path / "goodput.json").read_text())
+    spent = {state: seconds for state, seconds in account["seconds"].items() if seconds}
+    assert spent == {"starting": 3.0, "waiting": 15.0, "steps": 14.0}
+    assert sum(spent.values()) == clock.now - 1000 and account["goodput"] == pytest.approx(14 / 32, abs=1e-4)
+    found = [row for row in rows(tmp_path) if "loss" in row]
+    assert [row["waiting_share"] for row in found] == pytest.approx([0] + [3 / 5] * 5)
+    assert [row["images_per_s"] for row in found] == pytest.approx([8 / 4] + [8 / 5] * 5, rel=1e-4)
+    (warning,) = [line for line in said if line.startswith("the input sets the pace")]
+    assert "43% of the last 14 s" in warning and "got 1.7 images/s and could take 3.0:" in warning
+
+
+def test_an_input_that_keeps_up(loop, tmp_path, monkeypatch, clock, said):
+    slow(clock, monkeypatch, input_s=0.1, step_s=20.0)
+    loop(tmp_path, log_every=1)
+    assert not [line for line in said if "sets the pace" in line]
+
+
+def test_what_a_kill_loses_is_in_the_account(loop, tmp_path, monkeypatch, clock):
+    """Steps 5 and 6 are done twice, and the machine was away for 100 s."""
+    slow(clock, monkeypatch, input_s=0.0, step_s=2.0)
+    with monkeypatch.context() as patch:
+        real = training.next_batch
+
+        def killed(batches, task, number):
+            if number == 6:
+                raise Killed
+            return real(batches, task, number)
+
+        patch.setattr(training, "next_batch", killed)
+        with pytest.raises(Killed):
+            loop(tmp_path, log_every=1, checkpoint_every=4, steps=7)
+    clock.now += 100
+    loop(tmp_path, log_every=1, checkpoint_every=4, steps=7)
+    account = json.loads((tmp_path / "goodput.json").read_text())
+    spent = account["seconds"]
+    assert (account["starts"], account["away_s"], spent["lost"]) == (2, 100.0, 4.0)
+    assert spent["steps"] == 2 * 7 + 2 * 2  # the first step after each start is looked at twice
+    assert sum(spent.values()) + account["away_s"] == clock.now - 1000 == account["until"] - 1000
+
+
+def test_a_profile_of_some_steps(loop, tmp_path, said):
+    loop(tmp_path, profile_steps=(2, 3))
+    (record,) = (tmp_path / "profile").rglob("*.xplane.pb")
+    assert record.stat().st_size > 1000 and f"profile in {tmp_path / 'profile'}" in said
+    message = refused(loop, tmp_path / "other", profile_steps=(3, 2))
+    assert message == "config: profile_steps is (3, 2): give first and last, as (100, 110)"
+
+
+def test_detections_are_shown_every_few_evaluations(loop, judge, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(training, "draw_examples", lambda examples, names: np.full((8, 8, 3), len(asked), np.uint8))
+
+    class WithExamples(Judged):
+        examples, class_names = ("one",), ("disc",)
+
+    judge(lambda: WithExamples(voc_ap50=0.5))
+    replaced = Detection.evaluate
+    monkeypatch.setattr(
+        Detection, "evaluate", lambda self, model, examples: asked.append(examples) or replaced(self, model, examples)
+    )
+    loop(tmp_path, evaluate_every=1)
+    assert [examples > 0 for examples in asked] == [True, False, False, True, False, True]
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert events.read_bytes().count(b"\x89PNG") == 6 and b"detections" in events.read_bytes()
 
 
 def test_a_disk_that_is_full(loop, tmp_path, monkeypatch):
