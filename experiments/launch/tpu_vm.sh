@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Trains on all workers of a TPU slice that is asked for as a queued resource, and again after it was taken away.
+#
+#   NAME=voc ZONE=us-west4-a TYPE=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite SPOT=1 \
+#     PACKAGE='yolo9000_jax[tpu] @ git+https://HOST/yolo9000_jax.git' PREPARE='sudo mount SERVER:/share /shared' \
+#     WORKDIR=/shared/runs/voc tpu_vm.sh [--dry-run] voc [ARGUMENT …]
+#
+# It runs on your own machine, in tmux or the like, until the training is done. Then the slice is given back; KEEP=1
+# keeps it. Commands and states: "gcloud compute tpus queued-resources create" and "… delete" (Google Cloud SDK
+# reference), "Manage queued resources" and "Run JAX code on TPU slices" (Cloud TPU documentation).
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+: "${NAME:?of the slice}" "${ZONE:?}" "${TYPE:?such as v5litepod-16}" "${RUNTIME:?such as v2-alpha-tpuv5-lite}"
+: "${PACKAGE:?what pip installs on every worker}"
+
+prepare=${PREPARE:-true} # what else every worker needs before it trains: mounts
+tries=${TRIES:-3}        # how often the training may fail, one time after the other, on a slice that is there
+poll_s=${POLL_S:-60}
+
+request() {
+  run gcloud compute tpus queued-resources create "$NAME" --node-id="$NAME" --zone="$ZONE" \
+    --accelerator-type="$TYPE" --runtime-version="$RUNTIME" ${SPOT:+--spot}
+}
+
+release() {
+  run gcloud compute tpus queued-resources delete "$NAME" --zone="$ZONE" --force --quiet
+}
+
+state() { # empty: there is no such resource
+  gcloud compute tpus queued-resources describe "$NAME" --zone="$ZONE" --format='value(state.state)' 2>/dev/null || true
+}
+
+everywhere() {
+  run gcloud compute tpus tpu-vm ssh "$NAME" --zone="$ZONE" --worker=all --command="$1"
+}
+
+train_everywhere() {
+  everywhere "$prepare && pip install --quiet $(printf '%q' "$PACKAGE")" &&
+    everywhere "mkdir -p $(printf '%q' "$CACHE") && PATH=\$HOME/.local/bin:\$PATH JAX_COMPILATION_CACHE_DIR=$(
+      printf '%q ' "$CACHE" "${train[@]}")"
+}
+
+if [[ -n $dry_run ]]; then
+  request
+  train_everywhere
+  [[ -n ${KEEP:-} ]] || release
+  exit
+fi
+
+failed=0
+while true; do
+  now=$(state)
+  case $now in
+    "")
+      request || sleep "$poll_s" # the old one may not be gone yet
+      ;;
+    ACTIVE)
+      if train_everywhere; then
+        [[ -n ${KEEP:-} ]] || release
+        exit
+      fi
+      sleep "$poll_s" # what took the slice away may not be known at once
+      if [[ $(state) == ACTIVE ]]; then
+        failed=$((failed + 1))
+        if ((failed >= tries)); then
+          echo "$NAME: the training failed $failed times on a slice that is there: see what it says above" >&2
+          exit 1
+        fi
+      else
+        failed=0
+      fi
+      ;;
+    SUSPENDED | FAILED) # taken away, or not to be had: such a request comes to nothing any more
+      release
+      ;;
+    *) # in the queue, or on its way
+      echo "$NAME: $now"
+      sleep "$poll_s"
+      ;;
+  esac
+done
