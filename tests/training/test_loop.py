@@ -504,7 +504,7 @@ class FakeTime:
     """A clock that stands still but for what a test adds, and a watch that finds the devices idle since then."""
 
     def __init__(self):
-        self.now = 1000.0
+        self.now, self.done = 1000.0, None
         self.close = lambda: None
 
     def sent(self, result):
@@ -587,7 +587,7 @@ def test_a_profile_of_some_steps(loop, tmp_path, said):
     (record,) = (tmp_path / "profile").rglob("*.xplane.pb")
     assert record.stat().st_size > 1000 and f"profile in {tmp_path / 'profile'}" in said
     message = refused(loop, tmp_path / "other", profile_steps=(3, 2))
-    assert message == "config: profile_steps is (3, 2): give first and last, as (100, 110)"
+    assert message == "config: profile_steps is (3, 2): give the first and the last step, as (100, 110)"
 
 
 def test_detections_are_shown_every_few_evaluations(loop, judge, tmp_path, monkeypatch):
