@@ -22,6 +22,7 @@ from yolo9000_jax.cli.arguments import JsonList, share
 from yolo9000_jax.errors import Stopped, UserError
 from yolo9000_jax.files import to_json
 from yolo9000_jax.tasks.detection import Detection
+from yolo9000_jax.training import loop
 
 CONFIG = "from tests.tiny import tiny_config\ndef get_config(row=None):\n    return tiny_config({!r})\n"
 
@@ -83,6 +84,7 @@ def test_picture_that_breaks_after_opening(tmp_path, data, refused, monkeypatch)
 
     monkeypatch.setattr(Detection, "batches", batches)
     monkeypatch.setattr(Detection, "init", lambda self, seed: {"params": {"kernel": np.zeros(2)}})
+    monkeypatch.setattr(loop._Run, "_compile", lambda self: None)  # there is no network
     arguments = (
         "train",
         "--config",

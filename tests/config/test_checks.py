@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.config.refusal import refusal
 from yolo9000_jax import config as configs
 
-TUPLES = ("multi_scale", "model.anchors_cells", "optimizer.boundaries", "optimizer.factors")
+TUPLES = ("multi_scale", "profile_steps", "model.anchors_cells", "optimizer.boundaries", "optimizer.factors")
 NUMBERS = {
     key: value
     for key, value in configs.flat(configs.detection()).items()
@@ -38,7 +38,7 @@ def far_outside():
     """(key, a number that nothing can be)"""
     for key, value in NUMBERS.items():
         yield key, -(10**9)
-        if type(value) is not int and key != "multi_scale":
+        if type(value) is not int and key not in ("multi_scale", "profile_steps"):
             yield key, float("inf")
             yield key, float("nan")
 
@@ -65,6 +65,7 @@ def test_numbers_far_outside(key, number):
         ("image_size", ("32", "608"), ("0", "31", "100", "8192")),
         ("evaluation.image_size", ("0", "544"), ("16", "-32")),
         ("multi_scale", ("()", "(32, 64)"), ("(32, 33)", "(0,)")),
+        ("profile_steps", ("()", "(1, 1)"), ("(0, 5)",)),
         ("seed", ("0", "2147483647"), ("-1", "2147483648")),
         ("evaluation.nms_threshold", ("0", "1"), ("-1", "1.1")),
         ("classification.ratio", (".1", "9"), ("0", "-4")),
