@@ -39,13 +39,11 @@ def start(config, workdir, sleep_s=0.0, more=()):
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     command = ["train", "--config", str(config), "--workdir", str(workdir), *more, "--distributed"]
-    # Compiled without optimisation, which is sooner done: a host that waits for the other gives up after 30 s on a CPU.
-    flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
         subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(sleep_s), *command, f"localhost:{port},{HOSTS},{index}"],
-            env=os.environ | flags,
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
             cwd=ROOT,
             **pipes,
         )

@@ -217,7 +217,7 @@ def test_whether_pictures_may_be_shared_may_change(trained, source, tmp_path, sa
 
 def test_two_devices_agree_with_one(trained, source, tmp_path):
     """Batch norm is shared among the devices here, so the batch's split cannot matter."""
-    flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"  # which compiles sooner
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
     program = "import sys; from tests import tiny; from yolo9000_jax.training.loop import train; "
     program += "train(tiny.tiny_config(sys.argv[1]), sys.argv[2])"
     done = subprocess.run(
