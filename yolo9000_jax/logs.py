@@ -38,7 +38,7 @@ def warn_once(kind: str, message: str) -> None:
     """Warns of the first case of a kind of which there may be many; the others of this process pass in silence."""
     if kind not in _said:
         _said.add(kind)
-        logger.warning(f"{message} (said once)")
+        logger.warning(f"{printable(message)} (said once)")
 
 
 def show() -> None:

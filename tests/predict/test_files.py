@@ -13,6 +13,7 @@ from tests.predict.test_detector import detector
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict import files
 from yolo9000_jax.predict.files import Failures
+from yolo9000_jax.text import is_printable
 
 BOXES = ((0.3, 0.3, 0.4, 0.4, 0.9, 1), (0.7, 0.7, 0.3, 0.3, 0.6, 0))
 
@@ -336,6 +337,35 @@ def test_drawings_of_long_names(detect, tmp_path, letter):
         save_picture(tmp_path / name / f"{stem}.j", format="PNG")
     predict(detect, [tmp_path / name / f"{stem}.j" for name in ("x", "y")], output=tmp_path / "out")
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_names_with_control_characters(detect, tmp_path, said):
+    """JSON has the name as it is; what is said of it stays on one line, and no console obeys it."""
+    good = save_picture(tmp_path / "a\nb\x1b[31m.jpg")
+    frames = save_video(tmp_path / "v\n.mp4", frames=1)
+    (tmp_path / "c\n.gif").write_text("hello")
+    (tmp_path / "list.txt").write_text("none\x1b.jpg\n")
+    paths = [good, frames, tmp_path / "c\n.gif", tmp_path / "list.txt"]
+    items = predict(detect, paths, output=tmp_path / "out")
+    assert [item["image"] for item in items] == [*map(str, paths[:3]), "none\x1b.jpg"] and len(failures(items)) == 2
+    assert len(said) == 5 and all(is_printable(line) for line in said)
+    assert r"a\nb\x1b[31m.jpg: 1 cat" in said[0]
+
+
+@pytest.mark.parametrize("name, save", [("a\n.jpg", save_picture), ("a\n.mp4", save_video)])
+def test_an_odd_drawing_that_cannot_be_written(detect, tmp_path, name, save):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    assert "cannot write" in refused(detect, [save(tmp_path / name)], output=tmp_path / "out")
+
+
+def test_each_file_of_several_frames_is_told_of(detect, tmp_path, said):
+    first, second = Image.new("RGB", (8, 5), "red"), Image.new("RGB", (8, 5), "blue")
+    names = ("a.gif", "b.png", "c.tif", "d.webp")
+    for name in names:
+        first.save(tmp_path / name, save_all=True, append_images=[second])
+    assert len(predict(detect, [tmp_path])) == 4
+    for name in names:
+        assert sum(f"{name} has several frames" in line for line in said) == 1
 
 
 def test_folders_that_may_not_be_looked_into(detect, tmp_path, monkeypatch):

@@ -94,7 +94,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
     with _opened(io.BytesIO(data), name) as image:
         try:
             if _has_several(image):
-                warn_once("several", f"{name} has several frames or pages: the first is looked at")
+                warn_once(f"several in {name}", f"{name} has several frames or pages: the first is looked at")
             return to_rgb(image, name)
         except Exception as error:  # Pillow raises nearly any type
             raise _broken(name, error) from None

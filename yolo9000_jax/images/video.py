@@ -238,6 +238,8 @@ def open_video(source: str | Path) -> Video:
     try:  # "file:" as a name may hold a colon; no other protocol, so that a file cannot make us fetch others
         return _open(f"file:{source}", name, options={"protocol_whitelist": "file"})
     except FAILURES as error:
+        if os.path.isfile(source) and not os.path.getsize(source):
+            raise UserError(f"{name} is empty: fetch it again") from None
         raise UserError(f"{name}: not a video that can be decoded ({reason_of(error)}); fetch or convert it") from None
 
 

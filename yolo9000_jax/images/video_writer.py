@@ -9,9 +9,9 @@ import av
 import numpy as np
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import shown
 from yolo9000_jax.images.video import FAILURES, reason_of
 from yolo9000_jax.logs import logger
+from yolo9000_jax.text import printable
 
 MOST_TICKS = 65535  # a second, in MPEG-4
 MOST_SIDE = 8190  # pixels, in MPEG-4
@@ -42,7 +42,9 @@ class VideoWriter:
         if max(height, width) > MOST_SIDE:
             scale = Fraction(MOST_SIDE, max(height, width))
             height, width = max(1, round(height * scale)), max(1, round(width * scale))
-            logger.info(f"{shown(path)}: drawn at {width}x{height}, as an MP4's sides are {MOST_SIDE} pixels at most")
+            logger.info(
+                f"{printable(str(path))}: drawn at {width}x{height}, as an MP4's sides are {MOST_SIDE} pixels at most"
+            )
         self._stream.height, self._stream.width = height, width
         self._stream.pix_fmt = "yuv420p"
         self._stream.bit_rate = 4_000_000
@@ -70,4 +72,4 @@ class VideoWriter:
             yield
         except FAILURES as error:
             reason = f"cannot write the video ({reason_of(error)})"
-            raise UserError(f"{shown(self._path)}: {reason}; choose another place") from error
+            raise UserError(f"{self._path}: {reason}; choose another place") from error

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import shown
 from yolo9000_jax.images.video import Frame, Video, newest, open_video
 from yolo9000_jax.images.video_writer import VideoWriter
 from yolo9000_jax.logs import logger
@@ -21,6 +20,7 @@ from yolo9000_jax.predict.inputs import Input, Source, find_sources, targets
 from yolo9000_jax.predict.pictures import to_pixels
 from yolo9000_jax.predict.result import Ranking, Result
 from yolo9000_jax.report.draw import save_picture
+from yolo9000_jax.text import printable
 
 LOG_EVERY = 100  # frames
 BLANK = np.zeros((1, 1, 3), np.uint8)  # what the network sees in place of a picture that cannot be read
@@ -80,10 +80,10 @@ def predict(
                 continue
             if place is not None:
                 save_picture(result.draw(), place)
-            logger.info(f"{source.shown}: {_summary(result)}")
+            logger.info(f"{source.told}: {_summary(result)}")
             yield {"image": source.shown} | result.to_json()
     if folder is not None and any(place and place.exists() for place in places):
-        logger.info(f"pictures in {shown(folder)}")
+        logger.info(f"pictures in {printable(str(folder))}")
 
 
 def classify(
@@ -106,7 +106,7 @@ def classify(
         if attempt.error is not None:
             yield _failure(source, attempt.error)
             continue
-        logger.info(f"{source.shown}: {_top(ranking)}")
+        logger.info(f"{source.told}: {_top(ranking)}")
         yield {"image": source.shown} | ranking.to_json()
 
 
@@ -155,7 +155,7 @@ def _video_or_error(
     try:
         yield from _video(detector, source, target, batch_size, options)
     except UserError as error:
-        if target is not None and str(error).startswith(shown(target)):
+        if target is not None and str(error).startswith(printable(str(target))):
             raise  # the drawing cannot be written, nor will the others
         yield _failure(source, str(error))
 
@@ -177,13 +177,13 @@ def _video(
             count, objects, left_out = count + 1, objects + len(result), left_out + result.left_out
             following = frame.number + 1
             if count % LOG_EVERY == 0:
-                logger.info(f"{source.shown}: {count} frames")
+                logger.info(f"{source.told}: {count} frames")
         if video.fault is not None:
-            logger.warning(f"{source.shown}: {video.fault}")
-            yield {"image": source.shown, "frame": following, "error": f"{source.shown}: {video.fault}"}
+            logger.warning(f"{source.told}: {video.fault}")
+            yield {"image": source.shown, "frame": following, "error": f"{source.told}: {video.fault}"}
     passed = f"; {following - count} came too fast and were passed over" if following > count else ""
     beyond = f"; {left_out} more beyond the limit" if left_out else ""
-    logger.info(f"{source.shown}: {count} frames, {objects} objects{passed}{beyond}")
+    logger.info(f"{source.told}: {count} frames, {objects} objects{passed}{beyond}")
 
 
 def _looked_at(
@@ -210,7 +210,7 @@ def _make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{shown(folder)}: cannot make this folder ({error.strerror}); choose another") from error
+        raise UserError(f"{folder}: cannot make this folder ({error.strerror}); choose another") from error
     return folder
 
 

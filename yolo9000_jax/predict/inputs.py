@@ -14,6 +14,7 @@ from yolo9000_jax import files
 from yolo9000_jax.images.reading import EXTENSIONS, HEIC, is_picture
 from yolo9000_jax.images.video import VIDEO_EXTENSIONS, is_address, is_camera, is_video
 from yolo9000_jax.logs import logger
+from yolo9000_jax.text import printable, shown
 
 LISTS = (".txt", ".list", ".lst")
 STEM_BYTES = 200  # of the name of a drawing: file systems take 255, the ending and a number among them
@@ -34,8 +35,13 @@ class Source(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The name as text that every stream and JSON take."""
-        return files.shown(self.name)
+        """The name as text that JSON takes."""
+        return shown(self.name)
+
+    @property
+    def told(self) -> str:
+        """The name in a message: on one line, and nothing that a console would obey."""
+        return printable(self.name)
 
     @property
     def is_remote(self) -> bool:
@@ -107,7 +113,7 @@ def _stem(source: Source) -> str:
 
 def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator[Source]:
     """The sources of one input, or of one line of a list."""
-    path, name = Path(given), files.shown(given)
+    path, name = Path(given), printable(given)
     if is_address(given) or is_camera(given):
         yield _source(given, _is_remote_video(given), videos)
     elif _is(Path.is_dir, path):
@@ -120,7 +126,7 @@ def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator
         yield _source(given, not is_picture(path) and is_video(path), videos)
     else:
         what = "is a link to a file that is not there" if _is(Path.is_symlink, path) else "no such file or folder"
-        where = f"; {files.shown(listed_in)} names it" if listed_in else ""
+        where = f"; {printable(str(listed_in))} names it" if listed_in else ""
         yield Source(given, error=f"{name}: {what}{where}")
 
 
@@ -140,11 +146,11 @@ def _is(test: Callable[[Path], bool], path: Path) -> bool:
 
 def _source(given: str, is_video: bool, videos: bool) -> Source:
     wrong = is_video and not videos
-    return Source(given, is_video, f"{files.shown(given)} is a video: give pictures, or use predict" if wrong else None)
+    return Source(given, is_video, f"{printable(given)} is a video: give pictures, or use predict" if wrong else None)
 
 
 def _in_folder(folder: Path, videos: bool) -> Iterator[Source]:
-    name = files.shown(folder)
+    name = printable(str(folder))
     try:
         entries = sorted(entry for entry in folder.iterdir() if not files.is_system_file(entry.name))
     except OSError as error:
@@ -158,13 +164,13 @@ def _in_folder(folder: Path, videos: bool) -> Iterator[Source]:
     deeper = [entry.name for entry in entries if is_folder[entry] and _has_some(entry, wanted)]
     remarks = []
     if others:
-        some = ", ".join(f"{count} {files.shown(ending)}" for ending, count in others.most_common(ENDINGS_SHOWN))
+        some = ", ".join(f"{count} {printable(ending)}" for ending, count in others.most_common(ENDINGS_SHOWN))
         more = ", …" if len(others) > ENDINGS_SHOWN else ""
         count, are = others.total(), "is" if others.total() == 1 else "are"
         heic = f"; {HEIC}" if {".heic", ".heif"} & others.keys() else ""
         remarks.append(f"{count} of its files {are} of a kind that is not read ({some}{more}){heic}")
     if deeper:
-        some = ", ".join(files.shown(entry) for entry in deeper[:ENDINGS_SHOWN])
+        some = ", ".join(printable(entry) for entry in deeper[:ENDINGS_SHOWN])
         remarks.append(f"the folders in it are not looked into; give them too ({some})")
     if not chosen:
         what = "pictures or videos" if videos else "pictures"
@@ -187,7 +193,7 @@ def _has_some(folder: Path, wanted: Collection[str]) -> bool:
 
 def _in_list(path: Path, videos: bool) -> Iterator[Source]:
     """The sources that a list names, beside the list or from the working directory, with slashes or backslashes."""
-    name = files.shown(path)
+    name = printable(str(path))
     try:
         lines = _lines(path)
     except (OSError, UnicodeError) as error:

@@ -17,10 +17,10 @@ from yolo9000_jax.evaluation.voc import (
     ImageDetections,
     match_detections,
 )
-from yolo9000_jax.files import shown
 from yolo9000_jax.logs import logger
 from yolo9000_jax.report.canvas import INK, WHITE, Canvas, Color, shorten, write
 from yolo9000_jax.report.fonts import drawable, height_of, runs_of, width_of
+from yolo9000_jax.text import printable
 
 OUTCOME_COLORS = {TRUE_POSITIVE: (0, 158, 115), FALSE_POSITIVE: (213, 94, 0), IGNORED: (110, 110, 110)}
 OUTCOME_PREFIXES = {TRUE_POSITIVE: "", FALSE_POSITIVE: "wrong: ", IGNORED: "not counted: "}
@@ -179,11 +179,11 @@ def save_picture(image_uint8: np.ndarray, path: Path) -> None:
     if path.suffix.lower() in (".jpg", ".jpeg") and max(picture.size) > MOST_JPEG_SIDE:
         picture = _fit(image_uint8, MOST_JPEG_SIDE)
         size = f"{picture.width}x{picture.height}"
-        logger.info(f"{shown(path)}: drawn at {size}, as a JPEG's sides are {MOST_JPEG_SIDE} pixels at most")
+        logger.info(f"{printable(str(path))}: drawn at {size}, as a JPEG's sides are {MOST_JPEG_SIDE} pixels at most")
     try:
         picture.save(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{shown(path)}: cannot write the picture ({error}); choose another place") from error
+        raise UserError(f"{path}: cannot write the picture ({error}); choose another place") from error
 
 
 def _fit(image: np.ndarray, tile: int) -> Image.Image:
