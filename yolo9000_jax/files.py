@@ -27,14 +27,19 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         UserError: it cannot be written.
     """
+    whole = shown(content).encode() if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if not isinstance(path, Path):  # in a bucket, where every write is whole
+            path.write_bytes(whole)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(shown(content).encode() if isinstance(content, str) else content)
+        part.write_bytes(whole)
         part.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
+        if isinstance(path, Path):
+            with suppress(OSError):
+                part.unlink()
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); free some space, or choose another place"
         ) from error

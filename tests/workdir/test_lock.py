@@ -10,8 +10,8 @@ import time
 import pytest
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.places import as_path
 from yolo9000_jax.workdir import lock
-from yolo9000_jax.workdir.checkpoints import as_folder
 
 
 def refused(workdir, **options) -> str:
@@ -158,8 +158,8 @@ def test_folders_that_cannot_be(tmp_path):
     assert f"{tmp_path / 'file'}: cannot make this folder" in refused(tmp_path / "file")
 
 
-@pytest.mark.parametrize("url", ["gs://bucket/run", "s3://bucket", "gs:/bucket/run"])
-def test_urls_are_no_workdirs(url):
-    with pytest.raises(UserError, match=r"a workdir is a folder, not a URL: mount the bucket \(gcsfuse bucket DIR\)"):
-        as_folder(url)
-    assert str(as_folder("runs/a:b")) == "runs/a:b"
+@pytest.mark.parametrize("url", ["s3://bucket/run", "https://bucket", "gs:/bucket/run"])
+def test_other_urls_are_no_workdirs(url):
+    with pytest.raises(UserError, match=r"not a folder, nor gs://BUCKET/PATH, .* mount what it names \(bucket\)"):
+        as_path(url)
+    assert str(as_path("runs/a:b")) == "runs/a:b"

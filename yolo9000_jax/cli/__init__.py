@@ -15,6 +15,7 @@ from yolo9000_jax import logs
 from yolo9000_jax.cli import arguments, conversion, data, evaluation, planning, prediction, training, wordtree
 from yolo9000_jax.errors import Stopped, UserError
 from yolo9000_jax.files import shown
+from yolo9000_jax.places import as_path
 
 STATUS = """exit status:
   0    done
@@ -51,8 +52,8 @@ def main(command_line: list[str] | None = None) -> int:
 
 def _run(command_line: list[str] | None) -> int:
     options = _parse(command_line)
-    _prepare_process()
     try:
+        _prepare_process()
         arguments.check_json(options)
         options.run(options)
     except UserError as error:
@@ -122,3 +123,4 @@ def _prepare_process() -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(home / "yolo9000_jax" / "xla")
+    as_path(os.environ["JAX_COMPILATION_CACHE_DIR"])  # JAX finds one in a bucket only once a path there was made

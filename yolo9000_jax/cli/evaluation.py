@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo9000_jax.cli.arguments import (
@@ -20,6 +19,7 @@ from yolo9000_jax.cli.arguments import (
 )
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
+from yolo9000_jax.places import as_path
 
 if TYPE_CHECKING:
     from yolo9000_jax.predict.classifier import Classifier
@@ -80,20 +80,20 @@ def evaluate(options: argparse.Namespace) -> None:
             **hierarchical_threshold(options, model),
             class_agnostic=options.class_agnostic,
             iou_rule=options.iou_rule or settings.evaluation.iou_rule,
-            seen=load_facts(Path(options.workdir)).network.seen if options.workdir else None,
+            seen=load_facts(as_path(options.workdir)).network.seen if options.workdir else None,
         )
         _print_detection(result.metrics)
     write_json(options.json, result.metrics)
     if options.report:
-        write_report(Path(options.report), result)
+        write_report(as_path(options.report), result)
 
 
 def _settings(options: argparse.Namespace) -> Any:
     """The config of the workdir's run; the defaults where there is none, as of a converted network."""
     from yolo9000_jax import config
 
-    path = Path(options.workdir or "") / "config.json"
-    return config.read(path) if options.workdir and path.is_file() else config.detection()
+    path = as_path(options.workdir) / "config.json" if options.workdir else None
+    return config.read(path) if path is not None and path.is_file() else config.detection()
 
 
 def _evaluation_set(options: argparse.Namespace, model: "Detector | Classifier", settings: Any) -> Any:

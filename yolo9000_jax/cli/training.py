@@ -1,12 +1,12 @@
 """`yolo9000 demo`, `train` and `ablation`."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from yolo9000_jax.cli.arguments import Verbs, above_zero, add_config, add_verb, read_overrides
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
+from yolo9000_jax.places import as_path
 
 PICTURES = {
     "first_batch.png": "what the network was shown",
@@ -46,7 +46,8 @@ def demo(options: argparse.Namespace) -> None:
     from yolo9000_jax import config
     from yolo9000_jax.training.loop import train
 
-    workdir, begun = Path(options.workdir), Path(options.workdir) / "config.json"
+    workdir = as_path(options.workdir)
+    begun = workdir / "config.json"
     if begun.is_file():
         logger.info(f"{workdir}: goes on with the minutes that it began with; choose another --workdir for others")
     train(config.read(begun) if begun.is_file() else demo_config(options.minutes), workdir)

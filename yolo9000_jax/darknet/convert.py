@@ -19,8 +19,9 @@ from yolo9000_jax.models.layers import scaled
 from yolo9000_jax.models.network import Network
 from yolo9000_jax.models.trunk import names_after
 from yolo9000_jax.models.yolo_v2 import PASSTHROUGHS, STRIDE, TRUNKS
+from yolo9000_jax.places import as_path
 from yolo9000_jax.wordtree.tree import WordTree
-from yolo9000_jax.workdir.checkpoints import as_folder, save_variables
+from yolo9000_jax.workdir.checkpoints import save_variables
 from yolo9000_jax.workdir.facts import CONFIG, FACTS, Facts, load_best, save_facts
 
 # Options of [region], and as far as it has them of [detection], by our keys of config.loss.
@@ -52,7 +53,7 @@ def to_workdir(
     Raises:
         UserError: the network is not one of ours, a file is damaged, or the workdir holds a run.
     """
-    folder = as_folder(workdir)
+    folder = as_path(workdir)
     if (folder / CONFIG).exists() or (folder / FACTS).exists():
         raise UserError(f"{folder}: holds a run already; choose a new folder")
     plan = parse_cfg(cfg)
@@ -87,7 +88,7 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
         UserError: there is no checkpoint, a file cannot be written, or Darknet has no such network.
     """
     target = Path(weights)
-    variables, step, facts = load_best(as_folder(workdir))
+    variables, step, facts = load_best(as_path(workdir))
     network, tree = facts.network, facts.network.tree
     config, seen = configs.detection(), facts.pictures_seen
     if facts.run is not None:  # what else Darknet's cfg says is of the training

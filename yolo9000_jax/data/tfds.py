@@ -38,6 +38,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
 from yolo9000_jax.images.pixels import SWAPPED
 from yolo9000_jax.labels import SYNSET
+from yolo9000_jax.places import as_path
 
 FILE_NAMES = ("image/filename", "file_name", "filename")  # features that hold the name of the picture
 DIFFICULT, CROWD = "is_difficult", "is_crowd"
@@ -97,6 +98,7 @@ def _builder(location: str) -> Any:
             f"tfds:{location}: {error.name} is not installed; pip install yolo9000_jax[demo], [tpu] or [cuda]"
         ) from None
     folder = _data_dir()
+    as_path(folder)  # from here on TensorFlow Datasets finds those in a bucket, too
     try:
         return builder_from_files(location, data_dir=folder)
     except DatasetNotFoundError:
@@ -115,7 +117,7 @@ def _not_found(location: str, folder: str) -> UserError:
     import tensorflow_datasets as tfds
 
     name, known = re.split("[/:]", location)[0], tfds.list_builders()
-    if name not in known and not os.path.isdir(os.path.join(folder, name)):
+    if name not in known and not (as_path(folder) / name).is_dir():
         return UserError(
             f"tfds:{location}: there is no data set {quote(name)} in TensorFlow Datasets, nor in {folder}"
             f"{nearest(name, known)}; correct the name, or set TFDS_DATA_DIR"

@@ -16,10 +16,10 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.models.build import build_head, build_model
 from yolo9000_jax.models.network import Network
+from yolo9000_jax.places import as_path
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import Detector
 from yolo9000_jax.wordtree.tree import WordTree
-from yolo9000_jax.workdir.checkpoints import as_folder
 from yolo9000_jax.workdir.facts import load_best
 
 
@@ -48,7 +48,7 @@ def load(workdir: str | PathLike[str]) -> Detector | Classifier:
     Raises:
         UserError: there is none.
     """
-    folder = as_folder(workdir)
+    folder = as_path(workdir)
     variables, step, facts = load_best(folder)
     if facts.run is not None:
         logger.info(f"{folder}: the checkpoint of step {step}")

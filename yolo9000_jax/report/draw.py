@@ -1,6 +1,7 @@
 """Boxes on pictures, and sheets of pictures, with Pillow. Pictures are uint8 RGB [H, W, 3], never changed in place."""
 
 import colorsys
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from yolo9000_jax.evaluation.voc import (
     ImageDetections,
     match_detections,
 )
+from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import logger
 from yolo9000_jax.report.canvas import INK, WHITE, Canvas, Color, shorten, write
 from yolo9000_jax.report.fonts import drawable, height_of, runs_of, width_of
@@ -181,8 +183,11 @@ def save_picture(image_uint8: np.ndarray, path: Path) -> None:
         size = f"{picture.width}x{picture.height}"
         logger.info(f"{printable(str(path))}: drawn at {size}, as a JPEG's sides are {MOST_JPEG_SIDE} pixels at most")
     try:
-        picture.save(path)
-    except (OSError, ValueError) as error:
+        content = io.BytesIO()
+        Image.init()
+        picture.save(content, Image.EXTENSION[path.suffix.lower()])
+        write_whole(path, content.getvalue())
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: cannot write the picture ({error}); choose another place") from error
 
 

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.voc import VocResult, interpolated_precision
+from yolo9000_jax.places import as_path
 from yolo9000_jax.report.style import (
     COLORS,
     GREY,
@@ -83,7 +83,7 @@ def read_metrics(path: str | PathLike) -> tuple[Series, int]:
         UserError: the file cannot be read.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = as_path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: give the metrics.jsonl that a training run wrote") from error
     values: dict[str, dict[int, float]] = {}

@@ -3,10 +3,10 @@
 The figures are made without pyplot, so they leave a notebook's own figures alone and need no display.
 """
 
+import io
 import os
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import write_whole
+from yolo9000_jax.places import as_path, is_in_bucket
 from yolo9000_jax.report.fonts import drawable, families_of
 
 INK, GREY, LIGHT = "#222222", "#8a8a8a", "#e3e3e3"
@@ -72,8 +74,10 @@ def check_output(output: str | PathLike | None) -> None:
     """Raises UserError for a picture that could not be written, before the work for it is done; None is no picture."""
     if output is None:
         return
-    path = Path(output)
+    path = as_path(output)
     known = path.suffix[1:].lower() in FigureCanvasAgg.get_supported_filetypes()
+    if is_in_bucket(path) and known:
+        return
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not known or path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UserError(
@@ -84,10 +88,11 @@ def check_output(output: str | PathLike | None) -> None:
 def save(figure: Figure, output: str | PathLike, **options: Any) -> None:
     """Writes a figure, making its folder; options as for savefig. Raises UserError where that cannot be done."""
     try:
-        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        path, content = as_path(output), io.BytesIO()
         for text in figure.findobj(Text):
             _find_letters(text)
-        figure.savefig(output, **options)
+        figure.savefig(content, format=path.suffix[1:] or None, **options)
+        write_whole(path, content.getvalue())
     except (OSError, ValueError) as error:
         raise UserError(f"{output}: cannot write the plot ({error}): name a .png, .svg or .pdf file") from error
 

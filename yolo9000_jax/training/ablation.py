@@ -35,6 +35,7 @@ from yolo9000_jax.evaluation.bootstrap import draw_weights, mean_ap07
 from yolo9000_jax.files import to_json, write_whole
 from yolo9000_jax.logs import logger
 from yolo9000_jax.models.cost import cost
+from yolo9000_jax.places import as_path
 from yolo9000_jax.predict.loading import make_predictor
 from yolo9000_jax.report.ablation import write_path
 from yolo9000_jax.report.comparing import Settings, StageCost
@@ -44,7 +45,6 @@ from yolo9000_jax.report.sizes import write_sizes
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.training.cost import core_seconds, counter
 from yolo9000_jax.training.loop import train
-from yolo9000_jax.workdir.checkpoints import as_folder
 from yolo9000_jax.workdir.facts import REPORT, load_best, read_config
 from yolo9000_jax.workdir.lock import WorkdirInUse, lock_workdir
 
@@ -90,8 +90,8 @@ class Ablation:
             raise UserError(
                 f"{file}: has no {missing[0]}: an ablation needs one, such as that of experiments/ablation.py"
             )
-        self.workdir = as_folder(workdir)
-        self.stages = as_folder(stages) if stages else self.workdir / "stages"
+        self.workdir = as_path(workdir)
+        self.stages = as_path(stages) if stages else self.workdir / "stages"
         self._results = self.workdir / "results"
         table, factorial = self.module.TABLE, getattr(self.module, "FACTORIAL", {})
         self.configs = {row: configs.load(f"{file}:{row}", overrides) for row in [*table, *factorial]}

@@ -20,6 +20,7 @@ from yolo9000_jax.evaluation import Evaluation
 from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import logger
+from yolo9000_jax.places import as_path
 from yolo9000_jax.predict.loading import make_predictor
 from yolo9000_jax.report.batch import draw_batch
 from yolo9000_jax.report.evaluation import draw_examples, write_report
@@ -32,7 +33,7 @@ from yolo9000_jax.training.metrics import FILE, Metrics
 from yolo9000_jax.training.profile import Profile
 from yolo9000_jax.training.resuming import ResumePoint, begin_or_resume, inspect_workdir, same_sources
 from yolo9000_jax.training.start import start_variables
-from yolo9000_jax.workdir.checkpoints import Checkpoints, as_folder, read_scores
+from yolo9000_jax.workdir.checkpoints import Checkpoints, read_scores
 from yolo9000_jax.workdir.facts import REPORT, is_finished
 from yolo9000_jax.workdir.lock import POLL_S, WorkdirInUse, lock_workdir
 
@@ -72,10 +73,10 @@ def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None,
     """
     logs.show()
     logger.info(f"on {devices.described()}")
-    folder = as_folder(workdir)
+    folder = as_path(workdir)
     with preemption.handle_signals() as stop:
         try:
-            return _train(config, folder, as_folder(stages) if stages else folder / "pretraining", stop, extend)
+            return _train(config, folder, as_path(stages) if stages else folder / "pretraining", stop, extend)
         except KeyboardInterrupt:
             raise Stopped("stopped before another step was done; the same command carries on", stop.number) from None
 
@@ -284,6 +285,7 @@ class _Run:
                 parallel.decided_by_first(self.check_lock)
             self.stop.check(number)
             if save:
+                parallel.decided_by_first(self.metrics.flush)
                 with self.stop.deferred(), self.goodput.spending("saving"):
                     self._save()
                 if self._is_due(number):
@@ -324,6 +326,7 @@ class _Run:
         logger.info(f"step {number}  " + "  ".join(f"{key} {text}" for key, text in shown.items()))
         scalars = {key: float(value) for key, value in numbers.items() if value is not None}
         self.metrics.write(number, scalars)
+        parallel.decided_by_first(self.metrics.flush)
         parallel.decided_by_first(lambda: self._keep(number, evaluation, scalars))
 
     def _keep(self, number: int, evaluation: Evaluation, scalars: dict[str, float]) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from yolo9000_jax import devices
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import duration, logger
+from yolo9000_jax.places import is_in_bucket
 from yolo9000_jax.training import parallel
 from yolo9000_jax.training.goodput import Spent
 
@@ -23,10 +25,15 @@ FILE, BOARD = "metrics.jsonl", "tensorboard"
 # What depends on the machine, and is another number each time that the same is trained.
 MEASURED = ("images_per_s", "waiting_share", "device_memory_gib")
 SLOW_INPUT_SHARE, JUDGED_S = 0.1, 10.0  # of waiting for pictures, and how long is looked at before it is said
+UPLOAD_S = 30.0  # at least, between two uploads that nothing else asks for
 
 
 class Metrics:
     """Writes the metrics of a run; of several hosts the first one's does, the others' do nothing.
+
+    In a bucket, whose objects cannot be appended to, both are kept in a temporary folder and uploaded whole: with
+    `flush` and once in a while. A kill there loses lines since the last upload: with a flush before every save, only
+    lines of steps that are done again.
 
     Args:
         workdir: where metrics.jsonl and tensorboard/ go.
@@ -39,12 +46,20 @@ class Metrics:
     def __init__(self, workdir: Path, end: int, batch_size: int, start: int = 0, evaluated: bool = True):
         self._file: Any = None
         self._board: Any = None
+        self._spool: tempfile.TemporaryDirectory | None = None
+        self._uploaded = time.monotonic()
         if parallel.is_first():
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
             _drop_lines_after(workdir / FILE, start, evaluated)
-            self._file = (workdir / FILE).open("a")
-            self._board = EventFileWriter(str(workdir / BOARD))
+            folder = workdir
+            if is_in_bucket(workdir):
+                self._spool = tempfile.TemporaryDirectory(prefix="yolo9000-")
+                folder = Path(self._spool.name)
+                if (workdir / FILE).is_file():
+                    write_whole(folder / FILE, (workdir / FILE).read_bytes())
+            self._file = (folder / FILE).open("a")
+            self._board = EventFileWriter(str(folder / BOARD))
         self._workdir, self._end, self._batch_size = workdir, end, batch_size
         self._last_step = start
         self._judged = (0, 0.0, 0.0)  # images, and seconds as of Spent, since it was looked at who sets the pace
@@ -104,6 +119,8 @@ class Metrics:
             self._file.write(f"{line}\n")
             self._file.flush()
             self._add(step, [{"tag": key, "simple_value": float(value)} for key, value in metrics.items()])
+        if self._spool is not None and time.monotonic() - self._uploaded > UPLOAD_S:
+            self.flush()
 
     def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
         """A picture, uint8 [H, W, 3], for TensorBoard."""
@@ -126,6 +143,16 @@ class Metrics:
                 "and the same command carries on from the last checkpoint"
             ) from error
 
+    def flush(self) -> None:
+        """What was written is where it belongs when this returns."""
+        if self._spool is None:
+            return
+        self._board.flush()
+        folder = Path(self._spool.name)
+        for path in (folder / FILE, *(folder / BOARD).iterdir()):
+            write_whole(self._workdir / path.relative_to(folder), path.read_bytes())
+        self._uploaded = time.monotonic()
+
     def _add(self, step: int, values: list[dict[str, Any]]) -> None:
         """Hands values, as TensorBoard's protocol has them, to its writer."""
         from tensorboard.compat.proto.event_pb2 import Event
@@ -133,11 +160,15 @@ class Metrics:
         self._board.add_event(Event(wall_time=time.time(), step=step, summary={"value": values}))
 
     def close(self) -> None:
+        with suppress(UserError):  # said already, by `flush`, or less than what made the run end
+            self.flush()
         if self._file is not None:
             with suppress(OSError):  # said already, by `write`
                 self._file.close()
             with suppress(OSError):
                 self._board.close()
+        if self._spool is not None:
+            self._spool.cleanup()
 
 
 def _drop_lines_after(path: Path, start: int, evaluated: bool) -> None:

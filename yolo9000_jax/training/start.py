@@ -8,8 +8,8 @@ import numpy as np
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.models.network import Network
+from yolo9000_jax.places import as_path
 from yolo9000_jax.training import parallel
-from yolo9000_jax.workdir.checkpoints import as_folder
 from yolo9000_jax.workdir.facts import load_best
 
 DARKNET = "darknet:"  # before the .weights file in init_from
@@ -34,7 +34,7 @@ def _read(where: str, network: Network) -> dict[str, Any]:
         from yolo9000_jax.darknet.convert import read_start
 
         return read_start(where.removeprefix(DARKNET), network)
-    return load_best(as_folder(where))[0]
+    return load_best(as_path(where))[0]
 
 
 def take_fitting(fresh: Any, loaded: Any, where: str) -> Any:

@@ -5,6 +5,7 @@ from os import PathLike
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import to_text
+from yolo9000_jax.places import as_path
 
 MAX_TEXT_LENGTH = 200
 MAX_FILE_BYTES = 1 << 26
@@ -19,7 +20,7 @@ def read_lines(path: FilePath) -> list[str]:
         UserError: it cannot be read, is empty, larger than `MAX_FILE_BYTES` or no text (files.read_text).
     """
     try:
-        with open(path, "rb") as file:
+        with as_path(path).open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise UserError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; this is no tree, names or map file")
@@ -38,7 +39,7 @@ def read_lines(path: FilePath) -> list[str]:
 def write_lines(path: FilePath, lines: Iterable[str]) -> None:
     """Writes a text file; raises UserError where that cannot be done."""
     try:
-        with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        with as_path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.writelines(f"{line}\n" for line in lines)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None

@@ -2,13 +2,11 @@
 
 import json
 import math
-import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -19,8 +17,10 @@ from flax.traverse_util import empty_node, flatten_dict, unflatten_dict
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import logger
+from yolo9000_jax.places import is_in_bucket
 
 FOLDER, SCORES = "checkpoints", "scores.json"
+COMMITTED = "commit_success.txt"  # Orbax's name for it
 LAST = 2  # that stay whatever their score
 
 
@@ -38,7 +38,7 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: Path, metric: str = "", starts: Sequence[int] = (0,)):
-        self.directory = Path(workdir).resolve() / FOLDER
+        self.directory = workdir.resolve() / FOLDER
         self.directory.mkdir(parents=True, exist_ok=True)
         self._metric = metric
         self.starts = tuple(starts)
@@ -56,6 +56,7 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         with self._explained():
+            self._remove_halves()
             saved = self._manager.save(step, args=ocp.args.StandardSave(_to_dict(state)))
         if not saved:
             raise UserError(f"{self.directory}: step {step} is not saved, as later ones are there; move it away")
@@ -119,8 +120,8 @@ class Checkpoints:
         try:
             yield
         except (OSError, ValueError) as error:  # TensorStore raises the second
-            for half in self.directory.glob("*.orbax-checkpoint-tmp*"):
-                shutil.rmtree(half, ignore_errors=True)
+            with suppress(OSError):
+                self._remove_halves()
             self._manager.reload()
             full = "No space left on device" in str(error)
             kept = "nothing is saved yet" if self.latest_step is None else f"step {self.latest_step} is kept"
@@ -129,6 +130,11 @@ class Checkpoints:
                 f"({'no space left on the disk' if full else _reason(error)}); {kept}: "
                 f"{'free some space' if full else 'see to it'}, and the same command carries on"
             ) from error
+
+    def _remove_halves(self) -> None:
+        """Removes what saves that were cut short have left; called when nothing is being written."""
+        for half in (*self.directory.glob("*.orbax-checkpoint-tmp*"), *_whole(self.directory, whole=False)):
+            _remove(half)
 
     def close(self) -> None:
         self.wait()
@@ -204,20 +210,20 @@ def write_scores(workdir: Path, scores: Mapping[int, Mapping[str, float]]) -> No
     write_whole(workdir / SCORES, json.dumps({str(step): scores[step] for step in sorted(scores)}, indent=1) + "\n")
 
 
-def as_folder(workdir: str | os.PathLike[str]) -> Path:
-    """The path of a workdir. Raises UserError for a URL, such as gs://…: it would be a folder of that name here."""
-    if url := re.match(r"\w{2,}:/+([^/]*)", str(workdir)):
-        raise UserError(
-            f"{workdir}: a workdir is a folder, not a URL: mount the bucket (gcsfuse {url[1] or 'BUCKET'} DIR), "
-            "or another file system that all hosts share, and give the path there"
-        )
-    return Path(workdir)
-
-
 def latest_step(workdir: Path) -> int | None:
-    """The step of a workdir's latest checkpoint; None where there is none."""
-    folders = (workdir / FOLDER).glob("[0-9]*")
-    return max((int(folder.name) for folder in folders if folder.name.isdigit()), default=None)
+    """The step of a workdir's latest checkpoint that is whole; None where there is none."""
+    return max((int(folder.name) for folder in _whole(workdir / FOLDER)), default=None)
+
+
+def _whole(directory: Path, whole: bool = True) -> list[Path]:
+    """The folders of the checkpoints that are whole, by a file that Orbax writes last in a bucket; or of the others.
+
+    On disk all are: a checkpoint takes its name when it is.
+    """
+    numbered = [folder for folder in directory.glob("[0-9]*") if folder.name.isdigit()]
+    if not is_in_bucket(directory):
+        return numbered if whole else []
+    return [folder for folder in numbered if (folder / COMMITTED).is_file() == whole]
 
 
 def load_variables(workdir: Path, metric: str = "", starts: Sequence[int] = (0,)) -> tuple[dict[str, Any], int]:
@@ -289,13 +295,20 @@ def _from_dict(saved: dict[str, Any], like: Any, where: Path) -> Any:
     return serialization.from_state_dict(like, unflatten_dict(wanted | {path: flat[path] for path in arrays}))
 
 
+def _remove(folder: Path) -> None:
+    if is_in_bucket(folder):
+        cast(Any, folder).rmtree(missing_ok=True)
+    else:
+        shutil.rmtree(folder)
+
+
 def _move(path: Path, target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
     number = 1
     while target.exists():
         number += 1
         target = target.with_name(f"{path.name}-{number}")
-    os.rename(path, target)
+    path.rename(target)
 
 
 def _reason(error: Exception) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
+from yolo9000_jax.places import is_in_bucket, refresh
 
 NAME = "running.json"
 HEARTBEAT_S = 30.0  # between two heartbeats
@@ -31,12 +32,13 @@ class WorkdirInUse(UserError):
 def lock_workdir(workdir: Path) -> Iterator[Callable[[], None]]:
     """Holds a workdir, which is made if need be, for this run: `with lock_workdir(workdir) as check`.
 
-    Of two runs one gets it: the file is made atomically (O_CREAT | O_EXCL), also on file systems that machines share. A
+    Of two runs one gets it: the file is made atomically (O_CREAT | O_EXCL), also on file systems that machines share;
+    in a bucket on the condition that it is not there (if-generation-match: 0). A
     lock whose process is no longer there is taken over: at once if it was on this machine, on another after three
     minutes without a heartbeat. Of the processes of one run on many hosts the first calls this, for all.
 
     Args:
-        workdir: a folder.
+        workdir: a folder, or a place in a bucket.
 
     Yields:
         A function that raises UserError if another run has taken over, which can only be after this one seemed dead.
@@ -77,7 +79,9 @@ def lock_workdir(workdir: Path) -> Iterator[Callable[[], None]]:
 
 
 def _make(workdir: Path) -> list[Path]:
-    """Makes the folder; which ones had to be made, the innermost first."""
+    """Makes the folder; which ones had to be made, the innermost first. A bucket needs none."""
+    if is_in_bucket(workdir):
+        return []
     new = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -146,7 +150,7 @@ def _silence(path: Path) -> float:
 def _send_heartbeats(path: Path, ended: threading.Event) -> None:
     while not ended.wait(HEARTBEAT_S):
         with suppress(OSError):  # a file system that does not answer for a while
-            os.utime(path)
+            refresh(path)
 
 
 def _read(path: Path) -> dict | None:

@@ -1,0 +1,119 @@
+"""Training, killing, continuing, evaluating and loading with a workdir in a bucket, of one process and of two."""
+
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+pytest.importorskip("gcsfs")
+pytest.importorskip("gcp_storage_emulator")
+
+from tests import bucket as buckets_here  # noqa: E402
+from tests import tiny  # noqa: E402
+from tests.training.test_hosts import finish, start  # noqa: E402
+from yolo9000_jax import buckets  # noqa: E402
+from yolo9000_jax import config as configs  # noqa: E402
+from yolo9000_jax.places import as_path  # noqa: E402
+from yolo9000_jax.predict.loading import load  # noqa: E402
+from yolo9000_jax.training.loop import train  # noqa: E402
+from yolo9000_jax.workdir.checkpoints import Checkpoints, latest_step  # noqa: E402
+
+CONFIG = """
+from tests import tiny
+
+def get_config(row=None):
+    config = tiny.tiny_config({source!r})
+    config.multi_scale, config.multi_scale_every = (), 10
+    config.checkpoint_every = 2
+    config.pretraining = first = tiny.tiny_config({source!r})
+    first.name, first.steps, first.multi_scale, first.multi_scale_every = "first", 2, (), 10
+    return config
+"""
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with buckets_here.serve() as bucket:
+        buckets._store.cache_clear()
+        yield bucket
+    buckets._store.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def config(bucket, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bucket")
+    path = folder / "tiny.py"
+    path.write_text(CONFIG.format(source=tiny.make_voc(folder / "data")))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(config):
+    """The workdir, in the bucket, of a whole run in this process."""
+    train(configs.load(str(config)), "gs://pod/one")
+    return as_path("gs://pod/one")
+
+
+def state(workdir):
+    checkpoints = Checkpoints(workdir)
+    try:
+        return checkpoints.raw(6)
+    finally:
+        checkpoints.close()
+
+
+def steps(workdir):
+    return [json.loads(line)["step"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_workdir_holds_what_a_folder_does(undisturbed, bucket):
+    names = {path.name for path in undisturbed.iterdir()}
+    files = {"config.json", "first_batch.png", "metrics.jsonl", "network.json", "scores.json"}
+    assert names == files | {"checkpoints", "pretraining", "report", "tensorboard"}
+    assert steps(undisturbed) == [2, 4, 6, 6]
+    assert len(list((undisturbed / "tensorboard").iterdir())) == 1
+    assert sorted(path.name for path in undisturbed.glob("checkpoints/*")) == ["4", "6"]
+    assert load("gs://pod/one").classes == tiny.CLASSES
+
+
+def test_evaluate_and_init_from(undisturbed, config, run, tmp_path):
+    status, said, errors = run(
+        "evaluate", "--workdir", undisturbed, "--report", "gs://pod/report", "--json", tmp_path / "e"
+    )
+    assert status == 0, errors
+    assert json.loads(as_path("gs://pod/report/metrics.json").read_text()) == json.loads((tmp_path / "e").read_text())
+    assert as_path("gs://pod/report/detections.png").read_bytes()[1:4] == b"PNG"
+    given = {"init_from": "gs://pod/one", "pretraining": "none", "steps": "2"}
+    train(configs.load(str(config), given), "gs://pod/from")
+    assert latest_step(as_path("gs://pod/from")) == 2
+
+
+def test_a_save_that_was_cut_short_is_none(undisturbed, config):
+    """In a bucket a checkpoint bears its name before it is whole."""
+    half = undisturbed / "checkpoints/9/default/d/half"
+    half.write_bytes(b"half")
+    assert latest_step(undisturbed) == 6
+    train(configs.load(str(config)), "gs://pod/one")
+    half.unlink()
+
+
+def test_two_hosts_killed_go_on(config, undisturbed):
+    """Batch norm is shared among the devices here, so the batch's split cannot matter."""
+    workdir = as_path("gs://pod/two")
+    hosts = start(config, workdir, sleep_s=0.5)
+    for line in hosts[0].stdout:
+        if line.startswith("step 6/6"):  # so step 4 is being saved, or is, and step 2 is
+            break
+    for host in hosts:
+        host.send_signal(signal.SIGKILL)
+    assert [status for status, *_ in finish(hosts)] == [-9, -9]
+    assert latest_step(workdir) in (2, 4) and (workdir / "running.json").is_file()
+    said = finish(start(config, workdir))
+    assert [status for status, *_ in said] == [0, 0], said
+    assert "continuing gs://pod/two from step " in said[0][1] and "first is in gs://pod/two" not in said[1][1]
+    assert steps(workdir) == [2, 4, 6, 6] and not (workdir / "running.json").exists()
+    one, two = state(undisturbed), state(workdir)
+    for key in ("params", "batch_stats"):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-4), one[key], two[key])
