@@ -70,7 +70,15 @@ def steps(workdir):
 
 def test_a_workdir_holds_what_a_folder_does(undisturbed, bucket):
     names = {path.name for path in undisturbed.iterdir()}
-    files = {"config.json", "first_batch.png", "metrics.jsonl", "network.json", "scores.json"}
+    files = {
+        "config.json",
+        "cost.json",
+        "first_batch.png",
+        "goodput.json",
+        "metrics.jsonl",
+        "network.json",
+        "scores.json",
+    }
     assert names == files | {"checkpoints", "pretraining", "report", "tensorboard"}
     assert steps(undisturbed) == [2, 4, 6, 6]
     assert len(list((undisturbed / "tensorboard").iterdir())) == 1
