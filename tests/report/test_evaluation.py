@@ -136,6 +136,6 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_a_picture_that_cannot_be_written(tmp_path):
     (tmp_path / "detections.png").mkdir()
-    with pytest.raises(UserError, match="detections.png: cannot write the picture"):
+    with pytest.raises(UserError, match="detections.png: cannot be written"):
         reports.write_report(tmp_path, of_detector())
     assert not (tmp_path / "metrics.json").exists()
