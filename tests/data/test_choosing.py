@@ -116,6 +116,11 @@ def test_a_name_that_is_merely_similar_is_noted(tmp_path, asked, other):
     assert f"1 box of classes that are not asked for left out: 1 '{other}'" in dataset.notes
 
 
+def test_the_same_letters_in_another_order_are_another_name(tmp_path):
+    dataset = open_source(labelled(tmp_path, "hen", "palm"), "all", ("hen", "lamp"))
+    assert "the data have no class 'lamp'" in dataset.notes
+
+
 def test_the_names_of_a_network_are_not_misspelt(tmp_path):
     """Whatever the data have; only what is spelt otherwise, and would be left out, is refused."""
     spec = labelled(tmp_path, "hen", "dogs")

@@ -316,12 +316,14 @@ def test_composed_and_decomposed_names(tmp_path, forms):
     [
         *("../secret.png", "x/../../secret.png", "..\\secret.png", "https://host/%2e%2e/secret.png"),
         *("https://host/%2Fetc%2F..%2Fsecret.png", "{}/secret.png", "file://{}/secret.png", "secret.png", "", "a\nb"),
+        *("{quoted}%2Fsecret.png", "{quoted}%2Fsecret", "{backslashes}%5Csecret.png"),
     ],
 )
 def test_no_name_leads_out_of_the_folder(tmp_path, name):
     write_picture(tmp_path / "secret.png", (40, 20))
     with pytest.raises(UserError, match=r"ann\.json, image 1:") as caught:
-        opened(tmp_path, images=[IMAGE | {"file_name": name.format(tmp_path)}])
+        places = {sign: str(tmp_path).replace("/", code) for sign, code in (("quoted", "%2F"), ("backslashes", "%5C"))}
+        opened(tmp_path, images=[IMAGE | {"file_name": name.format(tmp_path, **places)}])
     assert "\n" not in str(caught.value)
 
 

@@ -409,9 +409,21 @@ def test_imagenets_boxes_count_from_0(tmp_path, opened_at):
     dataset, notes = opened(tmp_path / opened_at, "all" if opened_at.endswith("val") else "val")
     boxes = [record.boxes_xyxy.tolist() for record in dataset]
     assert boxes == [[[0, 0, 20, 10]], [[2, 3, 7, 9]]] and "clipped" not in notes
+    assert "boxes are taken to count pixels from 0" in notes
     (tmp_path / "Annotations/DET").rename(tmp_path / "Annotations/cam1")
     (tmp_path / "Data/DET").rename(tmp_path / "Data/cam1")
     assert opened(tmp_path / "Annotations/cam1/val")[0][1].boxes_xyxy.tolist() == [[1, 2, 6, 8]]
+
+
+@pytest.mark.parametrize("above", ["labels/det", "Annotations/DET"])
+def test_folders_above_a_set_do_not_make_it_imagenets(tmp_path, above):
+    """Its own Annotations counts, not where it is kept."""
+    folder = tmp_path / above / "VOC2007"
+    write_picture(folder / "JPEGImages/a.jpg")
+    (folder / "Annotations").mkdir()
+    write_xml(folder / "Annotations/a.xml", [("cat", 0, 3, 4, 6, 8)])
+    dataset, notes = opened(folder)
+    assert dataset[0].boxes_xyxy.tolist() == [[2, 3, 6, 8]] and "from 0" not in notes
 
 
 def test_names_of_synsets(tmp_path):

@@ -106,7 +106,7 @@ def _evaluation_set(options: argparse.Namespace, model: "Detector | Classifier",
     split = options.split or (settings.evaluation.split if settings.data.source else "all")
     classes = None if options.dataset else settings.evaluation.classes or None
     if settings.data.source and model.tree is None:
-        classes = model.classes  # it was trained here: other classes are left out, and misspelt ones refused
+        classes = model.classes  # it was trained here: other classes are left out
     dataset = open_source(source, split, classes, learnt=classes is model.classes)
     for note in dataset.notes:
         logger.info(note)

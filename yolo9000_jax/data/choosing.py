@@ -104,16 +104,22 @@ def _missing(dataset: Dataset, classes: Sequence[str], elsewhere: Collection[str
 def _misspelt(name: str, others: Sequence[str]) -> str | None:
     """Which of the data's other classes is meant by a name that is none; None where it is likelier a class of its own.
 
-    One letter too many or too few, or some exchanged, are a mistake ("dogs", "bicylce"). One letter or number that is
-    another is not: so do boat and boot, car and cat, zone 10 and zone 11 differ.
+    One letter too many or too few, or two neighbours exchanged, are a mistake ("dogs", "bicylce"). A number that is
+    another is not, nor, in a name of up to five letters, a letter that is another: so do zone 10 and zone 11, boat and
+    boot, horse and house differ. In a longer name it is taken for a mistake ("tomata").
     """
     by_form = {canonical(other): other for other in reversed(others)}
     form = canonical(name)
     if form in by_form:
         return by_form[form]
     close = difflib.get_close_matches(form, by_form, n=3, cutoff=MISSPELT)
-    close += [other for other in by_form if sorted(other) == sorted(form)]
+    close += [other for other in by_form if _neighbours_exchanged(other, form)]
     return next((by_form[other] for other in close if _numbers(other) == _numbers(form)), None)
+
+
+def _neighbours_exchanged(one: str, other: str) -> bool:
+    places = [place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b]
+    return len(places) == 2 and places[1] - places[0] == 1 and sorted(one) == sorted(other)
 
 
 def _numbers(name: str) -> list[str]:

@@ -138,8 +138,8 @@ def _names(name: str, ends: set[str]) -> list[str]:
         found = []
         for spelling in dict.fromkeys((name, unquote(name))):
             path = spelling if ".." not in spelling else posixpath.normpath(spelling.replace("\\", "/"))
-            if _leads_out(path):
-                continue  # what %2e%2e hides
+            if _is_elsewhere(path):
+                continue  # what %2e%2e or %2F hides
             parts = _folders(path)
             repeated = [count for count in range(1, len(parts)) if "/".join(parts[:count]) in ends]
             found += [path, *("/".join(parts[count:]) for count in repeated)]

@@ -11,7 +11,8 @@ them there may be folders below, the same for XML files and pictures. Split "" o
 A folder that has no splits at all (`DIR/*.xml`) is taken whole under any name, which a note says; where splits exist,
 an unknown name is an error. `dog_train`, a devkit's list of one class, is the pictures that it marks with 1.
 
-Boxes count pixels from 1; those below a folder Annotations/DET or Annotations/CLS-LOC, ImageNet's, from 0 (voc_xml.py).
+Boxes count pixels from 1; those below a folder Annotations/DET or Annotations/CLS-LOC, ImageNet's, are taken to count
+from 0, which a note says (voc_xml.py has why).
 
 Class names such as n02084071 are WordNet synsets; where ImageNet's list of them (devkit/data/map_det.txt) is there, the
 classes have the names that it gives.
@@ -36,6 +37,7 @@ SAME_TWICE = (
     "XML file repeats what another says of the same picture, and is left out",
     "XML files repeat what others say of the same pictures, and are left out",
 )
+FROM_0 = "below Annotations/DET or CLS-LOC, as ImageNet's: boxes are taken to count pixels from 0"
 
 
 def open_voc(location: str, split: Split) -> Dataset:
@@ -58,6 +60,7 @@ def open_voc(location: str, split: Split) -> Dataset:
         place = shown(error.filename or folder)
         raise UserError(f"voc:{location}: {place} cannot be read ({error.strerror}); check the folder") from None
     files = split.pick(files, key=lambda file: file.stem)
+    lines = [*lines, FROM_0] if any(map(is_imagenet, files)) else lines
     parsed = _parse_all({*files, *voc.naming})
     readable = voc.synset_names()
     classes = _names(parsed.values(), readable)

@@ -4,7 +4,6 @@ import os
 import re
 from collections import Counter
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from yolo9000_jax.data.annotations import Notes
@@ -19,6 +18,7 @@ from yolo9000_jax.images.reading import EXTENSIONS
 ANNOTATIONS = ("annotations", "annotation", "annots", "xml", "xmls", "labels")  # folders of XML files, in any case
 PICTURES = ("jpegimages", "images", "data", "image", "img", "imgs", "pictures")  # and of the pictures beside them
 TASKS = ("det", "cls-loc")  # ImageNet's, whose files are a level lower
+IMAGENET_ANNOTATIONS = "annotations"  # the folder that holds its tasks
 SYNSET_NAMES = ("devkit/data/map_det.txt", "map_det.txt", "LOC_synset_mapping.txt")  # ImageNet's
 # What may stand in a list before the path below Annotations: CVAT's data/, the devkit's folders, Darknet's.
 PREFIXES = (".", "..", "obj_train_data", *ANNOTATIONS, *PICTURES)
@@ -213,9 +213,13 @@ class VocFiles:
 
 
 def is_imagenet(file: Path) -> bool:
-    """Whether an XML file is one of ImageNet's tasks, as it lies below a folder such as Annotations/DET."""
+    """Whether an XML file is one of ImageNet's tasks: the last folder Annotations above it holds it in DET or CLS-LOC.
+
+    Folders of these names further up, as where a data set of VOC's kind is kept among others, say nothing.
+    """
     folders = [part.lower() for part in file.absolute().parts[:-1]]
-    return any(above in ANNOTATIONS and task in TASKS for above, task in pairwise(folders))
+    places = [place for place, name in enumerate(folders) if name == IMAGENET_ANNOTATIONS]
+    return bool(places) and folders[places[-1] + 1 : places[-1] + 2] in ([task] for task in TASKS)
 
 
 def _xml_files(folder: Path) -> list[Path]:
