@@ -102,6 +102,22 @@ def test_the_picture_given_is_left_alone():
     np.testing.assert_array_equal(image, before)
 
 
+@settings(max_examples=40)
+@given(width=st.integers(1, 60), height=st.integers(1, 60), size=st.integers(1, 40), seed=st.integers(0, 99))
+def test_center_crop_is_a_part_of_the_whole(width, height, size, seed):
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    wide, high = (side * size // min(width, height) for side in (width, height))
+    left, top = (wide - size) // 2, (high - size) // 2
+    expected = images.resize(image, wide, high)[top : top + size, left : left + size]
+    np.testing.assert_array_equal(images.center_crop(image, size), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 200_000, 3), (200_000, 1, 3)])
+def test_center_crop_of_a_line(shape):
+    """Brought to the input's height the whole of it would take 120 GB."""
+    assert (images.center_crop(np.full(shape, 255, np.uint8), 224) == 1).all()
+
+
 @pytest.mark.parametrize(("width", "height"), [(30, 20), (20, 30), (31, 31)])
 def test_center_crop_keeps_the_middle(width, height):
     ramp = np.stack(np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height)), -1) * min(width, height)

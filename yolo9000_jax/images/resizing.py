@@ -172,7 +172,9 @@ def center_crop(image: np.ndarray, size: int) -> np.ndarray:
     height, width = image.shape[:2]
     resized_width, resized_height = _covering_size(width, height, size)
     left, top = (resized_width - size) // 2, (resized_height - size) // 2
-    return resize(image, resized_width, resized_height)[top : top + size, left : left + size]
+    # Only the square is computed: of a picture thousands of times longer than wide the whole would not fit into memory.
+    rows = _blend(image, resized_height, axis=0, part=range(top, top + size))
+    return _blend(rows, resized_width, axis=1, part=range(left, left + size))
 
 
 def center_square(image: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -191,12 +193,16 @@ def _covering_size(width: int, height: int, size: int) -> tuple[int, int]:
     return width * size // shorter, height * size // shorter
 
 
-def _blend(image: np.ndarray, length: int, axis: int) -> np.ndarray:
-    """Resample one axis of the picture to `length` positions spread evenly from its first to its last pixel."""
+def _blend(image: np.ndarray, length: int, axis: int, part: range | None = None) -> np.ndarray:
+    """Resample one axis of the picture to `length` positions spread evenly from its first to its last pixel.
+
+    part: those of the positions that are wanted; None: all.
+    """
+    part = range(length) if part is None else part
     last = image.shape[axis] - 1
     scale = np.float32(last) / np.float32(max(length - 1, 1))
-    position = np.arange(length, dtype=np.float32) * scale
-    if length > 1:
+    position = np.arange(part.start, part.stop).astype(np.float32) * scale
+    if length > 1 and part.stop == length:
         position[-1] = last  # exactly, whatever the product rounds to
     first = np.minimum(position.astype(np.intp), last)
     second_share = position - first
