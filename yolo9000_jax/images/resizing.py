@@ -172,9 +172,12 @@ def center_crop(image: np.ndarray, size: int) -> np.ndarray:
     height, width = image.shape[:2]
     resized_width, resized_height = _covering_size(width, height, size)
     left, top = (resized_width - size) // 2, (resized_height - size) // 2
-    # Only the square is computed: of a picture thousands of times longer than wide the whole would not fit into memory.
-    rows = _blend(image, resized_height, axis=0, part=range(top, top + size))
-    return _blend(rows, resized_width, axis=1, part=range(left, left + size))
+    # Only the square is computed, and only of the columns that it needs: a line of pixels as a whole would fill memory.
+    rows, row_shares = _between(height, resized_height, range(top, top + size))
+    columns, column_shares = _between(width, resized_width, range(left, left + size))
+    first = int(columns[0].min())
+    strip = _mix(image[:, first : int(columns[1].max()) + 1], rows, row_shares, axis=0)
+    return _mix(strip, (columns[0] - first, columns[1] - first), column_shares, axis=1)
 
 
 def center_square(image: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -193,20 +196,21 @@ def _covering_size(width: int, height: int, size: int) -> tuple[int, int]:
     return width * size // shorter, height * size // shorter
 
 
-def _blend(image: np.ndarray, length: int, axis: int, part: range | None = None) -> np.ndarray:
-    """Resample one axis of the picture to `length` positions spread evenly from its first to its last pixel.
+def _blend(image: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """Resample one axis of the picture to `length` positions spread evenly from its first to its last pixel."""
+    return _mix(image, *_between(image.shape[axis], length, range(length)), axis)
 
-    part: those of the positions that are wanted; None: all.
-    """
-    part = range(length) if part is None else part
-    last = image.shape[axis] - 1
+
+def _between(source: int, length: int, part: range) -> tuple[_Pair, _Pair]:
+    """Between which two of `source` pixels some of `length` evenly spread positions lie, and their shares in each."""
+    last = source - 1
     scale = np.float32(last) / np.float32(max(length - 1, 1))
     position = np.arange(part.start, part.stop).astype(np.float32) * scale
     if length > 1 and part.stop == length:
         position[-1] = last  # exactly, whatever the product rounds to
     first = np.minimum(position.astype(np.intp), last)
     second_share = position - first
-    return _mix(image, (first, np.minimum(first + 1, last)), (1 - second_share, second_share), axis)
+    return (first, np.minimum(first + 1, last)), (1 - second_share, second_share)
 
 
 def _sample(image: np.ndarray, inner_wh: np.ndarray, corner: np.ndarray, width: int, height: int) -> np.ndarray:
