@@ -4,6 +4,7 @@ import json
 import shutil
 from contextlib import ExitStack
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -365,6 +366,16 @@ def test_attempts_at_a_run_add_up(tmp_path, monkeypatch):
     (tmp_path / "run/cost.json").write_text("{")
     with pytest.raises(UserError, match=r"cost.json: cannot be read .*; remove it to go on"):
         costs.core_seconds(tmp_path / "run")
+
+
+def test_a_seed_that_was_not_counted_is_in_no_mean(tmp_path, monkeypatch):
+    for seed in (0, 1):
+        (tmp_path / f"seed{seed}/net").mkdir(parents=True)
+    (tmp_path / "seed0/net/cost.json").write_text('{"core_s": 3600.0}')
+    monkeypatch.setattr(ablation, "_chain", lambda config: [config])
+    monkeypatch.setattr(ablation, "training_seconds", lambda place: {"seed0": 60.0, "seed1": 90.0}[place.parent.name])
+    settings = SimpleNamespace(stages=tmp_path, designs={"path": ["row"]}, configs={"row": SimpleNamespace(name="net")})
+    assert ablation.Ablation._stages(settings, "path") == {"net": StageCost(75.0, 3600.0, counted=1)}
 
 
 def test_what_is_done_is_not_done_again(filled, small, run, monkeypatch):

@@ -26,6 +26,7 @@ from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.training import loop as training
 from yolo9000_jax.training.metrics import Metrics
 from yolo9000_jax.training.parallel import check_batch_size
+from yolo9000_jax.training.profile import Profile
 from yolo9000_jax.training.start import take_fitting
 from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables, read_scores
 from yolo9000_jax.workdir.facts import load_best, load_facts
@@ -580,6 +581,22 @@ def test_what_a_kill_loses_is_in_the_account(loop, tmp_path, monkeypatch, clock)
     assert (account["starts"], account["away_s"], spent["lost"]) == (2, 100.0, 4.0)
     assert spent["steps"] == 2 * 7 + 2 * 2  # the first step after each start is looked at twice
     assert sum(spent.values()) + account["away_s"] == clock.now - 1000 == account["until"] - 1000
+
+
+@pytest.mark.parametrize("fails", ["start_trace", "stop_trace"])
+def test_a_profile_that_cannot_be_written_ends_no_run(tmp_path, monkeypatch, said, fails):
+    def fail(*_):
+        raise RuntimeError("No space left\non device")
+
+    calls = []
+    for name in ("start_trace", "stop_trace"):
+        monkeypatch.setattr(jax.profiler, name, fail if name == fails else lambda *_: calls.append(1))
+    profile = Profile(tmp_path, (1, 2))
+    for number in (1, 2, 3, 4):
+        profile.before(number, None)
+    profile.close()
+    reason = "the profile cannot be written (No space left on device); the run goes on without it"
+    assert said == [f"{tmp_path / 'profile'}: {reason}"] and len(calls) == (fails == "stop_trace")
 
 
 def test_a_profile_of_some_steps(loop, tmp_path, said):

@@ -19,12 +19,12 @@ Results = Mapping[int, dict[str, Any]]  # of a row: {seed: its result}
 
 
 class StageCost(NamedTuple):
-    """What a stage of pre-training took: seconds of training, the mean of its seeds; processor seconds of all seeds
-    together, evaluation and stopped attempts included (None: not counted); how many seeds."""
+    """What a stage of pre-training took: seconds of training, the mean of its seeds; processor seconds, evaluation and
+    stopped attempts included, of all seeds together that have counted them (None: none has); how many have."""
 
     training_s: float
     core_s: float | None
-    seeds: int
+    counted: int
 
 
 class Settings(NamedTuple):
@@ -96,7 +96,7 @@ def row_core_seconds(result: Mapping[str, Any]) -> float | None:
 
 def _stage(item: tuple[str, StageCost]) -> str:
     name, cost = item
-    hours = "" if cost.core_s is None else f" ({cost.core_s / 3600 / cost.seeds:.2f} core-hours)"
+    hours = "" if cost.core_s is None else f" ({cost.core_s / 3600 / cost.counted:.2f} core-hours)"
     return f"{name} {duration(cost.training_s)}{hours}"
 
 

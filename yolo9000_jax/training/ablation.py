@@ -206,7 +206,7 @@ class Ablation:
             counts = [seconds for place in places if (seconds := core_seconds(place)) is not None]
             if places:
                 mean = statistics.fmean(map(training_seconds, places))
-                found[name] = StageCost(mean, sum(counts) if counts else None, len(places))
+                found[name] = StageCost(mean, sum(counts) if counts else None, len(counts))
         return found
 
 

@@ -1,6 +1,6 @@
 """A record of some steps by JAX's profiler."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ FOLDER = "profile"
 
 class Profile:
     """Records the devices and the program of the first host during some steps, into `workdir`/profile.
+
+    Where that cannot be written, as on a full disk, a warning says so, and the run goes on without it.
 
     Args:
         workdir: of the run.
@@ -33,12 +35,22 @@ class Profile:
         if self._on:
             self.close()
         else:
-            jax.profiler.start_trace(str(self._folder))
-            self._on = True
+            self._on = self._tried(lambda: jax.profiler.start_trace(str(self._folder)))
 
     def close(self) -> None:
         """Ends the record, if one is on."""
         if self._on:
-            jax.profiler.stop_trace()
             self._on = False
-            logger.info(f"profile in {self._folder}")
+            if self._tried(jax.profiler.stop_trace):
+                logger.info(f"profile in {self._folder}")
+
+    def _tried(self, action: Callable[[], None]) -> bool:
+        """Whether the profiler has done it; if not, nothing more is recorded."""
+        try:
+            action()
+        except Exception as error:  # of many types, and none of them is worth a run
+            self._steps = range(0)
+            reason = " ".join(str(error).split())
+            logger.warning(f"{self._folder}: the profile cannot be written ({reason}); the run goes on without it")
+            return False
+        return True
