@@ -19,6 +19,8 @@ from gcp_storage_emulator.handlers.buckets import create_bucket
 from gcp_storage_emulator.server import RequestHandler, Router
 from gcp_storage_emulator.storage import Storage
 
+from yolo9000_jax import buckets
+
 logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
 logging.getLogger("api").setLevel(logging.CRITICAL)
 
@@ -125,8 +127,10 @@ def serve() -> Iterator[Bucket]:
     thread.start()
     try:
         with mock.patch.dict(os.environ, bucket.environment()):
+            buckets._store.cache_clear()  # the connection of this process may be to another
             yield bucket
     finally:
+        buckets._store.cache_clear()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -22,9 +22,7 @@ from yolo9000_jax.workdir import lock  # noqa: E402
 def bucket():
     """One server for all tests of the module; none asks another's folder."""
     with buckets_here.serve() as bucket:
-        buckets._store.cache_clear()
         yield bucket
-    buckets._store.cache_clear()
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ pytest.importorskip("gcp_storage_emulator")
 from tests import bucket as buckets_here  # noqa: E402
 from tests import tiny  # noqa: E402
 from tests.training.test_hosts import finish, start  # noqa: E402
-from yolo9000_jax import buckets  # noqa: E402
 from yolo9000_jax import config as configs  # noqa: E402
 from yolo9000_jax.places import as_path  # noqa: E402
 from yolo9000_jax.predict.loading import load  # noqa: E402
@@ -36,9 +35,7 @@ def get_config(row=None):
 @pytest.fixture(scope="module")
 def bucket():
     with buckets_here.serve() as bucket:
-        buckets._store.cache_clear()
         yield bucket
-    buckets._store.cache_clear()
 
 
 @pytest.fixture(scope="module")

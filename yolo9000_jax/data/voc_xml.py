@@ -5,7 +5,8 @@ boxes_xyxy = (xmin - 1, ymin - 1, xmax, ymax). ImageNet's pixels are taken to co
 to the box: (xmin, ymin, xmax + 1, ymax + 1). That is a guess. Its development kit (ILSVRC2015) calls the files "PASCAL
 VOC format" and takes a width as xmax - xmin + 1, which fits either; it states no origin. For 0 speaks an annotation
 with xmin 0, which VOC's cannot have, but it is of the task in videos, and we know it from a quotation by others only.
-Other readers disagree: that of Deep Feature Flow (Microsoft) takes the numbers as they are, ChainerCV's takes 1 off.
+Of two other readers, seen in excerpts whose source was not certain, one takes the numbers as they are and one takes 1
+off.
 
 A box stated with xmin == xmax or ymin == ymax is one without area. Where there is no <bndbox>, an outline will do
 (LabelMe's and CVAT's <polygon>, roLabelImg's turned <robndbox>): the box is the one round it.
