@@ -273,8 +273,8 @@ def _broken(name: str, error: Exception) -> UserError:
 
 
 def _too_large(name: str) -> UserError:
-    most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-    return UserError(f"{name} has more than {most} million pixels, Pillow's limit: cut it into parts, or scale it down")
+    most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    return UserError(f"{name} has more than {most} pixels, Pillow's limit: cut it into parts, or scale it down")
 
 
 def _reason(error: Exception) -> str:
