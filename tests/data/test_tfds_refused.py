@@ -39,6 +39,16 @@ def test_bad_sources(array_record, spec, split, text):
     assert "\n" not in str(error.value)
 
 
+def test_a_name_is_looked_for_without_a_network(monkeypatch, tmp_path):
+    """The community's data sets are listed in a bucket, which a machine without a network asks for minutes."""
+    from tensorflow_datasets.core import community
+
+    monkeypatch.setattr(community, "community_register", lambda: pytest.fail("asked the network"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(UserError, match="did you mean 'voc'"):
+        open_source("tfds:voq/2007", "train")
+
+
 def test_some_of_the_classes(array_record):
     """Boxes of the others are left out as they are read; pictures that have a label only go with it."""
     whole = open_source("tfds:voc/2007", "train")

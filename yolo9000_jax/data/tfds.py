@@ -116,7 +116,7 @@ def _data_dir() -> str:
 def _not_found(location: str, folder: str) -> UserError:
     import tensorflow_datasets as tfds
 
-    name, known = re.split("[/:]", location)[0], tfds.list_builders()
+    name, known = re.split("[/:]", location)[0], tfds.list_builders(with_community_datasets=False)
     if name not in known and not (as_path(folder) / name).is_dir():
         return UserError(
             f"tfds:{location}: there is no data set {quote(name)} in TensorFlow Datasets, nor in {folder}"
