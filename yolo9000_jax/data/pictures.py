@@ -30,11 +30,11 @@ def pictures_in(folder: Path, notes: Notes) -> list[Path]:
     for place in files_below(folder):
         if has_picture_ending(place):
             if is_system_file(place.name):
-                notes.add(SYSTEM_FILE, shown(place.name))
+                notes.add(SYSTEM_FILE, shown(place.name), key=place)
             else:
                 found.append(place)
         elif place.suffix.lower() in UNREAD and not is_system_file(place.name):
-            notes.add(UNREAD_PICTURE, shown(place.name))
+            notes.add(UNREAD_PICTURE, shown(place.name), key=place)
     return sorted(found)
 
 

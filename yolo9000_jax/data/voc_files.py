@@ -12,7 +12,7 @@ from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending
 from yolo9000_jax.data.splits import CALLED, NO_SPLITS, NoSplitError, Split, same_split
 from yolo9000_jax.data.walking import files_below, files_in, folders_in
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import is_system_file, one_form, read_text, without_comment
+from yolo9000_jax.files import MARKED, is_system_file, one_form, read_text, without_comment, without_flags
 from yolo9000_jax.images.reading import EXTENSIONS
 
 ANNOTATIONS = ("annotations", "annotation", "annots", "xml", "xmls", "labels")  # folders of XML files, in any case
@@ -22,7 +22,6 @@ IMAGENET_ANNOTATIONS = "annotations"  # the folder that holds its tasks
 SYNSET_NAMES = ("devkit/data/map_det.txt", "map_det.txt", "LOC_synset_mapping.txt")  # ImageNet's
 # What may stand in a list before the path below Annotations: CVAT's data/, the devkit's folders, Darknet's.
 PREFIXES = (".", "..", "obj_train_data", *ANNOTATIONS, *PICTURES)
-_FLAGGED = re.compile(r"(\S.*?)\s+(-?\d{1,9})")
 _SYNSET_NAME = re.compile(r"(n\d{8})\s+(?:\d+\s+)?(.+)")
 
 UNLABELLED = ("picture without an XML file is not used", "pictures without an XML file are not used")
@@ -163,33 +162,29 @@ class VocFiles:
     def _listed(self, file: Path, notes: Notes) -> Found:
         """The XML files that a list names, and what to say of it.
 
-        A list of the devkit for one class has a flag on each line: 1 where the picture has the class, -1 where it has
-        not, 0 where only difficult ones are in it. Then the pictures with 1 are meant. Other numbers, as in ImageNet's
-        val.txt, count the lines.
+        Of one with a flag on each line the pictures that it marks with 1 (`files.without_flags`).
         """
         part = re.split(r"[_.]", file.stem)[0]
         lines = [(number, line.strip()) for number, line in enumerate(read_text(file).split("\n"), 1)]
         rows = [(number, line if self._find(line, part) else without_comment(line)) for number, line in lines]
         rows = [(number, row) for number, row in rows if row]
-        found = {row: self._find(row, part) for _, row in rows}
-        flagged = {row: match for row in found if found[row] is None and (match := _FLAGGED.fullmatch(row))}
-        are_flags = len(flagged) == len(found) and {int(match[2]) for match in flagged.values()} <= {-1, 0, 1}
-        chosen = [pair for pair in rows if not are_flags or int(flagged[pair[1]][2]) == 1]
+        names = without_flags([row for _, row in rows], lambda row: self._find(row, part) is not None)
         files: dict[Path, None] = {}
-        for number, row in chosen:
-            name = flagged[row][1] if row in flagged else row
+        for (number, row), name in zip(rows, names, strict=True):
+            if name is None:
+                continue
             if is_system_file(PurePosixPath(name.replace("\\", "/")).name):
                 notes.add(SYSTEM_FILE, quote(name))
                 continue
-            label = found[row] or self._find(name, part)
+            label = self._find(row, part) or self._find(name, part)
             if label is None and self._base.name.lower() not in TASKS:
                 raise UserError(f"{file}:{number}: there is no {self._base.name}/{quote(name)[1:-1]}.xml")
             if label is None or label in files:
                 notes.add(NOT_THERE if label is None else TWICE, name)
             else:
                 files[label] = None
-        line = f"{file.name} marks {len(chosen)} of its {len(rows)} pictures with 1: the others are left out"
-        return list(files), [line] if len(chosen) < len(rows) else []
+        left_out = names.count(None)
+        return list(files), [MARKED.format(file.name, len(names) - left_out, len(names))] if left_out else []
 
     def _find(self, entry: str, part: str) -> Path | None:
         r"""The XML file of a picture in a list: `cam1/f0`, `data\cam1\f0.jpg`, `/home/me/VOC/JPEGImages/f0.jpg`.
