@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from yolo9000_jax.data.coco_json import NoCocoError
 from yolo9000_jax.data.counts import empty_classes
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.data.shared import shared_pictures
@@ -83,33 +84,43 @@ def count(dataset: Dataset) -> Report:
     )
 
 
-def usual_splits(spec: str) -> dict[str, Dataset]:
-    """The splits train, val and test of a data set in files, those that it has; none of one without splits.
+def usual_splits(spec: str) -> tuple[dict[str, Dataset], list[str]]:
+    """The splits train, val and test of a data set in files, those that it has, and what is wrong with others of them.
 
-    Raises:
-        UserError: a file, or a list, of one of them is wrong.
+    None of a data set without splits.
     """
-    found = {}
+    found, faults = {}, []
     for name in SPLITS:
         try:
             dataset = open_source(spec, name)
         except NoSplitError:
             continue
+        except UserError as error:
+            faults.append(str(error))
+            continue
         if dataset.lazy or is_whole(dataset.notes):
-            return {}
+            return {}, []
         found[name] = dataset
-    return found
+    return found, faults
 
 
-def other_splits(spec: str) -> dict[str, Dataset]:
+def other_splits(spec: str) -> tuple[dict[str, Dataset], list[str], list[str]]:
     """The splits of other names, where a source has files for them: VOC's lists, COCO's files with {split}.
 
-    Raises:
-        UserError: one of these files is wrong.
+    Returns:
+        Them, what is wrong with others of these files, and remarks on those that are no lists of pictures at all.
     """
     present = split_names(spec)
     usual = {same_split(name, present) for name in SPLITS}
-    return {name: open_source(spec, name) for name in present if name not in usual}
+    found, faults, remarks = {}, [], []
+    for name in (name for name in present if name not in usual):
+        try:
+            found[name] = open_source(spec, name)
+        except NoCocoError as error:
+            remarks.append(f"note: {error}; it is passed over")
+        except UserError as error:
+            faults.append(str(error))
+    return found, faults, remarks
 
 
 def compare_splits(splits: Mapping[str, Dataset]) -> list[str]:

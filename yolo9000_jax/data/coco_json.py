@@ -69,6 +69,10 @@ class Instances:
     annotations: dict[str, Annotation]
 
 
+class NoCocoError(UserError):
+    """A JSON file is of another kind."""
+
+
 class _TwiceError(ValueError):
     """A key stands twice in one object, with two values."""
 
@@ -97,8 +101,10 @@ def decode(data: bytes, file: Path) -> dict[str, Any]:
         if isinstance(error, json.JSONDecodeError):
             reason = f"line {error.lineno}: {error.msg}"
         raise UserError(f"{file} is not readable as JSON ({reason}): correct it, or fetch it again") from None
+    if not isinstance(content, dict) or content.keys().isdisjoint(LISTS):
+        raise NoCocoError(f"{file} has none of the lists {', '.join(LISTS)}, so it is no COCO file")
     for key in LISTS:
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        if not isinstance(content.get(key), list):
             raise UserError(f"{file}: the list {quote(key)} is missing: give a COCO instances file")
     return content
 
@@ -270,7 +276,7 @@ def _box(place: str, item: dict) -> tuple[Box | None, bool]:
     if is_missing(bbox) or isinstance(bbox, list) and all(map(is_missing, bbox)) and len(bbox) in (0, 4):
         found = outline(item.get("segmentation"))
         return found, found is not None
-    if not isinstance(bbox, list) or len(bbox) != 4 or any(isinstance(value, str) for value in bbox):
+    if not isinstance(bbox, list) or len(bbox) != 4:
         raise UserError(f"{place}: 'bbox' is not four numbers: write [x, y, width, height] in pixels")
     x, y, width, height = values = [number(value) for value in bbox]
     if x is None or y is None or width is None or height is None:

@@ -49,6 +49,8 @@ class Split:
         if match is None:
             raise UserError(f"split {quote(text)}: write NAME or a slice such as NAME[:80%], NAME[80%:], NAME[10:20]")
         split = cls(text, *match.groups())
+        if "+" in split.name and not all(split.name.split("+")):
+            raise UserError(f"split {quote(text)}: a side of its + is empty: write one split, or two such as train+val")
         for bound in (split.start, split.stop):
             if bound and bound.endswith("%") and abs(float(bound[:-1])) > 100:
                 raise UserError(f"split {quote(text)}: {bound} is outside -100% to 100%")

@@ -110,7 +110,7 @@ class VocFiles:
             if not self.all:
                 raise self._no_files("so no pictures")
             _note_unlabelled(self.all, notes)
-            return self.all, []
+            return self.all, [said] if (said := self._said_of_devkits()) else []
         found: dict[Path, None] = {}
         lines: list[str] = []
         together = split.name in (place.name for place in folders_in(self._base))  # a folder with a "+" in its name
@@ -141,10 +141,8 @@ class VocFiles:
         folder, known = self._folder, sorted(self._lists, key=lambda known: ("_" in known, known))
         if known:
             raise _unknown_split(f"{self._lists[known[0]].parent} has no {name}.txt", name, known)
-        devkits = [sub for sub in folders_in(folder) if self._base == folder and VocFiles(sub)._lists]
-        if devkits:
-            names, joined = ", ".join(sub.name for sub in devkits), "+".join(f"voc:{sub}" for sub in devkits)
-            raise UserError(f"voc:{folder} holds {names}: say which, or join them: {joined}")
+        if said := self._said_of_devkits():
+            raise NoSplitError(f"voc:{folder}: {said}")
         if not self.all:
             raise self._no_files("and no ImageSets/Main")
         inner = {file.relative_to(folder).parts[0] for file in self.all if file.parent != folder}
@@ -152,6 +150,16 @@ class VocFiles:
             raise _unknown_split(f"{folder} has no folder {quote(name)}", name, sorted(inner))
         _note_unlabelled(self.all, notes)
         return self.all, [NO_SPLITS.format(quote(name))]
+
+    def _said_of_devkits(self) -> str:
+        """Which folders here, or one level lower, are data sets with lists of their own: VOCdevkit/VOC2007; or ""."""
+        if self._lists or self._base != self._folder:
+            return ""
+        levels = [below := folders_in(self._folder), [sub for folder in below for sub in folders_in(folder)]]
+        devkits = next(filter(None, ([sub for sub in level if VocFiles(sub)._lists] for level in levels)), [])
+        names = ", ".join(sub.relative_to(self._folder).as_posix() for sub in devkits)
+        say = "say which, or join them" if len(devkits) > 1 else "give that"
+        return f"it holds {names}: for splits {say}: {'+'.join(f'voc:{sub}' for sub in devkits)}" if devkits else ""
 
     def _no_files(self, more: str) -> UserError:
         return UserError(
