@@ -10,7 +10,7 @@ import numpy as np
 from yolo9000_jax.data.coco_json import NoCocoError
 from yolo9000_jax.data.counts import empty_classes
 from yolo9000_jax.data.records import Dataset, Record
-from yolo9000_jax.data.shared import shared_pictures
+from yolo9000_jax.data.shared import repeated_pictures, shared_pictures
 from yolo9000_jax.data.sources import open_source, split_names
 from yolo9000_jax.data.splits import NoSplitError, is_whole, same_split
 from yolo9000_jax.errors import UserError
@@ -50,8 +50,12 @@ class Report:
 
 
 def check(dataset: Dataset) -> Report:
-    """Counts what is in a data set and decodes every picture of it, in threads; `broken` names those that fail."""
-    return replace(count(dataset), broken=tuple(_broken(dataset)))
+    """Counts what is in a data set and decodes every picture of it, in threads; `broken` names those that fail.
+
+    Its notes also tell of pictures that are there in several files.
+    """
+    report = count(dataset)
+    return replace(report, notes=(*report.notes, *_repeated(dataset)), broken=tuple(_broken(dataset)))
 
 
 def summary(dataset: Dataset) -> str:
@@ -145,6 +149,20 @@ def compare_splits(splits: Mapping[str, Dataset]) -> list[str]:
 
 def _spread(values: np.ndarray) -> tuple[int, ...] | None:
     return tuple(np.quantile(values, [0, 0.5, 1], method="lower").tolist()) if len(values) else None
+
+
+def _repeated(dataset: Dataset) -> Iterator[str]:
+    pairs = [(dataset[place], dataset[again]) for place, again in repeated_pictures(dataset)]
+    different = [pair for pair in pairs if not _same_labels(*pair)]
+    for found, how in ((pairs, ""), (different, ", with other labels")):
+        if found:
+            many = "picture is" if len(found) == 1 else "pictures are"
+            first = " = ".join(shown(record.image or record.name) for record in found[0])
+            yield f"{len(found)} {many} there before in another file{how} (first: {first})"
+
+
+def _same_labels(one: Record, other: Record) -> bool:
+    return np.array_equal(one.labels, other.labels) and np.array_equal(one.boxes_xyxy, other.boxes_xyxy)
 
 
 def _broken(dataset: Dataset) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending
-from yolo9000_jax.data.splits import CALLED, NO_SPLITS, NoSplitError, Split, same_split
+from yolo9000_jax.data.splits import CALLED, NO_SPLITS, NoSplitError, Split, joined_splits, same_split
 from yolo9000_jax.data.walking import files_below, files_in, folders_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import MARKED, is_system_file, one_form, read_text, without_comment, without_flags
@@ -114,7 +114,7 @@ class VocFiles:
         found: dict[Path, None] = {}
         lines: list[str] = []
         together = split.name in (place.name for place in folders_in(self._base))  # a folder with a "+" in its name
-        for name in [split.name] if together else split.name.split("+"):
+        for name in [split.name] if together else joined_splits(split.name):
             files, more = self._named(name, notes) or self._whole(name, notes)
             found |= dict.fromkeys(files)
             lines += more
