@@ -203,7 +203,9 @@ def test_options_of_training_do_not_stop_prediction():
         loss_options(cfg.head)
 
 
-@pytest.mark.parametrize("option, resize", [("", "letterbox"), ("letter_box=1", "letterbox"), ("letter_box=0", "stretch")])
+@pytest.mark.parametrize(
+    "option, resize", [("", "letterbox"), ("letter_box=1", "letterbox"), ("letter_box=0", "stretch")]
+)
 def test_letter_box_is_an_option_of_prediction(option, resize):
     cfg = parse_cfg(DETECTOR.replace("batch=1\n", f"batch=1\n{option}\n"))
     assert (cfg.resize, cfg.warnings) == (resize, parse_cfg(DETECTOR).warnings)

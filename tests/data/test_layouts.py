@@ -1,6 +1,7 @@
 """What data may be that were given under another scheme, or none."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +110,37 @@ def test_what_has_the_right_scheme_gets_no_hint(folder):
     ):
         with pytest.raises(AssertionError, match="it looks like"):
             assert_refused(spec.format(folder), "it looks like")
+
+
+LABELLED = {
+    "images/train images/val": "train: images/train | val: images/val | names: [NAME, NAME]",
+    "train/images valid/images": "train: train/images | val: valid/images | names: [NAME, NAME]",
+    "images/train/cam1 images/train/cam2": "train: images/train | names: [NAME, NAME]",
+    "JPEGImages": "train: JPEGImages | names: [NAME, NAME]",
+    ".": "train: . | names: classes.txt",
+}
+
+
+@pytest.mark.parametrize("folders", LABELLED)
+def test_labels_of_yolo_s_kind_without_a_description(tmp_path, folders):
+    """What is said can be written as it stands, and is then read."""
+    for number, folder in enumerate(folders.split()):
+        picture = write_picture(tmp_path / folder / f"{number}.jpg")
+        labels = Path(*("labels" if part.lower().endswith("images") else part for part in (tmp_path / folder).parts))
+        labels.mkdir(parents=True, exist_ok=True)
+        (labels / f"{number}.txt").write_text("0 .5 .5 .5 .5\n")
+        assert picture.is_file()
+    if folders == ".":
+        (tmp_path / "classes.txt").write_text("cat\n")
+    file = tmp_path / "data.yaml"
+    says = f"; it holds YOLO's label files: write {file} with the lines {LABELLED[folders]} and give yolo:{file}"
+    for spec in (f"yolo:{tmp_path}", f"yolo:{file}", str(tmp_path)):
+        assert_refused(spec, says)
+    file.write_text(LABELLED[folders].replace("NAME, NAME", "cat").replace(" | ", "\n"))
+    assert len(open_source(f"yolo:{file}")) == len(folders.split())
+
+
+def test_texts_beside_pictures_that_are_no_labels(tmp_path):
+    write_picture(tmp_path / "cat/a.jpg")
+    (tmp_path / "cat/a.txt").write_text("A cat on a mat.")
+    assert open_source(f"folders:{tmp_path}").notes == ()

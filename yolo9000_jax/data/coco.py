@@ -121,8 +121,10 @@ def _one_of(folder: Path, ends: set[str], image: Path, named: dict[str, Annotati
     path = one_form(image.relative_to(folder).as_posix())
     for other_name, other in others:
         if (other.size, other.boxes_xyxy, other.labels) != (first.size, first.boxes_xyxy, first.labels):
-            is_sure = all(path in map(_plain, _names(each, ends)) for each in (name, other_name))
-            if not is_sure or other.size != first.size:
+            are_plain = all(
+                not _is_elsewhere(each) and path in map(_plain, _names(each, ends)) for each in (name, other_name)
+            )
+            if not are_plain or other.size != first.size:
                 raise UserError(
                     f"{other.source}: {quote(other_name)} leads to {shown(image)}, as {quote(name)} does, but states "
                     "other boxes or another size: correct one of the names, or remove an entry"
