@@ -22,12 +22,12 @@ def folder(tmp_path):
     (tmp_path / "yolo/data.yaml").write_text("train: images\nnames: [cat]\n")
     for split in ("train", "valid"):
         write_picture(tmp_path / f"export/{split}/a.jpg")
-        (tmp_path / f"export/{split}/_annotations.coco.json").write_text(json.dumps({}))
+        (tmp_path / f"export/{split}/_annotations.coco.json").write_text(json.dumps({"images": []}))
     write_picture(tmp_path / "coco/images/a.jpg")
-    (tmp_path / "coco/all.json").write_text("{}")
+    (tmp_path / "coco/all.json").write_text('{"images": []}')
     for split in ("train", "valid"):
         write_picture(tmp_path / f"pairs/{split}/a.jpg")
-        (tmp_path / f"pairs/{split}.json").write_text("{}")
+        (tmp_path / f"pairs/{split}.json").write_text('{"images": []}')
     write_picture(tmp_path / "folders/cat/a.jpg")
     (tmp_path / "folders/.idea").mkdir()
     (tmp_path / "folders/.idea/x.xml").write_text("")

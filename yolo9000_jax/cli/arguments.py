@@ -25,6 +25,13 @@ Number = TypeVar("Number", int, float)
 
 SOURCES = "voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml (or .data), folders:DIR, tfds:NAME, or emoji"
 STANDARD_OUTPUT = "-"
+OF_OTHERS = {  # arguments of other programs -> ours, of which a verb has one
+    "conf": ("--threshold",), "conf-thres": ("--threshold",), "thresh": ("--threshold",), "iou": ("--nms",),
+    "iou-thres": ("--nms",), "img": ("--size",), "img-size": ("--size",), "imgsz": ("--size",),
+    "max-det": ("--max-detections",), "max_det": ("--max-detections",), "agnostic-nms": ("--class-agnostic",),
+    "project": ("--output", "--workdir"), "save-dir": ("--output",), "out": ("--output",), "ext_output": ("--json",),
+    "data": ("--dataset", "--config"), "model": ("--workdir",), "checkpoint": ("--workdir",), "topk": ("--top",),
+}  # fmt: skip
 JsonTarget: TypeAlias = "str | TextIO | None"  # a file, standard output, or nothing
 SIZE_STEP, LARGEST_SIZE = 32, 4096  # pixels of the network's input
 
@@ -142,7 +149,9 @@ def read_overrides(options: argparse.Namespace) -> dict[str, str]:
 def unknown(argument: str, parser: argparse.ArgumentParser) -> str:
     """Says that a verb has no such argument, and which one may have been meant."""
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
-    near = difflib.get_close_matches(argument.partition("=")[0], known, 1, 0.82)
+    name = argument.partition("=")[0]
+    meant = [other for other in OF_OTHERS.get(name.strip("-"), ()) if other in known]
+    near = meant or difflib.get_close_matches(name, known, 1, 0.82)
     return f"{argument}: unknown argument" + (f" (did you mean {near[0]}?)" if near else "")
 
 

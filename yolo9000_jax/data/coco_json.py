@@ -24,6 +24,7 @@ from yolo9000_jax.labels import SYNSET
 from yolo9000_jax.text import is_printable
 
 LISTS = ("images", "annotations", "categories")
+COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")  # gzip, zip, bzip2, xz, zstd
 NAME_KEYS = ("file_name", "coco_url", "flickr_url")  # where the name of a picture is; LVIS has addresses only
 SURROGATES = re.compile(r"[\ud800-\udfff]")
 REASONS = {
@@ -94,6 +95,8 @@ def load(file: Path) -> dict[str, Any]:
 
 def decode(data: bytes, file: Path) -> dict[str, Any]:
     """As `load`, of the bytes of a file."""
+    if data.startswith(COMPRESSED):
+        raise UserError(f"{file} is compressed: unpack it, and give the JSON file")
     try:
         content = json.loads(data, object_pairs_hook=_object)
     except (ValueError, RecursionError, MemoryError) as error:
@@ -101,6 +104,8 @@ def decode(data: bytes, file: Path) -> dict[str, Any]:
         if isinstance(error, json.JSONDecodeError):
             reason = f"line {error.lineno}: {error.msg}"
         raise UserError(f"{file} is not readable as JSON ({reason}): correct it, or fetch it again") from None
+    if isinstance(content, list) and all(isinstance(item, dict) and "score" in item for item in content[:1]):
+        raise NoCocoError(f"{file} is a list, as of a network's results: give the file of the annotations")
     if not isinstance(content, dict) or content.keys().isdisjoint(LISTS):
         raise NoCocoError(f"{file} has none of the lists {', '.join(LISTS)}, so it is no COCO file")
     for key in LISTS:

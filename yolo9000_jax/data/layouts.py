@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from yolo9000_jax.data.splits import same_split
+from yolo9000_jax.data.voc_files import PICTURES
 from yolo9000_jax.data.walking import files_below
 from yolo9000_jax.data.yolo import NO_LABELS, PICTURE_FOLDERS, find_labels
 from yolo9000_jax.data.yolo_description import SPLITS
@@ -19,6 +20,7 @@ LOOKED_AT = 5000  # files of a folder
 DEPTH = 3  # folders below it
 FOLDERS_ASKED = 100  # of pictures, for labels
 ROW_BYTES = 1000
+JSON_BYTES = 1 << 16
 _ROW = re.compile(r"\s*\d+(\.0*)?([\s,;]+[-+.\deE]+){4}")
 YOLO = (".yaml", ".yml", ".data")  # files that describe a set
 
@@ -90,8 +92,9 @@ def layouts(place: Path) -> list[str]:
     found = [f"yolo:{file}" for file in files if file.suffix.lower() in YOLO][:1]
     if any(file.suffix.lower() == ".xml" for file in files):
         found.append(f"voc:{place}")
-    found += _coco([file for file in files if file.suffix.lower() == ".json"])
-    if not found and any(file.suffix.lower() in EXTENSIONS and file.parent != place for file in files):
+    found += _coco([file for file in files if file.suffix.lower() == ".json" and _may_be_coco(file)])
+    inner = {file.parent for file in files if file.suffix.lower() in EXTENSIONS and file.parent != place}
+    if not found and not all(folder.name.lower() in PICTURES for folder in inner):
         found.append(f"folders:{place}")
     return found
 
@@ -107,6 +110,15 @@ def _coco(files: list[Path]) -> list[str]:
         return [f"coco:{first.parent}/{{split}}.json,{first.parent}/{{split}}"]
     pictures = first.parent / "images"
     return [f"coco:{first},{pictures if pictures.is_dir() else first.parent}"]
+
+
+def _may_be_coco(file: Path) -> bool:
+    """Whether a list of COCO's is named near the beginning of a JSON file, or near its end."""
+    with suppress(OSError), file.open("rb") as content:
+        start = content.read(JSON_BYTES)
+        content.seek(max(0, os.path.getsize(file) - JSON_BYTES))
+        return any(f'"{name}"'.encode() in start + content.read() for name in ("images", "annotations"))
+    return False
 
 
 def _files(place: Path) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 from yolo9000_jax import files
 from yolo9000_jax.data.annotations import Notes
@@ -122,6 +123,8 @@ def _stem(source: Source) -> str:
 
 def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator[Source]:
     """The sources of one input, or of one line of a list."""
+    if given.lower().startswith("file:///"):  # as file managers give a path
+        given = url2pathname(given[len("file://") :])
     path, name = Path(given), printable(given)
     where = f"; {printable(str(listed_in))} names it" if listed_in else ""
     if is_address(given) or is_camera(given):
