@@ -15,6 +15,13 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.text import shown
 
 SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})
+START_BYTES = 64
+_PAGE = "a web page, perhaps one of an error, and not the file itself: fetch it again"
+_STAND_INS = {  # what files in another's place begin with
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself: fetch that with `git lfs pull`",
+    b"<!doctype html": _PAGE,
+    b"<html": _PAGE,
+}
 MARKED = "{} marks {} of its {} pictures with 1: the others are left out"
 _MAGIC = re.compile(r"[*?[]")
 _FLAGGED = re.compile(r"(\S.*?)\s+(-?\d{1,9})")
@@ -72,6 +79,12 @@ def _shown_within(value: Any) -> Any:
     return shown(value) if isinstance(value, str) else value
 
 
+def stand_in(start: bytes) -> str | None:
+    """What a file is that stands where another was to be, by its first START_BYTES: "a web page, …"; None: no such."""
+    begins = start[:START_BYTES].lstrip().lower()
+    return next((what for mark, what in _STAND_INS.items() if begins.startswith(mark)), None)
+
+
 def read_text(path: Path) -> str:
     """The text of a file: UTF-8, with or without a byte order mark, or UTF-16 with one; every line ends in "\\n".
 
@@ -82,6 +95,8 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{shown(path)}: cannot be read ({error.strerror}); check the path") from error
+    if what := stand_in(content):
+        raise UserError(f"{shown(path)} is {what}")
     try:
         return to_text(content)
     except UnicodeDecodeError:

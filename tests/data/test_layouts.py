@@ -144,3 +144,25 @@ def test_texts_beside_pictures_that_are_no_labels(tmp_path):
     write_picture(tmp_path / "cat/a.jpg")
     (tmp_path / "cat/a.txt").write_text("A cat on a mat.")
     assert open_source(f"folders:{tmp_path}").notes == ()
+
+
+def test_json_files_of_other_tools_are_not_coco_s(tmp_path):
+    """LabelMe's beside the pictures; Label Studio's notes beside YOLO's labels."""
+    write_picture(tmp_path / "one/a.jpg")
+    (tmp_path / "one/a.json").write_text(json.dumps({"shapes": [], "imagePath": "a.jpg"}))
+    assert_refused(f"{tmp_path}/one", "holds pictures, and nothing that labels them")
+    write_picture(tmp_path / "two/images/a.jpg")
+    assert_refused(f"{tmp_path}/two", "holds pictures, and nothing that labels them")  # images is no class
+    (tmp_path / "two/labels").mkdir()
+    (tmp_path / "two/labels/a.txt").write_text("0 .5 .5 .5 .5\n")
+    (tmp_path / "two/notes.json").write_text(json.dumps({"categories": [], "info": {}}))
+    assert_refused(f"{tmp_path}/two", "it holds YOLO's label files")
+
+
+def test_files_in_place_of_folders_and_of_annotations(tmp_path):
+    (tmp_path / "set.zip").write_bytes(b"PK\x03\x04")
+    for scheme in ("voc", "folders"):
+        assert_refused(f"{scheme}:{tmp_path}/set.zip", "is a file: give a folder; an archive is to be unpacked first")
+    assert_refused(f"coco:{tmp_path}/set.zip,{tmp_path}", "set.zip is compressed: unpack it")
+    (tmp_path / "results.json").write_text(json.dumps([{"image_id": 1, "bbox": [1, 1, 2, 2], "score": 0.5}]))
+    assert_refused(f"coco:{tmp_path}/results.json,{tmp_path}", "as of a network's results: give the file of the annot")

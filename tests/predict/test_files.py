@@ -479,3 +479,9 @@ def test_the_only_input_s_fault_is_left_to_the_caller(detect, tmp_path, said):
     (error,) = failures(predict(detect, [tmp_path / "none.jpg"]))
     assert error not in said
     assert len(failures(predict(detect, [tmp_path / "none.jpg", tmp_path / "other.jpg"]))) == 2 and error in said
+
+
+def test_a_path_as_file_managers_give_it(detect, tmp_path):
+    path = save_picture(tmp_path / "a b.jpg")
+    assert [item["image"] for item in predict(detect, [path.as_uri()])] == [str(path)]
+    assert "none.jpg: no such file" in failures(predict(detect, [f"file://{tmp_path}/none.jpg"]))[0]

@@ -30,7 +30,7 @@ OF_OTHERS = {  # arguments of other programs -> ours, of which a verb has one
     "iou-thres": ("--nms",), "img": ("--size",), "img-size": ("--size",), "imgsz": ("--size",),
     "max-det": ("--max-detections",), "max_det": ("--max-detections",), "agnostic-nms": ("--class-agnostic",),
     "project": ("--output", "--workdir"), "save-dir": ("--output",), "out": ("--output",), "ext_output": ("--json",),
-    "data": ("--dataset", "--config"), "model": ("--workdir",), "checkpoint": ("--workdir",), "topk": ("--top",),
+    "data": ("--dataset",), "model": ("--workdir",), "checkpoint": ("--workdir",), "topk": ("--top",),
 }  # fmt: skip
 JsonTarget: TypeAlias = "str | TextIO | None"  # a file, standard output, or nothing
 SIZE_STEP, LARGEST_SIZE = 32, 4096  # pixels of the network's input
@@ -135,7 +135,9 @@ def read_overrides(options: argparse.Namespace) -> dict[str, str]:
     for place, argument in enumerate(options.rest):
         key, equals, value = argument.partition("=")
         if not key.startswith("--config."):
-            raise UserError(f"{unknown(argument, options.parser)}; config keys are changed with --config.KEY=VALUE")
+            raise UserError(
+                f"{unknown(argument, options.parser)}; a key of the config is --config.{key.lstrip('-')}=VALUE"
+            )
         if not equals:
             after = options.rest[place + 1 : place + 2]
             value = after[0] if after and not after[0].startswith("--") else "VALUE"

@@ -12,7 +12,7 @@ from typing import Literal
 from yolo9000_jax.darknet.layers import LAYERS, MAX_LAYERS, MAX_OUTPUTS, Cost, Layer, Net, Route, Shape
 from yolo9000_jax.darknet.options import Remarks, Section, read_options, read_sections
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import to_text
+from yolo9000_jax.files import stand_in, to_text
 
 MAX_FILE_BYTES = 1 << 20
 MAX_PARAMETERS = 1 << 31
@@ -75,6 +75,8 @@ def _read_text(path: str | PathLike) -> str:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UserError(f"{str(path)!r}: can't read this cfg file ({getattr(error, 'strerror', error)})") from None
+    if what := stand_in(data):
+        raise UserError(f"{path} is {what}")
     text = to_text(data, errors="replace")  # comments may be in any encoding
     if len(data) > MAX_FILE_BYTES or "\0" in text:
         raise UserError(f"{path}: this is not a text file: give the .cfg file here, not the .weights file")

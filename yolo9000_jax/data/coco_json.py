@@ -20,6 +20,7 @@ from yolo9000_jax.data.annotations import Annotation, Notes
 from yolo9000_jax.data.coco_values import Box, flag, identity, is_missing, number, outline
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import stand_in
 from yolo9000_jax.labels import SYNSET
 from yolo9000_jax.text import is_printable
 
@@ -97,6 +98,8 @@ def decode(data: bytes, file: Path) -> dict[str, Any]:
     """As `load`, of the bytes of a file."""
     if data.startswith(COMPRESSED):
         raise UserError(f"{file} is compressed: unpack it, and give the JSON file")
+    if what := stand_in(data):
+        raise UserError(f"{file} is {what}")
     try:
         content = json.loads(data, object_pairs_hook=_object)
     except (ValueError, RecursionError, MemoryError) as error:

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import shown
+from yolo9000_jax.files import START_BYTES, shown, stand_in
 from yolo9000_jax.images.pixels import SWAPPED, orientation, to_rgb
 from yolo9000_jax.logs import warn_once
 
@@ -48,13 +48,6 @@ EXTENSIONS = tuple(ending for kind in FORMATS for ending in ENDINGS[kind])  # of
 RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw")
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 TAIL_BYTES = 65536
-START_BYTES = 64
-_PAGE = "a web page, perhaps one of an error, and no picture: fetch it again"
-NO_PICTURES = {  # what files in a picture's place begin with
-    b"version https://git-lfs": "a pointer of Git LFS, not the picture itself: fetch that with `git lfs pull`",
-    b"<!doctype html": _PAGE,
-    b"<html": _PAGE,
-}
 ORIENTING_TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")  # keywords of a PNG's texts
 TIFF_NUMBERS = {
     1: "whole numbers",
@@ -263,8 +256,7 @@ def _no_picture(file: BinaryIO, name: str, error: Exception) -> UserError:
     if file.seek(0, os.SEEK_END) == 0:
         return UserError(f"{name} is empty: fetch it again")
     file.seek(0)
-    start = file.read(START_BYTES).lstrip().lower()
-    if what := next((what for mark, what in NO_PICTURES.items() if start.startswith(mark)), None):
+    if what := stand_in(file.read(START_BYTES)):
         return UserError(f"{name} is {what}")
     file.seek(0)
     if file.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc"):

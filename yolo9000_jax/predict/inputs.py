@@ -24,7 +24,6 @@ LISTS = (".txt", ".list", ".lst")
 NO_LIST = "a list in a list is not read; give it itself"
 STANDARD_INPUT = "-"
 NO_PIPE = ": save what comes from it, a picture or a list of paths, to a file and give that"
-NO_TEXT = frozenset(map(chr, range(32))) - frozenset("\t\n\v\f\r\x1a")  # what no text holds; \x1a ends DOS's
 STEM_BYTES = 200  # of the name of a drawing: file systems take 255, the ending and a number among them
 ENDINGS_SHOWN = 8
 
@@ -236,7 +235,7 @@ def _in_list(path: Path, videos: bool) -> Iterator[Source]:
         yield Source(str(path), error=f"{name}: this list cannot be read ({error.strerror})")
         return
     text = files.to_text(content, "surrogateescape")
-    if set(text) & NO_TEXT:
+    if "\0" in text:
         yield Source(str(path), error=f"{name}: this list is no text; write one path a line, as UTF-8")
         return
     rows = [line for raw in text.split("\n") if (line := raw.strip())]
