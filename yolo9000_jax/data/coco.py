@@ -9,7 +9,8 @@ Pictures without annotations are kept. What the file may look like is in coco_js
 A picture is looked for in IMAGES_DIR by its `file_name`, which may repeat the last folders of IMAGES_DIR, differ in
 capitals, lack the ending or have %20 for a blank, where only one picture can be meant. Of an absolute path, an address
 (`coco_url`, as LVIS has) or a path that leads out of IMAGES_DIR (`../images/a.jpg`) the longest end that lies in it is
-taken. No name leads out of it, but for links that lie in it.
+taken. No name leads out of it, but for links that lie in it. Several names of one picture are joined; where they may be
+those of two, with other boxes each, they are refused.
 """
 
 import os

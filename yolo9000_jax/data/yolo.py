@@ -1,12 +1,13 @@
 """The YOLO text format, as Darknet and its successors have it: pictures, and one text file of boxes for each.
 
-A data.yaml or Darknet's .data file names the classes and the pictures (yolo_description.py), as folders or as lists
-(yolo_places.py says where they are looked for), and a row of a label file is `class x y w h` in fractions of the
-picture, or a polygon (yolo_labels.py).
+A data.yaml or Darknet's .data file names the classes and the pictures (yolo_description.py), as folders, as lists or as
+patterns (`images/cam*`) of these (yolo_places.py says where they are looked for), and a row of a label file is `class x
+y w h` in fractions of the picture, or a polygon (yolo_labels.py).
 
 A picture's labels are found by putting `labels` in the place of a folder `images`, `JPEGImages` or `raw` of its path,
-the last such folder or, where that gives no file, Darknet's way, another or all of them; else beside the picture. A
-picture without label file has no objects; the notes count these, and the label files without picture.
+the last such folder or, where that gives no file, Darknet's way, another or all of them; else beside the picture. Their
+folder may also be `Labels` or `LABELS`, their ending in capitals. A picture without label file has no objects; the
+notes count these, and the label files without picture.
 
 Lists may name pictures anywhere on the machine; folders are read with the folders in them, links followed, each once.
 A picture that a list names several times counts as often, as in Darknet; in an evaluation once. Split "" or "all" is
