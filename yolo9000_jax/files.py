@@ -16,7 +16,7 @@ from yolo9000_jax.text import shown
 
 SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})
 START_BYTES = 64
-_PAGE = "a web page, perhaps one of an error, and not the file itself: fetch it again"
+_PAGE = "a web page, perhaps one of an error, and not the file itself: check where it is from"
 _STAND_INS = {  # what files in another's place begin with
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself: fetch that with `git lfs pull`",
     b"<!doctype html": _PAGE,

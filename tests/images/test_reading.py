@@ -60,7 +60,7 @@ def test_files_that_are_no_pictures(tmp_path):
     assert "no such" in one_line_about(tmp_path / "missing.jpg")
     assert "is a folder" in one_line_about(tmp_path)
     assert "no such" in one_line_about(tmp_path / "a\0b.jpg")
-    for name, content, what in (("empty.jpg", b"", "is empty"), ("text.png", b"<html>404</html>", "is not a picture")):
+    for name, content, what in (("empty.jpg", b"", "is empty"), ("text.png", b"<html>404</html>", "is a web page")):
         (tmp_path / name).write_bytes(content)
         assert what in one_line_about(tmp_path / name)
         with pytest.raises(UserError, match=f"the fifth {what}"):
