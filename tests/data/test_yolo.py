@@ -475,3 +475,18 @@ def test_a_box_with_two_labels(tmp_path):
     assert dataset[0].labels.tolist() == [0, 1, 1]
     assert is_noted(dataset, "1 box stands there again with another label; each counts (first: a.txt, line 2)")
     assert is_noted(dataset, "1 box stands there twice with the same label", "line 3")
+
+
+@pytest.mark.parametrize("line", ["# old/b.jpg", "#old/b.jpg", "images/a.jpg  # see old/b.jpg"])
+def test_paths_in_comments_are_not_read(tmp_path, line):
+    """Their ends would be found without the first folders, as those of paths of another machine are."""
+    for name in ("a.jpg", "b.jpg"):
+        write_labelled(tmp_path / f"images/{name}")
+        write_labelled(tmp_path / name)
+    (tmp_path / "list.txt").write_text(f"images/a.jpg\n{line.replace('images/a', 'images/gone')}\n")
+    description = "train: list.txt\nnames: [cat]\n"
+    if line.startswith("#"):
+        assert pictures(opened(tmp_path, description)) == ["a.jpg"]
+    else:
+        with pytest.raises(UserError, match="list.txt:2: there is no picture"):
+            opened(tmp_path, description)

@@ -434,9 +434,10 @@ def test_lists_that_cannot_be_read(detect, tmp_path):
     (tmp_path / "outer.txt").write_text("inner.txt\na.jpg\n")
     (error,) = failures(predict(detect, [tmp_path / "outer.txt"]))
     assert "inner.txt: a list in a list is not read; give it itself" in error and "outer.txt names it" in error
-    (tmp_path / "binary.txt").write_bytes(bytes(range(256)) * 9)
-    (error,) = failures(predict(detect, [tmp_path / "binary.txt"]))
-    assert error.endswith("binary.txt: this list is no text; write one path a line, as UTF-8")
+    for content in (bytes(range(256)) * 9, b"\xff\xfea", b"\xff\xfe\x00\xd8"):
+        (tmp_path / "binary.txt").write_bytes(content)
+        (error,) = failures(predict(detect, [tmp_path / "binary.txt"]))
+        assert error.endswith("binary.txt: this list is no text; write one path a line, as UTF-8")
 
 
 def test_patterns_that_no_shell_has_expanded(detect, tmp_path, monkeypatch):

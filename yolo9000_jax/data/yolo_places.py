@@ -78,7 +78,10 @@ class Places:
         for start in range(len(parts)):
             if start and keep_split and _SPLIT_FOLDER.match(parts[start - 1]):
                 return None
-            if found := self._from_roots("/".join(parts[start:]), test):
+            tail = "/".join(parts[start:])
+            if without_comment(written) != written and without_comment(tail) == tail:
+                return None  # what is left stands in the comment
+            if found := self._from_roots(tail, test):
                 if not keep_split:
                     self._folders[folder] = found.parent
                 return self._moved(written, found)

@@ -230,11 +230,12 @@ def _in_list(path: Path, videos: bool) -> Iterator[Source]:
     """
     name = printable(str(path))
     try:
-        content = path.read_bytes()
+        text = files.to_text(path.read_bytes(), "surrogateescape")
     except OSError as error:
         yield Source(str(path), error=f"{name}: this list cannot be read ({error.strerror})")
         return
-    text = files.to_text(content, "surrogateescape")
+    except UnicodeError:  # it is no UTF-16, as which it begins
+        text = "\0"
     if "\0" in text:
         yield Source(str(path), error=f"{name}: this list is no text; write one path a line, as UTF-8")
         return
