@@ -17,6 +17,7 @@ from yolo9000_jax.logs import logger
 from yolo9000_jax.tasks.task import AXIS
 
 EACH = PartitionSpec(AXIS)  # the leading axis of an array is that of the devices
+FEW = 8  # images, of which the statistics of batch norm are rough
 
 
 def map_step(step: Callable) -> Callable:
@@ -87,12 +88,31 @@ def shard(batch: Any) -> Any:
     return jax.tree.map(lambda array: array.reshape(devices, array.shape[0] // devices, *array.shape[1:]), batch)
 
 
-def check_batch_size(batch_size: int, devices: int = 0) -> None:
-    """Raises UserError unless the batch divides evenly among the devices: all there are, or so many."""
-    devices = devices or jax.device_count()
-    if batch_size < 1 or batch_size % devices:
-        raise UserError(
-            f"batch_size {batch_size} does not divide among {devices} devices; make it a multiple of {devices}"
+def check_batch_size(config: Any, devices: int = 0) -> None:
+    """Raises UserError unless the batch divides evenly among the devices, and there into the parts to accumulate.
+
+    Warns where batch norm sees few images at a time.
+
+    Args:
+        config: an experiment.
+        devices: how many; 0: all there are.
+    """
+    devices, batch_size, model = devices or jax.device_count(), config.batch_size, config.model
+    parts = devices * config.accumulate
+    if batch_size < 1 or batch_size % parts:
+        below = batch_size // parts * parts
+        near = " or ".join(str(number) for number in (below, below + parts) if number > 0)
+        among = f"{devices} devices" + (f", on each in {config.accumulate} parts" if config.accumulate > 1 else "")
+        raise UserError(f"batch_size {batch_size} does not divide among {among}; the nearest that do: {near}")
+    group = (model.sync_batch_norm_group or devices) if model.sync_batch_norm else 1
+    if devices % group:
+        raise UserError(f"model.sync_batch_norm_group {group} does not divide {devices} devices; choose one that does")
+    images = batch_size // parts * group
+    if model.use_batch_norm and devices > 1 and images < FEW:
+        logger.warning(
+            f"batch norm sees {images} images at a time, as {batch_size} are divided among {devices} devices"
+            + (f" and {config.accumulate} parts" if config.accumulate > 1 else "")
+            + f": its statistics are rough below {FEW}; give a larger batch_size, or model.sync_batch_norm=True"
         )
 
 
@@ -175,30 +195,6 @@ def decided_by_first(decide: Callable[[], Any]) -> Any:
     if "error" in answer:
         raise UserError(answer["error"])
     return answer["value"]
-
-
-def on_all(action: Callable[[], Any]) -> Any:
-    """What `action()` gives on this host; a UserError of it on any host is one on all, so that none waits for it."""
-    if jax.process_count() == 1:
-        return action()
-    result, failure = None, None
-    try:
-        result = action()
-    except UserError as error:
-        failure = error
-    failed = np.asarray(multihost_utils.process_allgather(np.uint8(failure is not None))).ravel()
-    if failure is not None:
-        raise failure
-    if failed.any():
-        raise UserError(f"host {int(failed.argmax())} cannot go on: its own message says why")
-    return result
-
-
-def of_all(value: float) -> list[float]:
-    """The numbers that the hosts have, in their order."""
-    if jax.process_count() == 1:
-        return [value]
-    return np.asarray(multihost_utils.process_allgather(np.float32(value))).ravel().tolist()
 
 
 def check_same(value: Any, what: str) -> None:
