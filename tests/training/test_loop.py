@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from types import SimpleNamespace
 
 import jax
@@ -240,6 +240,25 @@ def test_batch_that_does_not_divide(monkeypatch, source, tmp_path):
     message = refused(training.train, tiny.tiny_config(source), tmp_path / "run")
     assert message == "batch_size 8 does not divide among 3 devices; the nearest that do: 6 or 9"
     assert not (tmp_path / "run").exists()
+
+
+def test_hosts_meet_between_compiling_and_the_first_step(monkeypatch):
+    """A host that compiles longer than another is waited for before the step, within which it would be given up."""
+    done = []
+
+    class Update:
+        def lower(self, *arguments):
+            return SimpleNamespace(compile=lambda: done.append("compiled"))
+
+        def __call__(self, *arguments):
+            done.append("stepped")
+
+    monkeypatch.setattr(training.hosts, "meet", lambda: done.append("met"))
+    task = SimpleNamespace(sizes=lambda: (96, 64), blank_batch=lambda size: {"images": np.zeros((8, size, size, 3))})
+    account = SimpleNamespace(spending=lambda what: nullcontext())
+    run = SimpleNamespace(compiled=False, goodput=account, task=task, replicated={}, update=Update())
+    training._Run._compile(run)
+    assert done == ["compiled", "met", "stepped"] * 2 and run.compiled
 
 
 def test_a_run_may_wait_for_another_to_end(tmp_path, monkeypatch, said):

@@ -229,8 +229,11 @@ class _Run:
         with self.goodput.spending("compiling"):
             for size in self.task.sizes():
                 logger.info(f"compiling for {size}x{size}")
+                batch = parallel.shard(self.task.blank_batch(size))
+                self.update.lower(self.replicated, batch, span).compile()
+                hosts.meet()  # one that waits within the step for another to compile gives up after 30 s on CPUs
                 copy = jax.tree.map(lambda x: x.copy(), self.replicated)
-                jax.block_until_ready(self.update(copy, parallel.shard(self.task.blank_batch(size)), span))
+                jax.block_until_ready(self.update(copy, batch, span))
         self.compiled = True
 
     def run(self) -> state.TrainState:
@@ -408,7 +411,7 @@ class _Run:
         self.goodput.close()
 
 
-def make_update(task: Task) -> tuple[optax.GradientTransformation, Callable]:
+def make_update(task: Task) -> tuple[optax.GradientTransformation, jax.stages.Wrapped]:
     """The optimiser, and update(state, batch, span) -> (state, metrics), mapped over all devices."""
     optimizer, update = step.step_of(task)
     return optimizer, parallel.map_step(update)

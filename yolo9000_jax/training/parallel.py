@@ -12,6 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from yolo9000_jax import hosts
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.tasks.task import AXIS
@@ -20,12 +21,13 @@ EACH = PartitionSpec(AXIS)  # the leading axis of an array is that of the device
 FEW = 8  # images, of which the statistics of batch norm are rough
 
 
-def map_step(step: Callable) -> Callable:
+def map_step(step: Callable) -> jax.stages.Wrapped:
     """step(state, batch, value) mapped over all devices of all hosts; the old state's memory is reused.
 
     State and batch have a leading device axis; `value` is the same on all devices.
     """
-    return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0)
+    mapped: jax.stages.Wrapped = jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0)
+    return mapped
 
 
 def shard_map_step(step: Callable, devices: Sequence[jax.Device]) -> jax.stages.Wrapped:
@@ -182,6 +184,7 @@ def decided_by_first(decide: Callable[[], Any]) -> Any:
             failure, answer = error, {"error": str(error) if isinstance(error, UserError) else repr(error)}
     text = np.frombuffer(json.dumps(answer).encode(), np.uint8)
     try:
+        hosts.meet()  # deciding may take the first long
         length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
         padded = np.zeros(length, np.uint8)
         if is_first():
@@ -201,6 +204,7 @@ def check_same(value: Any, what: str) -> None:
     """Raises UserError on all hosts unless all have the same JSON value; `what` names it."""
     if jax.process_count() == 1:
         return
+    hosts.meet()
     digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:16]
     all_digests = np.asarray(multihost_utils.process_allgather(np.frombuffer(digest, np.uint8)))
     odd = [host for host, other in enumerate(all_digests) if (other != all_digests[0]).any()]
