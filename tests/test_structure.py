@@ -27,6 +27,7 @@ ORDER = {
     "buckets": "paths in a bucket, for places alone",
     "places": "any part may be given a path, here or in a bucket",
     "devices": "any part may say what it runs on",
+    "hosts": "any part may do a share of its work on each",
     "shapes": "any part may be handed an array of the wrong shape",
     "config": "what was asked for: plain values, with no idea of what is made of them",
     "images": "pixels: no boxes, no networks",

@@ -8,24 +8,14 @@
 import argparse
 import os
 import platform
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from timing import median_seconds
 
 from yolo9000_jax.boxes.decode import detect
 from yolo9000_jax.models.yolo_v2 import VOC_ANCHORS_CELLS, YoloV2
-
-
-def median_seconds(function, *arguments, runs):
-    jax.block_until_ready(function(*arguments))
-    seconds = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        jax.block_until_ready(function(*arguments))
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds))
 
 
 def main():
@@ -36,9 +26,10 @@ def main():
     model, generator = YoloV2(width=options.width, passthrough="darknet"), np.random.default_rng(0)
     images = jnp.asarray(generator.random((1, 416, 416, 3), np.float32))
     variables = jax.jit(model.init)(jax.random.key(0), images[:, :64, :64])
-    forward = median_seconds(jax.jit(model.apply), variables, images, runs=options.runs)
+    apply, anchors_cells = jax.jit(model.apply), jnp.asarray(VOC_ANCHORS_CELLS)
+    forward = median_seconds(lambda: apply(variables, images), options.runs)
     raw = jnp.asarray(generator.normal(size=(1, 13, 13, 5, 25)), jnp.float32)
-    rest = median_seconds(detect, raw, jnp.asarray(VOC_ANCHORS_CELLS), 0.005, 0.45, runs=options.runs)
+    rest = median_seconds(lambda: detect(raw, anchors_cells, 0.005, 0.45), options.runs)
     print(f"{platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores; width {options.width}")
     print(f"forward {1e3 * forward:.1f} ms, decode + NMS {1e3 * rest:.2f} ms: {100 * rest / forward:.1f} %")
 

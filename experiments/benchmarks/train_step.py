@@ -24,31 +24,37 @@ from yolo9000_jax.training import parallel, schedule, state
 from yolo9000_jax.training.step import make_step
 
 
-def our_step(width, size, batch):
-    """A function that makes one step and waits for it."""
-    model = YoloV2(width=width, passthrough="darknet")
-    options = configs.detection().optimizer
-    optimizer = schedule.optimizer(options)
+def mean_square(raw):
+    return jnp.mean(jnp.square(raw))
 
-    def loss(params, batch_stats, images, step):
-        variables = {"params": params, "batch_stats": batch_stats}
-        raw, changed = model.apply(variables, images, train=True, mutable=["batch_stats"])
-        value = jnp.mean(jnp.square(raw))
-        return value, ({"loss": value}, changed["batch_stats"])
 
-    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
-    current = parallel.replicate(state.create(variables, optimizer, average=False))
-    images = parallel.shard(np.random.default_rng(0).random((batch, size, size, 3), np.float32))
-    update = parallel.map_step(make_step(loss, optimizer, schedule.learning_rate(options)))
+class OurStep:
+    """Each call starts one training step on a batch of noise, and gives its metrics; `state` is that after the last.
 
-    span = np.array([0, 1000], np.int32)
+    model: a network of images. objective: scalar loss of what it gives. variables: its own to start with; None: random.
+    """
 
-    def run():
-        nonlocal current
-        current, metrics = update(current, images, span)
-        jax.block_until_ready(metrics)
+    def __init__(self, model, size, batch, objective=mean_square, variables=None):
+        options = configs.detection().optimizer
+        optimizer = schedule.optimizer(options)
 
-    return run
+        def loss(params, batch_stats, images, step):
+            variables = {"params": params, "batch_stats": batch_stats}
+            raw, changed = model.apply(variables, images, train=True, mutable=["batch_stats"])
+            value = objective(raw)
+            return value, ({"loss": value}, changed["batch_stats"])
+
+        if variables is None:
+            variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+        self.state = parallel.replicate(state.create(variables, optimizer, average=False))
+        images = parallel.shard(np.random.default_rng(0).random((batch, size, size, 3), np.float32))
+        self._images = jax.device_put(images, self.state.step.sharding)  # split as the state is: not sent at each step
+        self._update = parallel.map_step(make_step(loss, optimizer, schedule.learning_rate(options)))
+        self._span = np.array([0, 1000], np.int32)
+
+    def __call__(self):
+        self.state, metrics = self._update(self.state, self._images, self._span)
+        return metrics
 
 
 def torch_step(width, size, batch):
@@ -112,14 +118,15 @@ def main():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--runs", type=int, default=7)
     options = parser.parse_args()
-    steps = {"ours": our_step(options.width, options.size, options.batch)}
+    model = YoloV2(width=options.width, passthrough="darknet")
+    steps = {"ours": OurStep(model, options.size, options.batch)}
     if peer := torch_step(options.width, options.size, options.batch):
         steps["torch"] = peer
     times = {name: [] for name in steps}
     for number in range(options.runs + 1):
         for name, run in steps.items():
             started = time.perf_counter()
-            run()
+            jax.block_until_ready(run())
             if number:
                 times[name].append(time.perf_counter() - started)
     print(f"{platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores; {options}")

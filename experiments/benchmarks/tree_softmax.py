@@ -21,16 +21,12 @@ from yolo9000_jax.wordtree.tree import WordTree
 SHAPE, TRUTHS = (8, 17, 17, 3), 30
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tree", help="Darknet's 9k.tree, or another")
-    parser.add_argument("--runs", type=int, default=7)
-    options = parser.parse_args()
-    tree = WordTree.load(options.tree)
+def programs(tree: WordTree, shape=SHAPE, truths=TRUTHS):
+    """{name: function of (logits [*shape, n], labels [*shape])}, each giving a scalar, and these arguments."""
     rng = np.random.default_rng(0)
-    logits = jnp.asarray(rng.normal(size=(*SHAPE, len(tree))), jnp.float32)
-    labels = jnp.asarray(rng.integers(0, len(tree), SHAPE), jnp.int32)
-    boxes = jnp.asarray(rng.integers(0, np.prod(SHAPE[1:]), (SHAPE[0], TRUTHS)), jnp.int32)
+    logits = jnp.asarray(rng.normal(size=(*shape, len(tree))), jnp.float32)
+    labels = jnp.asarray(rng.integers(0, len(tree), shape), jnp.int32)
+    boxes = jnp.asarray(rng.integers(0, np.prod(shape[1:]), (shape[0], truths)), jnp.int32)
 
     def dense(logits, labels):
         return -jnp.sum(jnp.take_along_axis(jax.nn.log_softmax(logits), labels[..., None], -1))
@@ -42,17 +38,26 @@ def main() -> None:
         return jnp.sum(path_loss(logits, labels, tree))
 
     def trained(logits, labels):
-        rows = jnp.take_along_axis(logits.reshape(SHAPE[0], -1, len(tree)), boxes[..., None], 1)
-        return jnp.sum(path_loss(rows, labels.reshape(SHAPE[0], -1)[:, :TRUTHS], tree))
+        rows = jnp.take_along_axis(logits.reshape(shape[0], -1, len(tree)), boxes[..., None], 1)
+        return jnp.sum(path_loss(rows, labels.reshape(shape[0], -1)[:, :truths], tree))
 
-    programs = {
+    functions = {
         "one dense softmax": dense,
         "softmax of every group": groups,
         "path loss of every box": every,
-        f"path loss of {TRUTHS} boxes a picture": trained,
+        f"path loss of {truths} boxes a picture": trained,
     }
-    compiled = {name: jax.jit(jax.value_and_grad(f)).lower(logits, labels).compile() for name, f in programs.items()}
-    seconds = {name: [] for name in programs}
+    return functions, (logits, labels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tree", help="Darknet's 9k.tree, or another")
+    parser.add_argument("--runs", type=int, default=7)
+    options = parser.parse_args()
+    functions, (logits, labels) = programs(WordTree.load(options.tree))
+    compiled = {name: jax.jit(jax.value_and_grad(f)).lower(logits, labels).compile() for name, f in functions.items()}
+    seconds = {name: [] for name in functions}
     for _ in range(options.runs + 1):
         for name, program in compiled.items():
             started = time.perf_counter()

@@ -10,10 +10,10 @@ Medians are printed, and the most memory that this process has held, its compila
 import argparse
 import resource
 import sys
-import time
 
 import jax
 import numpy as np
+from timing import median_seconds
 
 import yolo9000_jax as y9
 from yolo9000_jax.boxes.tree import detect_tree
@@ -21,15 +21,6 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.speed import machine
 from yolo9000_jax.images.reading import read
 from yolo9000_jax.wordtree.tree import load_map
-
-
-def median_seconds(function, runs: int) -> float:
-    seconds = []
-    for _ in range(runs + 1):
-        started = time.perf_counter()
-        jax.block_until_ready(function())
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds[1:]))
 
 
 def peak_gib() -> float:

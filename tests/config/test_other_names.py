@@ -32,7 +32,7 @@ def test_what_is_meant_is_a_key():
         ("device", "JAX_PLATFORMS=cpu, cuda or tpu"),
         ("workers", "all cores of the machine are used"),
         ("resume", "the same --workdir carries on"),
-        ("zzz", "the keys are augment, batch_size, "),
+        ("zzz", "the keys are accumulate, augment, "),
     ],
 )
 def test_other_names(key, meant):

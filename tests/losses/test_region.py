@@ -1,67 +1,22 @@
 """The region loss against Darknet's numbers (golden r*, t*) and against properties."""
 
-import functools
 import json
 
 import jax
 import numpy as np
 import pytest
 
+from tests.golden.cases import region_case, region_gradient
 from tests.helpers import golden_dir, golden_root
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.losses.region import region_loss
-from yolo9000_jax.wordtree.tree import WordTree, load_map
+from yolo9000_jax.wordtree.tree import WordTree
 
 
 def _cases(prefix):
     path = golden_root() / "loss/loss.json"
     names = [name for name in json.loads(path.read_text()) if name.startswith(prefix)] if path.is_file() else []
     return names or [pytest.param(None, marks=pytest.mark.skip(reason="no golden files"))]
-
-
-def _to_grid(array, anchors):
-    """(B,A*(5+C),h,w) -> [B,h,w,A,5+C]."""
-    batch, channels, height, width = array.shape
-    return array.reshape(batch, anchors, channels // anchors, height, width).transpose(0, 3, 4, 1, 2)
-
-
-def _truths(rows):
-    """Boxes, labels, mask of truth rows (B,T,5); the list ends at the first x == 0."""
-    mask = np.cumsum(rows[..., 0] == 0, axis=1) == 0
-    return rows[..., :4], rows[..., 4].astype(np.int32), mask
-
-
-def _image_labels(rows):
-    """[B] node of the first class-only row (999999) of each image, -1 where there is none."""
-    marked = (rows[..., 0] > 100000) & (rows[..., 1] > 100000) & (np.cumsum(rows[..., 0] == 0, axis=1) == 0)
-    first = np.argmax(marked, axis=1)
-    return np.where(marked.any(axis=1), rows[np.arange(len(rows)), first, 4], -1).astype(np.int32)
-
-
-def _scales(region):
-    names = ("coord_scale", "object_scale", "noobject_scale", "class_scale")
-    return {**{name: float(region[name]) for name in names}, "ignore_threshold": float(region["thresh"])}
-
-
-def _switches(region):
-    flags = {name: bool(region.get(name, 0)) for name in ("rescore", "bias_match", "background")}
-    return tuple({**flags, "class_activation": "softmax" if region["softmax"] else "logistic"}.items())
-
-
-@functools.cache
-def _load_tree(path):
-    return WordTree.load(path)
-
-
-@functools.partial(jax.jit, static_argnames=("switches", "tree"))
-def _loss_and_gradient(raw, truths, anchors, seen, scales, image_labels=None, *, switches=(), tree=None):
-    def total(raw):
-        options = {**dict(switches), **scales, "tree": tree, "image_labels": image_labels}
-        result = region_loss(raw, *truths, anchors, seen=seen, **options)
-        return result.total, result
-
-    (_, result), gradient = jax.value_and_grad(total, has_aux=True)(raw)
-    return result, -gradient * raw.shape[0]
 
 
 def _assert_close(actual, expected):
@@ -79,21 +34,12 @@ def _slopes(output, background):
 @pytest.mark.parametrize("name", _cases("r") + _cases("t"))
 def test_golden(name):
     """Gradient, Darknet's delta and cost, and the statistics line."""
-    case = json.loads((golden_dir() / "loss/loss.json").read_text())[name]
-    region, arrays = case["region"], np.load(golden_dir() / f"loss/{name}.npz")
-    anchors = np.asarray(case["anchors"], np.float32).reshape(-1, 2)
-    grid = {key: _to_grid(arrays[key], len(anchors)) for key in ("x", "output", "delta", "neg_grad")}
-    boxes, labels, mask = _truths(arrays["truth"])
-    tree = image_labels = None
-    if "tree" in region:
-        tree, image_labels = _load_tree(golden_dir() / region["tree"]), _image_labels(arrays["truth"])
-    if "map" in region:
-        labels = load_map(golden_dir() / region["map"], tree)[np.where(mask & (image_labels < 0)[:, None], labels, 0)]
-    arguments = grid["x"], (boxes, labels, mask), anchors, case["seen"], _scales(region), image_labels
-    result, neg_grad = jax.device_get(_loss_and_gradient(*arguments, switches=_switches(region), tree=tree))
-    _assert_close(neg_grad, grid["neg_grad"])
-    delta = neg_grad / _slopes(grid["output"].astype(np.float64), region.get("background"))
-    _assert_close(delta, grid["delta"])
+    case, arguments, switches, tree, golden = region_case(golden_dir(), name)
+    region = case["region"]
+    result, neg_grad = jax.device_get(region_gradient(*arguments, switches=switches, tree=tree))
+    _assert_close(neg_grad, golden["neg_grad"])
+    delta = neg_grad / _slopes(golden["output"].astype(np.float64), region.get("background"))
+    _assert_close(delta, golden["delta"])
     np.testing.assert_allclose(np.sum(np.square(delta)), case["cost"], rtol=5e-5)  # summed in float32, one by one
     expected = dict(case["stats"])
     if not region["softmax"]:
@@ -143,7 +89,7 @@ def _run(raw, truths, *, seen=20000, **switches):
     image_labels = switches.pop("image_labels", IMAGE_LABELS if tree else None)
     switches = tuple(switches.items())
     arguments = raw, truths, ANCHORS, seen, SCALES, image_labels
-    return jax.device_get(_loss_and_gradient(*arguments, switches=switches, tree=tree))
+    return jax.device_get(region_gradient(*arguments, switches=switches, tree=tree))
 
 
 def test_float64_throughout(raw, truths):

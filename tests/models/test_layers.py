@@ -105,6 +105,26 @@ def test_batch_norm_in_bfloat16_keeps_its_statistics_in_float32():
     np.testing.assert_allclose(y.astype(np.float32), expected, atol=0.1)
 
 
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("ratio", [0.1, 1, 10, 30])
+def test_batch_norm_in_bfloat16_is_as_exact_as_flax(ratio, train):
+    """Whatever the mean divided by the standard deviation: no large numbers are rounded before they cancel."""
+    x = jnp.asarray(random(1, 8, 16, 16, 5) + ratio, jnp.bfloat16)
+    wide = np.asarray(x, np.float64)
+    mean, var = wide.mean((0, 1, 2)), wide.var((0, 1, 2))
+    variables = {"params": {"scale": np.ones(5), "bias": np.zeros(5)}, "batch_stats": {"mean": mean, "var": var}}
+    variables = jax.tree.map(np.float32, variables)
+    exact = (wide - mean) / np.sqrt(var + 1e-5)
+    flax = nn.BatchNorm(use_running_average=not train, dtype=jnp.bfloat16)
+
+    def error(y):
+        return np.sqrt(np.mean((np.asarray(y, np.float64) - exact) ** 2))
+
+    ours = BatchNorm().apply(variables, x, train, mutable=["batch_stats"])[0]
+    assert ours.dtype == jnp.bfloat16
+    assert error(ours) <= 1.05 * error(flax.apply(variables, x, mutable=["batch_stats"])[0]) < 0.003
+
+
 # Max pooling
 
 

@@ -4,9 +4,11 @@ import json
 import threading
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from yolo9000_jax.training import goodput, parallel
+from yolo9000_jax import hosts
+from yolo9000_jax.training import goodput
 from yolo9000_jax.training.goodput import Goodput, Spent, Watch
 
 
@@ -118,7 +120,8 @@ def test_a_start_from_an_earlier_checkpoint_loses_more(tmp_path, world):
 
 def test_the_slowest_host_sets_the_pace(tmp_path, world, monkeypatch):
     """The others wait for it within their steps, which their own account can't tell from work."""
-    monkeypatch.setattr(parallel, "of_all", lambda waiting: [waiting, 6.0, 1.0])
+    others = [{"waiting": np.array(waited)} for waited in (6.0, 1.0)]
+    monkeypatch.setattr(hosts, "of_all", lambda action: [action(), *others])
     account = start(tmp_path, world)
     account.sent(None)
     world.now += 10

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,6 @@ from yolo9000_jax.errors import Stopped, UserError
 from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.training import loop as training
 from yolo9000_jax.training.metrics import Metrics
-from yolo9000_jax.training.parallel import check_batch_size
 from yolo9000_jax.training.profile import Profile
 from yolo9000_jax.training.start import take_fitting
 from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables, read_scores
@@ -238,9 +238,27 @@ def test_two_devices_agree_with_one(trained, source, tmp_path):
 def test_batch_that_does_not_divide(monkeypatch, source, tmp_path):
     monkeypatch.setattr(jax, "device_count", lambda: 3)
     message = refused(training.train, tiny.tiny_config(source), tmp_path / "run")
-    assert message == "batch_size 8 does not divide among 3 devices; make it a multiple of 3"
+    assert message == "batch_size 8 does not divide among 3 devices; the nearest that do: 6 or 9"
     assert not (tmp_path / "run").exists()
-    check_batch_size(9)
+
+
+def test_hosts_meet_between_compiling_and_the_first_step(monkeypatch):
+    """A host that compiles longer than another is waited for before the step, within which it would be given up."""
+    done = []
+
+    class Update:
+        def lower(self, *arguments):
+            return SimpleNamespace(compile=lambda: done.append("compiled"))
+
+        def __call__(self, *arguments):
+            done.append("stepped")
+
+    monkeypatch.setattr(training.hosts, "meet", lambda: done.append("met"))
+    task = SimpleNamespace(sizes=lambda: (96, 64), blank_batch=lambda size: {"images": np.zeros((8, size, size, 3))})
+    account = SimpleNamespace(spending=lambda what: nullcontext())
+    run = SimpleNamespace(compiled=False, goodput=account, task=task, replicated={}, update=Update())
+    training._Run._compile(run)
+    assert done == ["compiled", "met", "stepped"] * 2 and run.compiled
 
 
 def test_a_run_may_wait_for_another_to_end(tmp_path, monkeypatch, said):
@@ -289,7 +307,7 @@ def judge(monkeypatch):
             (folder / "metrics.json").write_text(json.dumps(evaluation.metrics | {"step": step}))
 
         monkeypatch.setattr(Detection, "evaluate", lambda self, model, examples: function())
-        monkeypatch.setattr(training, "make_predictor", lambda *arguments: None)
+        monkeypatch.setattr(training, "make_predictor", lambda *arguments: SimpleNamespace())
         monkeypatch.setattr(training, "write_report", write)
 
     return judge
@@ -304,7 +322,7 @@ def loop(monkeypatch, source, judge):
         losses = jnp.float32([*losses, *[1.0] * (10 - len(losses))])
         weights = jnp.float32([*weights, *[1.0] * (10 - len(weights))])
 
-        def make_step(loss, optimizer, rate, average_decay):
+        def make_step(loss, optimizer, rate, average_decay, accumulate):
             def step(state, batch, span):
                 params = {"kernel": jnp.full(2, weights[state.step])}
                 metrics = {"loss": losses[state.step], "learning_rate": rate(state.step, span)}

@@ -86,6 +86,14 @@ def test_what_would_fit():
     assert any("compute_dtype=bfloat16" in line for line in found)
     assert any("batch_size=32 leaves 8 pictures a device instead of 16" in line for line in found)
     assert any("about 8 devices" in line for line in found) and any("'(416,)'" in line for line in found)
+    assert any("rematerialise=True" in line for line in found)
+    assert any("accumulate=2 works on 8 pictures a device at a time instead of 16" in line for line in found)
+    config.accumulate, config.model.rematerialise = 2, True  # 8 pictures take 35 GiB, 15 are there: 3; 2 divide 16
+    found = plans.what_would_fit(config, [replace(LARGE, peak_bytes=36 * chips.GIB)])
+    assert any("accumulate=8 works on 2 pictures a device at a time instead of 8" in line for line in found)
+    assert any("batch_size=24 leaves 6 pictures a device instead of 16" in line for line in found)
+    assert not any("rematerialise" in line for line in found)
+    config.accumulate = 1
     config.model.compute_dtype = "bfloat16"
     hopeless = plans.what_would_fit(config, [replace(LARGE, argument_bytes=17 * chips.GIB)])
     assert len(hopeless) == 1  # not even the state has room

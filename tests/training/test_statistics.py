@@ -67,12 +67,12 @@ def close(one, other):
 def test_what_is_saved_has_the_means_of_the_batches_statistics(config, trained):
     """Of the averaged weights, which are judged, at the judged size; and it is what is loaded."""
     task, found = make_task(config), saved(trained, 2)
-    several = [batch_statistics(task, found["average"], batch) for batch in judged_batches(task, 2)]
+    several = [batch_statistics(task, found["average"]["params"], batch) for batch in judged_batches(task, 2)]
     expected = jax.tree.map(lambda *arrays: np.mean(arrays, 0), *several)
-    close(found["batch_stats"], expected)
+    close(found["average"]["batch_stats"], expected)
     close(load_best(trained)[0]["batch_stats"], expected)
     # The same of the first layer by NumPy alone: the plain mean and the unbiased variance of its convolution's output.
-    kernel = found["average"]["trunk"]["conv1"]["kernel"]
+    kernel = found["average"]["params"]["trunk"]["conv1"]["kernel"]
     moments = []
     for batch in judged_batches(task, 2):
         padded = np.pad(np.asarray(task.inputs(batch), np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -80,7 +80,7 @@ def test_what_is_saved_has_the_means_of_the_batches_statistics(config, trained):
         output = sum(pixels @ weights for pixels, weights in shifted).reshape(-1, kernel.shape[-1])
         moments.append((output.mean(0), output.var(0, ddof=1)))
     mean, variance = np.mean(moments, 0)
-    first = found["batch_stats"]["trunk"]["conv1"]["norm"]
+    first = found["average"]["batch_stats"]["trunk"]["conv1"]["norm"]
     np.testing.assert_allclose(first["mean"], mean, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(first["var"], variance, rtol=1e-4)
 
@@ -92,13 +92,16 @@ def test_devices_share_their_means():
     def statistics(params, batch_stats, batch):
         return {"mean": params["w"] * batch}
 
-    fresh = state.TrainState(
-        jnp.zeros(2), {"w": jnp.ones(2)}, {"mean": jnp.full((2, 1), 9.0)}, (), {"w": jnp.full(2, 2.0)}
-    )
+    params, batch_stats = {"w": jnp.ones(2)}, {"mean": jnp.full((2, 1), 9.0)}
+    average = {"params": {"w": jnp.full(2, 2.0)}, "batch_stats": batch_stats}
     mapped = jax.vmap(step.make_statistics_step(statistics), in_axes=(0, 0, None), axis_name=AXIS)
-    after = mapped(mapped(fresh, found["mean"], 1), 5 * found["mean"], 2)
-    assert after.batch_stats["mean"].tolist() == [[12.0], [12.0]]  # ((2 + 6) / 2 + (10 + 30) / 2) / 2
-    assert after.params["w"].tolist() == [1, 1] and after.average["w"].tolist() == [2, 2] and not after.step.any()
+    for kept, mean in ((average, 12.0), (None, 6.0)):  # ((2 + 6) / 2 + (10 + 30) / 2) / 2, and half of it
+        fresh = state.TrainState(jnp.zeros(2), params, batch_stats, (), kept)
+        after = mapped(mapped(fresh, found["mean"], 1), 5 * found["mean"], 2)
+        assert after.variables["batch_stats"]["mean"].tolist() == [[mean], [mean]]
+        assert after.variables["params"]["w"].tolist() == [2 if kept else 1] * 2
+        assert after.params["w"].tolist() == [1, 1] and not after.step.any()
+        assert after.batch_stats["mean"].tolist() == [[9.0 if kept else mean]] * 2
 
 
 def test_only_the_statistics_differ(config, trained, tmp_path, monkeypatch):
@@ -115,17 +118,18 @@ def test_only_the_statistics_differ(config, trained, tmp_path, monkeypatch):
     one, other = saved(trained, 2), saved(tmp_path / "stopped", 2)
     jax.tree.map(np.testing.assert_array_equal, one, other)
     (current,) = judged
-    jax.tree.map(np.testing.assert_array_equal, one["batch_stats"], jax.tree.map(lambda x: x[0], current.batch_stats))
+    kept = jax.tree.map(lambda x: x[0], current.average)
+    jax.tree.map(np.testing.assert_array_equal, one["average"], kept)
     without = config.copy_and_resolve_references()
     without.model.batch_norm_batches = 0
     monkeypatch.undo()
     training.train(without, tmp_path / "without")
     plain = saved(tmp_path / "without", 2)
-    for part in ("params", "average", "optimizer_state"):
+    for part in ("params", "batch_stats", "optimizer_state"):
         jax.tree.map(np.testing.assert_array_equal, one[part], plain[part])
-    assert not np.allclose(
-        one["batch_stats"]["trunk"]["conv1"]["norm"]["mean"], plain["batch_stats"]["trunk"]["conv1"]["norm"]["mean"]
-    )
+    jax.tree.map(np.testing.assert_array_equal, one["average"]["params"], plain["average"]["params"])
+    means = [each["average"]["batch_stats"]["trunk"]["conv1"]["norm"]["mean"] for each in (one, plain)]
+    assert not np.allclose(*means)
 
 
 def raise_first(stops, number):

@@ -25,7 +25,8 @@ def state(step, average=False, size=3):
     full = jnp.full(size, float(step))
     made = create({"params": {"conv": {"kernel": full}}, "batch_stats": {"mean": full}}, OPTIMIZER, average)
     made = made.replace(step=np.asarray(step, np.int32))
-    return made.replace(average={"conv": {"kernel": full + 100}}) if average else made
+    averages = {"params": {"conv": {"kernel": full + 100}}, "batch_stats": {"mean": full + 100}}
+    return made.replace(average=averages) if average else made
 
 
 def saved_steps(workdir):
@@ -194,10 +195,26 @@ def test_restore_is_exact(checkpoints, tmp_path, average):
     jax.tree.map(np.testing.assert_array_equal, loaded, dict(original.variables))
 
 
+def test_an_average_of_parameters_alone(checkpoints, tmp_path):
+    """As it was saved before batch statistics were averaged with them: those of the state stand in for these."""
+    new = state(7, average=True)
+    checkpoints.save(new.replace(average=new.average["params"]))
+    checkpoints.wait()
+    expected = {"params": new.average["params"], "batch_stats": new.batch_stats}
+    jax.tree.map(np.testing.assert_array_equal, load_variables(tmp_path)[0], expected)
+    restored = checkpoints.restore(state(0, average=True))
+    jax.tree.map(np.testing.assert_array_equal, restored, new.replace(average=expected))
+    checkpoints.save(state(8).replace(batch_stats={}, average=new.average["params"]))  # a network without batch norm
+    checkpoints.wait()
+    jax.tree.map(np.testing.assert_array_equal, load_variables(tmp_path)[0], expected | {"batch_stats": {}})
+    like = create({"params": new.params}, OPTIMIZER, average=True)
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(like).average["params"], new.average["params"])
+
+
 @pytest.mark.parametrize(
     ("other", "part"),
     [
-        ({"average": True}, "average/conv/kernel is missing in it"),
+        ({"average": True}, "average/batch_stats/mean is missing in it"),
         ({"size": 4}, r"batch_stats/mean is \(3,\) in it and \(4,\) by this config"),
     ],
 )

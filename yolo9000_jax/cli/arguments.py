@@ -90,6 +90,17 @@ def add_class_agnostic(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--class-agnostic", action="store_true", help=what)
 
 
+def add_distributed(parser: argparse.ArgumentParser, what: str) -> None:
+    """--distributed, which `training.parallel.join` reads."""
+    parser.add_argument(
+        "--distributed",
+        nargs="?",
+        const="",
+        metavar="HOST:PORT,N,I",
+        help=f"one of N hosts that {what}, the I-th from 0; HOST is the first (default: ask the environment)",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     """--json; `check_json`, `free_stdout` and `write_json`, or `JsonList`, read it."""
     parser.add_argument("--json", metavar="FILE", help=f"write {what} here (-: on standard output, all else on stderr)")

@@ -8,6 +8,7 @@ from yolo9000_jax.cli.arguments import (
     SOURCES,
     Verbs,
     add_class_agnostic,
+    add_distributed,
     add_hierarchical_threshold,
     add_json,
     add_network,
@@ -22,6 +23,7 @@ from yolo9000_jax.logs import logger
 from yolo9000_jax.places import as_path
 
 if TYPE_CHECKING:
+    from yolo9000_jax.evaluation import Evaluation
     from yolo9000_jax.predict.classifier import Classifier
     from yolo9000_jax.predict.detector import Detector
 
@@ -49,13 +51,44 @@ def _add_evaluate(verbs: Verbs) -> None:
     )
     add_json(verb, "the metrics")
     verb.add_argument("--report", metavar="DIR", help="folder for the precision/recall plot and the pictures")
+    add_distributed(verb, "share the pictures")
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Prints the metrics of a network on a data set."""
+    """Prints the metrics of a network on a data set; of several hosts the first does."""
+    import jax
+
+    from yolo9000_jax import hosts
     from yolo9000_jax.evaluation import evaluate as evaluate_model
-    from yolo9000_jax.predict.classifier import Classifier
+    from yolo9000_jax.training import parallel
+
+    if options.distributed is not None:
+        parallel.join(options.distributed)
+    model, dataset, given = hosts.on_all(lambda: _prepare(options))
+    parallel.check_same([dataset.fingerprint(), given], "the data set, or how it is evaluated,")
+    model.devices = jax.local_devices()
+    result = evaluate_model(model, dataset, **given)
+    if parallel.is_first():
+        _show(options, result)
+    hosts.meet()  # or else the others give up while it writes
+
+
+def _show(options: argparse.Namespace, result: "Evaluation") -> None:
+    """Prints the metrics, and writes what is asked for."""
     from yolo9000_jax.report.evaluation import write_report
+
+    if result.voc is None:
+        _print_classification(result.metrics)
+    else:
+        _print_detection(result.metrics)
+    write_json(options.json, result.metrics)
+    if options.report:
+        write_report(as_path(options.report), result)
+
+
+def _prepare(options: argparse.Namespace) -> tuple["Detector | Classifier", Any, dict[str, Any]]:
+    """The network, the data set, and the arguments to evaluate it with."""
+    from yolo9000_jax.predict.classifier import Classifier
     from yolo9000_jax.workdir.facts import load_facts
 
     model, settings = load_network(options), _settings(options)
@@ -68,24 +101,16 @@ def evaluate(options: argparse.Namespace) -> None:
         raise UserError("--class-agnostic is for detectors, and this network is a classifier: leave it out")
     dataset = _evaluation_set(options, model, settings)
     if isinstance(model, Classifier):
-        result = evaluate_model(model, dataset)
-        _print_classification(result.metrics)
-    else:
-        result = evaluate_model(
-            model,
-            dataset,
-            batch_size=settings.evaluation.batch_size,
-            score_threshold=settings.evaluation.score_threshold,
-            nms_threshold=settings.evaluation.nms_threshold,
-            **hierarchical_threshold(options, model),
-            class_agnostic=options.class_agnostic,
-            iou_rule=options.iou_rule or settings.evaluation.iou_rule,
-            seen=load_facts(as_path(options.workdir)).network.seen if options.workdir else None,
-        )
-        _print_detection(result.metrics)
-    write_json(options.json, result.metrics)
-    if options.report:
-        write_report(as_path(options.report), result)
+        return model, dataset, {}
+    given: dict[str, Any] = {
+        "batch_size": settings.evaluation.batch_size,
+        "score_threshold": settings.evaluation.score_threshold,
+        "nms_threshold": settings.evaluation.nms_threshold,
+        "class_agnostic": options.class_agnostic,
+        "iou_rule": options.iou_rule or settings.evaluation.iou_rule,
+        "seen": load_facts(as_path(options.workdir)).network.seen if options.workdir else None,
+    }
+    return model, dataset, given | hierarchical_threshold(options, model)
 
 
 def _settings(options: argparse.Namespace) -> Any:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from yolo9000_jax.cli.arguments import Verbs, above_zero, add_config, add_verb, read_overrides
+from yolo9000_jax.cli.arguments import Verbs, above_zero, add_config, add_distributed, add_verb, read_overrides
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.places import as_path
@@ -90,13 +90,7 @@ def _add_train(verbs: Verbs) -> None:
         help="train a finished or stopped run further, in its own workdir, under a name of your choice: with the "
         "length, and other keys, that --minutes and --config.KEY=VALUE give it",
     )
-    verb.add_argument(
-        "--distributed",
-        nargs="?",
-        const="",
-        metavar="HOST:PORT,N,I",
-        help="one of N hosts that train together, the I-th from 0; HOST is the first (default: ask the environment)",
-    )
+    add_distributed(verb, "train together")
 
 
 def train(options: argparse.Namespace) -> None:

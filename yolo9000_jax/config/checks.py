@@ -101,10 +101,19 @@ UNUSED = (
         "choose model.head=connected or local",
     ),
     Unused(
-        ("model.batch_norm", "model.batch_norm_momentum", "model.batch_norm_batches", "model.sync_batch_norm"),
+        (
+            *("model.batch_norm", "model.batch_norm_momentum", "model.batch_norm_batches"),
+            *("model.sync_batch_norm", "model.sync_batch_norm_group"),
+        ),
         lambda c: not c.model.use_batch_norm,
         "with model.use_batch_norm=False",
         "choose model.use_batch_norm=True",
+    ),
+    Unused(
+        ("model.sync_batch_norm_group",),
+        lambda c: not c.model.sync_batch_norm,
+        "without model.sync_batch_norm",
+        "choose model.sync_batch_norm=True",
     ),
     Unused(("multi_scale_every",), lambda c: not c.multi_scale, "without multi_scale", "give its sizes"),
     Unused(("evaluation.hierarchy_rule",), lambda c: not c.model.tree, "without model.tree", "give one"),

@@ -15,6 +15,9 @@ def detection() -> ConfigDict:
     c.epochs = 0.0  # or in passes over the training pictures, of a joint experiment over those with boxes,
     c.minutes = 0.0  # or in minutes of training on the machine that it runs on, its pre-training not counted
     c.batch_size = 64  # images an update, over all devices and hosts
+    # Parts of a batch that a device works on one after the other, Darknet's subdivisions: they take the memory of a
+    # smaller batch, and but for batch norm, whose statistics are each part's own, give the numbers of the whole.
+    c.accumulate = 1
     c.image_size = 416  # side of the network's input, a multiple of 32
     c.multi_scale = ()  # sizes to draw from, e.g. (320, 352, …, 608); empty: always image_size
     c.multi_scale_every = 10  # steps between two draws
@@ -53,7 +56,9 @@ def detection() -> ConfigDict:
     # A state that is judged gets batch norm's statistics anew: the mean of those of so many training batches at the
     # size that it is judged at; 0: it keeps the running ones, of the last sizes drawn, as in Darknet.
     c.model.batch_norm_batches = 0
-    c.model.sync_batch_norm = False  # share batch statistics over all devices
+    c.model.sync_batch_norm = False  # share batch statistics over devices
+    c.model.sync_batch_norm_group = 0  # over so many neighbouring ones; 0: over all
+    c.model.rematerialise = False  # True: less memory, as a step computes the trunk twice; the same numbers
     c.model.compute_dtype = "float32"  # or "bfloat16"
 
     c.data = ConfigDict()
@@ -130,7 +135,7 @@ def detection() -> ConfigDict:
     c.evaluation.metric = ""  # the number that decides which checkpoint is the best; empty: voc_ap50, or top1
     c.evaluation.resize = "stretch"  # or "letterbox"; of detection: classifiers crop
     c.evaluation.sampling = "half_pixel"  # how that blends pixels: as in training; or "darknet" (darknet.md 1)
-    c.evaluation.batch_size = 8
+    c.evaluation.batch_size = 8  # images that a device works on at a time
     c.evaluation.score_threshold = 0.005
     c.evaluation.nms_threshold = 0.45
     c.evaluation.iou_rule = "voc"  # or "ilsvrc": also ilsvrc_ap, by ImageNet's smaller IoU for small boxes

@@ -75,6 +75,7 @@ RANGES = {
     "epochs": NOT_NEGATIVE,
     "minutes": NOT_NEGATIVE,
     "batch_size": COUNT,
+    "accumulate": COUNT,
     "image_size": SIZE,
     "multi_scale": SIZE,
     "multi_scale_every": COUNT,
@@ -91,6 +92,7 @@ RANGES = {
     "model.num_anchors": COUNT,
     "model.batch_norm_momentum": SHARE_BELOW_1,
     "model.batch_norm_batches": NOT_NEGATIVE,
+    "model.sync_batch_norm_group": NOT_NEGATIVE,
     "data.max_boxes": NOT_NEGATIVE,
     "classification.ratio": POSITIVE,
     "augment.jitter": Range(0, 0.5, below=True),  # both edges moved by half would leave nothing of the picture

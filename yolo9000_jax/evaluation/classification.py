@@ -1,6 +1,6 @@
 """Runs a classifier over a data set and counts how often it is right."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.classes import SharedClasses, positions, shared_classes
 from yolo9000_jax.evaluation.models import Classifier
 from yolo9000_jax.evaluation.result import Evaluation
+from yolo9000_jax.hosts import of_all, places, share
 from yolo9000_jax.logs import logger
 
 TOP = 5
@@ -21,11 +22,9 @@ LOG_EVERY = 1000  # pictures
 class LabelledPictures:
     """The n pictures of a data set whose class the classifier has: only on them can it be right.
 
-    dataset: these pictures; labels [n] and model_labels [n]: the class of each in the data set and in the model;
-    classes: the classes that both have.
+    labels [n] and model_labels [n]: the class of each in the data set and in the model; classes: those that both have.
     """
 
-    dataset: Dataset
     labels: np.ndarray
     model_labels: np.ndarray
     classes: SharedClasses
@@ -46,37 +45,58 @@ class LabelledPictures:
 
 def evaluate_classifier(classifier: Classifier, dataset: Dataset, *, batch_size: int) -> Evaluation:
     """As `evaluate`, which documents it, of a classifier; classes that the data set lacks compete all the same."""
-    pictures = labelled_pictures(classifier, dataset)
-    ranks = np.full(len(pictures.labels), TOP)
-    rankings = classifier.stream(pictures.dataset.records(), top=TOP, batch_size=batch_size)
-    for index, (ranking, model_label) in enumerate(zip(rankings, pictures.model_labels, strict=True)):
-        places = np.flatnonzero(ranking.labels == model_label)
-        ranks[index] = places[0] if len(places) else TOP
-        log_progress(index + 1, len(ranks))
+
+    def best(chosen: Dataset) -> Iterator[np.ndarray]:
+        for ranking in classifier.stream(chosen.records(), top=TOP, batch_size=batch_size):
+            yield np.pad(ranking.labels, (0, TOP - len(ranking.labels)), constant_values=-1)
+
+    pictures, labels = classify(classifier, dataset, best, TOP)
+    hits = labels == pictures.model_labels[:, None]
+    ranks = np.where(hits.any(1), hits.argmax(1), TOP)
     return pictures.evaluation(lambda chosen: top_k_accuracies(ranks[chosen]))
 
 
-def labelled_pictures(classifier: Classifier, dataset: Dataset) -> LabelledPictures:
-    """The pictures whose class the classifier has. Raises UserError where one has boxes, or the classes do not fit."""
+def classify(
+    classifier: Classifier, dataset: Dataset, answers: Callable[[Dataset], Iterator[np.ndarray]], numbers: int
+) -> tuple[LabelledPictures, np.ndarray]:
+    """What a classifier says of every picture whose class it has; each host looks at its share of them.
+
+    Args:
+        classifier: whose classes they are.
+        dataset: pictures with one label each.
+        answers: gets pictures, and gives so many `numbers`, whole ones, of each.
+
+    Returns:
+        The pictures, and the numbers of each: int [n, numbers].
+
+    Raises:
+        UserError: a picture has boxes or cannot be read, or the classes do not fit.
+    """
     classes = shared_classes(classifier, dataset)
-    labels = _labels(dataset)
-    shared = positions(classes.dataset_labels, len(dataset.classes))[labels]
-    chosen = np.flatnonzero(shared >= 0)
-    return LabelledPictures(
-        dataset.take(chosen.tolist()), labels[chosen], classes.model_labels[shared[chosen]], classes
-    )
+    shared = positions(classes.dataset_labels, len(dataset.classes))
+
+    def look() -> dict[str, np.ndarray]:
+        mine = share(dataset)
+        labels = _labels(mine)
+        chosen = np.flatnonzero(shared[labels] >= 0)
+        found = np.zeros((len(chosen), numbers), int)
+        for index, answer in enumerate(answers(mine.take(chosen.tolist()))):
+            found[index] = answer
+            if (index + 1) % LOG_EVERY == 0:
+                logger.info(f"evaluated {index + 1}/{len(chosen)}")
+        return {"order": places(len(mine))[chosen], "labels": labels[chosen], "found": found}
+
+    shares = of_all(look)
+    order, labels, found = (np.concatenate([each[name] for each in shares]) for name in shares[0])
+    order = np.argsort(order)
+    labels = labels[order]
+    return LabelledPictures(labels, classes.model_labels[shared[labels]], classes), found[order]
 
 
 def top_k_accuracies(ranks: np.ndarray) -> dict[str, Any]:
     """ "top1", "top5" and "images" from the rank of each picture's class, 0 being the best; None without pictures."""
     accuracies = {f"top{k}": float(np.mean(ranks < k)) if len(ranks) else None for k in (1, TOP)}
     return accuracies | {"images": len(ranks)}
-
-
-def log_progress(done: int, images: int) -> None:
-    """Says now and then how many pictures are done."""
-    if done % LOG_EVERY == 0:
-        logger.info(f"evaluated {done}/{images}")
 
 
 def _labels(dataset: Dataset) -> np.ndarray:

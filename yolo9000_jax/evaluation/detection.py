@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from yolo9000_jax.evaluation.result import Evaluation, Example
 from yolo9000_jax.evaluation.seen import seen_and_unseen
 from yolo9000_jax.evaluation.subtrees import subtrees
 from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, VocResult, evaluate_detections, mean_of
+from yolo9000_jax.hosts import in_order, of_all, share
 from yolo9000_jax.logs import logger
 
 EXAMPLES = 16
@@ -49,26 +50,8 @@ def evaluate_detector(
     if detector.tree is not None:
         options |= {"nodes": classes.model_labels, "hierarchical_threshold": hierarchical_threshold}
         options["also_top_down"] = naming is not None or examples > 0
-    model_positions = positions(classes.model_labels, len(detector.classes))
-    dataset_positions = positions(classes.dataset_labels, len(dataset.classes))
-    detections, truths = [], []
-    kept: list[Example] = []
-    started = time.perf_counter()
-    streamed, records = itertools.tee(dataset.records())  # each is fetched once, and kept until its result is there
-    results = detector.stream(streamed, **options)
-    for index, (result, record) in enumerate(zip(results, records, strict=True)):
-        found = ImageDetections(result.boxes_xyxy, result.scores, result.labels)
-        truth = GroundTruth(record.boxes_xyxy, record.labels, record.difficult, record.crowd)
-        detections.append(_relabel(found, model_positions))
-        truths.append(_relabel(truth, dataset_positions))
-        top_down = None if detector.tree is None else result.top_down
-        if naming is not None and top_down is not None:
-            naming.add(record, top_down)
-        if len(kept) < examples and index % max(1, len(dataset) // examples) == 0:
-            kept.append(Example(result.image, detections[-1], truths[-1], top_down))
-        if (index + 1) % LOG_EVERY == 0:
-            rate = (index + 1) / (time.perf_counter() - started)
-            logger.info(f"evaluated {index + 1}/{len(dataset)}  {rate:.1f} images/s")
+    run = _Share(detector, dataset, classes, naming, options, examples)
+    detections, truths = _joined(of_all(run.arrays))
     voc = evaluate_detections(detections, truths, len(classes.names))
     scores = _scores(voc, detections, truths, iou_rule)
     metrics = _metrics(voc, classes, scores)
@@ -77,8 +60,80 @@ def evaluate_detector(
     if detector.tree is not None and (below := subtrees(detector.tree, classes, scores)):
         metrics["subtrees"] = below
     if naming is not None:
+        naming.join_hosts()
         metrics["naming"] = naming.metrics()
-    return Evaluation(metrics, classes.names, voc, tuple(kept))
+    return Evaluation(metrics, classes.names, voc, tuple(run.examples))
+
+
+class _Share:
+    """The pictures of a data set that this host looks at, and what the detector finds in them.
+
+    examples: so many of these pictures, spread over the data set.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        dataset: Dataset,
+        classes: SharedClasses,
+        naming: NamingConfusion | None,
+        options: dict[str, Any],
+        examples: int,
+    ):
+        self._detector, self._dataset, self._options = detector, share(dataset), options
+        self._model_positions = positions(classes.model_labels, len(detector.classes))
+        self._dataset_positions = positions(classes.dataset_labels, len(dataset.classes))
+        self._naming, self._count = naming, examples
+        self.examples: list[Example] = []
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is found and what is there, of all its pictures, one picture after the other."""
+        detections, truths = [], []
+        for found, truth in self._run():
+            detections.append(found)
+            truths.append(truth)
+        return _columns("found", ImageDetections, detections) | _columns("truth", GroundTruth, truths)
+
+    def _run(self) -> Iterator[tuple[ImageDetections, GroundTruth]]:
+        pictures, started = len(self._dataset), time.perf_counter()
+        streamed, records = itertools.tee(self._dataset.records())  # each is fetched once, and kept until its result is
+        results = self._detector.stream(streamed, **self._options)
+        for index, (result, record) in enumerate(zip(results, records, strict=True)):
+            found = ImageDetections(result.boxes_xyxy, result.scores, result.labels)
+            crowd = np.zeros(len(record.labels), bool) if record.crowd is None else record.crowd
+            truth = GroundTruth(record.boxes_xyxy, record.labels, record.difficult, crowd)
+            found, truth = _relabel(found, self._model_positions), _relabel(truth, self._dataset_positions)
+            top_down = None if self._detector.tree is None else result.top_down
+            if self._naming is not None and top_down is not None:
+                self._naming.add(record, top_down)
+            if len(self.examples) < self._count and index % max(1, pictures // self._count) == 0:
+                self.examples.append(Example(result.image, found, truth, top_down))
+            if (index + 1) % LOG_EVERY == 0:
+                rate = (index + 1) / (time.perf_counter() - started)
+                logger.info(f"evaluated {index + 1}/{pictures}  {rate:.1f} images/s")
+            yield found, truth
+
+
+def _columns(name: str, kind: type[Rows], pictures: Sequence[Rows]) -> dict[str, np.ndarray]:
+    """The rows of all pictures one after the other, and how many each has."""
+    counts = np.array([len(rows.labels) for rows in pictures], np.int64)
+    fields = zip(kind._fields, zip(*pictures, strict=True), strict=True) if pictures else ()
+    return {f"{name}_counts": counts} | {f"{name}_{field}": np.concatenate(arrays) for field, arrays in fields}
+
+
+def _pictures(name: str, kind: type[Rows], arrays: Mapping[str, np.ndarray]) -> list[Rows]:
+    """What `_columns` was given."""
+    ends = np.cumsum(arrays[f"{name}_counts"])[:-1]
+    if not len(arrays[f"{name}_counts"]):
+        return []
+    columns = [np.split(arrays[f"{name}_{field}"], ends) for field in kind._fields]
+    return [kind(*rows) for rows in zip(*columns, strict=True)]
+
+
+def _joined(shares: Sequence[Mapping[str, np.ndarray]]) -> tuple[list[ImageDetections], list[GroundTruth]]:
+    """What all hosts' `_Share.arrays` say, picture by picture as in the data set."""
+    found = [_pictures("found", ImageDetections, each) for each in shares]
+    return in_order(found), in_order([_pictures("truth", GroundTruth, each) for each in shares])
 
 
 def _relabel(rows: Rows, new_labels: np.ndarray) -> Rows:

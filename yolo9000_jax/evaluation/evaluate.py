@@ -31,12 +31,13 @@ def evaluate(
     """Applies a detector or a classifier to every picture of a data set, once, and compares its answers with the truth.
 
     It is evaluated on the classes that the data set and the model share, found by synset or name
-    (labels.match_classes).
+    (labels.match_classes). Several hosts all call it: each looks at its share of the pictures, and all get the numbers
+    of all, the same as one host would; the examples are this host's own.
 
     Args:
         model: a detector or a classifier, its classes forming a tree or not.
         dataset: for a detector records with boxes, for a classifier records with one label and none (`folders:`).
-        batch_size: pictures in one call of the network; None: 8 for a detector, 32 for a classifier.
+        batch_size: pictures that a device works on at a time; None: 8 for a detector, 32 for a classifier.
 
     All others are for detectors:
         score_threshold, nms_threshold: of the detector; Darknet evaluates with .005 and .45.

@@ -1,6 +1,6 @@
 """Evaluates a classifier whose classes form a WordTree: at the leaves, and stopping early (paper, section 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.classification import TOP, labelled_pictures, log_progress, top_k_accuracies
+from yolo9000_jax.evaluation.classification import TOP, classify, top_k_accuracies
 from yolo9000_jax.evaluation.models import Classifier
 from yolo9000_jax.evaluation.result import Evaluation
 from yolo9000_jax.wordtree.softmax import class_probabilities, group_log_softmax, predict_top_down
@@ -46,13 +46,13 @@ def evaluate_tree_classifier(
     tree = classifier.tree
     if tree is None:
         raise UserError("the classifier's classes form no tree: use evaluation.evaluate, which takes any classifier")
-    pictures = labelled_pictures(classifier, dataset)
-    wanted = pictures.model_labels
     answer = _Answer(tree, tuple(thresholds), min(TOP, int(tree.leaves.sum())))
-    leaves, stops = np.zeros((len(wanted), answer.top), int), np.zeros((len(wanted), len(thresholds)), int)
-    for index, found in enumerate(classifier.outputs(pictures.dataset.records(), answer, batch_size)):
-        leaves[index], stops[index] = found
-        log_progress(index + 1, len(wanted))
+
+    def answers(chosen: Dataset) -> Iterator[np.ndarray]:
+        return map(np.concatenate, classifier.outputs(chosen.records(), answer, batch_size))
+
+    pictures, found = classify(classifier, dataset, answers, answer.top + len(thresholds))
+    wanted, leaves, stops = pictures.model_labels, found[:, : answer.top], found[:, answer.top :]
     hits = _is_above(tree, wanted[:, None], leaves)
     ranks = np.where(hits.any(1), hits.argmax(1), TOP)
     correct = _is_above(tree, stops, wanted[:, None]) | _is_above(tree, wanted[:, None], stops)

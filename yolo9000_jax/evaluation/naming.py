@@ -14,6 +14,7 @@ from yolo9000_jax.data.records import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.classes import SharedClasses
 from yolo9000_jax.evaluation.models import DetectorResult
+from yolo9000_jax.hosts import of_all
 from yolo9000_jax.wordtree.tree import WordTree
 
 UNDECIDED, OTHER, MISSED = "undecided", "other", "missed"
@@ -74,6 +75,13 @@ class NamingConfusion:
                 found = None if owner < 0 else int(found_nodes[owner])
                 column = _column(self._tree, members, true_node, found)
                 self._matrices[group][members.index(true_node), column] += 1
+
+    def join_hosts(self) -> None:
+        """Adds what the other hosts have counted, each its own pictures."""
+        counts = {str(group): matrix for group, matrix in self._matrices.items()}
+        shares = of_all(lambda: counts | {"images": np.array(self._images)})
+        self._matrices = {group: np.sum([share[str(group)] for share in shares], 0) for group in self._matrices}
+        self._images = int(sum(share["images"] for share in shares))
 
     def metrics(self) -> dict[str, Any]:
         """The counts so far.

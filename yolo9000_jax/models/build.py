@@ -18,13 +18,17 @@ from yolo9000_jax.models.yolo_v2 import YoloV2
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
-def build_model(network: Network, axis_name: str | None = None, head_init: str = "darknet") -> nn.Module:
+def build_model(
+    network: Network, axis_name: str | None = None, head_init: str = "darknet", axis_group: int = 0, remat: bool = False
+) -> nn.Module:
     """The module of a network.
 
     Args:
         network: what it is.
         axis_name: the mapped axis of a training step over which batch statistics are shared; None: they are not.
         head_init: how the last layer of a YOLOv2 starts, where it is to be trained; see there.
+        axis_group: so many neighbours on that axis share them; 0: all.
+        remat: the gradient computes the inside of the trunk's stages once more, and needs no memory for it.
 
     Raises:
         UserError: settings that no network has.
@@ -32,8 +36,9 @@ def build_model(network: Network, axis_name: str | None = None, head_init: str =
     common: dict[str, Any] = {
         "num_classes": len(network.classes),
         "width": network.width,
-        "norm": _norm(network, axis_name),
+        "norm": _norm(network, axis_name, axis_group),
         "dtype": _dtype(network.compute_dtype),
+        "remat": remat,
     }
     if network.task == "classification":
         if network.trunk == "extraction":
@@ -58,10 +63,11 @@ def build_head(network: Network) -> RegionHead | YoloV1Head:
     return RegionHead(network.anchors_cells, tree=network.tree, location=network.box_parametrisation, **rule)
 
 
-def _norm(network: Network, axis_name: str | None) -> Any:
+def _norm(network: Network, axis_name: str | None, axis_group: int) -> Any:
     if not network.use_batch_norm:
         return None
-    return replace(BATCH_NORMS[network.batch_norm], momentum=network.batch_norm_momentum, axis_name=axis_name)
+    shared: dict[str, Any] = {"axis_name": axis_name, "axis_group": axis_group}
+    return replace(BATCH_NORMS[network.batch_norm], momentum=network.batch_norm_momentum, **shared)
 
 
 def _dtype(name: str) -> Any:

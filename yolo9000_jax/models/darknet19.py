@@ -40,12 +40,13 @@ class Darknet19(nn.Module):
     norm: BatchNormOptions | None = BatchNormOptions()
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
+    remat: bool = False  # see Trunk
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """images [B, H, W, 3] in 0..1 -> logits [B, num_classes] in float32."""
         check_images("Darknet19", images)
         options: dict[str, Any] = dict(norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
-        _, x = Darknet19Trunk(self.width, name="trunk", **options)(images, train)
+        _, x = Darknet19Trunk(self.width, remat=self.remat, name="trunk", **options)(images, train)
         x = Conv(self.num_classes, 1, activation=None, name="logits", **options | {"norm": None})(x, train)
         return x.astype(self.param_dtype).mean((1, 2))

@@ -43,6 +43,7 @@ class Extraction(nn.Module):
     norm: BatchNormOptions | None = BatchNormOptions()
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
+    remat: bool = False  # see Trunk
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
@@ -50,6 +51,6 @@ class Extraction(nn.Module):
         activation = choose(LOGITS, self.logits, "logits")
         check_images("Extraction", images)
         options: dict[str, Any] = dict(norm=self.norm, dtype=self.dtype, param_dtype=self.param_dtype)
-        _, x = ExtractionTrunk(self.width, name="trunk", **options)(images, train)
+        _, x = ExtractionTrunk(self.width, remat=self.remat, name="trunk", **options)(images, train)
         x = Conv(self.num_classes, 1, activation=activation, name="logits", **options | {"norm": None})(x, train)
         return x.astype(self.param_dtype).mean((1, 2))

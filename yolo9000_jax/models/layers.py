@@ -30,6 +30,7 @@ class BatchNorm(nn.Module):
       epsilon_outside_root: divide by sqrt(var) + epsilon, as Darknet on a CPU does with epsilon 1e-6.
       unbiased: normalise by the unbiased batch variance when training, as Darknet's own kernels do.
       axis_name: mapped axis over which devices share their statistics; None keeps them per device.
+      axis_group: so many neighbours on that axis, a divisor of its length, share theirs; 0: all on it.
     """
 
     momentum: float = 0.99
@@ -37,6 +38,7 @@ class BatchNorm(nn.Module):
     epsilon_outside_root: bool = False
     unbiased: bool = False
     axis_name: str | None = None
+    axis_group: int = 0
     param_dtype: Any = jnp.float32
 
     @nn.compact
@@ -55,8 +57,8 @@ class BatchNorm(nn.Module):
             inverse = 1 / (jnp.sqrt(var) + self.epsilon)
         else:
             inverse = lax.rsqrt(var + self.epsilon)
-        factor = inverse * scale
-        return x * factor.astype(x.dtype) + (bias - mean * factor).astype(x.dtype)
+        # Rounded to the layer's type once, at the end: mean and bias - mean * factor are large where mean / std is.
+        return ((x - mean) * (inverse * scale) + bias).astype(x.dtype)
 
     def _batch_statistics(
         self, x: jax.Array, mean_var: nn.Variable, var_var: nn.Variable
@@ -66,8 +68,11 @@ class BatchNorm(nn.Module):
         wide = x.astype(self.param_dtype)
         moments = jnp.stack([wide.mean(axes), jnp.square(wide).mean(axes)])
         if self.axis_name is not None and not self.is_initializing():
-            moments = lax.pmean(moments, self.axis_name)
-            count *= lax.axis_size(self.axis_name)
+            devices = lax.axis_size(self.axis_name)
+            size = self.axis_group or devices
+            groups = [list(range(first, first + size)) for first in range(0, devices, size)]
+            moments = lax.pmean(moments, self.axis_name, axis_index_groups=groups if len(groups) > 1 else None)
+            count *= size
         mean = moments[0]
         biased = jnp.maximum(moments[1] - jnp.square(mean), 0)
         unbiased = biased * (count / max(count - 1, 1))
@@ -90,6 +95,7 @@ class BatchNormOptions:
     epsilon_outside_root: bool = False
     unbiased: bool = False
     axis_name: str | None = None
+    axis_group: int = 0
 
     def __call__(self, param_dtype: Any, name: str) -> BatchNorm:
         return BatchNorm(**asdict(self), param_dtype=param_dtype, name=name)

@@ -23,7 +23,7 @@ class Trunk(nn.Module):
     every two; `first_stride` is the stride of the first convolution.
 
     Attributes: `width` multiplies every layer's filters; `norm` is their batch norm, None means biases
-    instead.
+    instead. With `remat` the gradient computes what is inside a stage once more, and needs no memory for it.
     """
 
     stages: ClassVar[Stages]
@@ -33,6 +33,7 @@ class Trunk(nn.Module):
     norm: BatchNormOptions | None = BatchNormOptions()
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
@@ -45,10 +46,15 @@ class Trunk(nn.Module):
             if stage:
                 fine = x
                 x = max_pool(x)
-            for filters, size in layers:
-                number += 1
-                stride = self.first_stride if number == 1 else 1
-                x = conv(scaled(filters, self.width), size, stride, name=f"conv{number}")(x, train)
+
+            def convolve(_: "Trunk", x: jax.Array, layers: Any = layers, before: int = number) -> jax.Array:
+                for place, (filters, size) in enumerate(layers, before + 1):
+                    stride = self.first_stride if place == 1 else 1
+                    x = conv(scaled(filters, self.width), size, stride, name=f"conv{place}")(x, train)
+                return x
+
+            x = (nn.remat(convolve) if self.remat else convolve)(self, x)
+            number += len(layers)
         return fine, x
 
 

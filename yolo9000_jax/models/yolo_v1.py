@@ -63,6 +63,7 @@ class YoloV1(nn.Module):
     norm: BatchNormOptions | None = BatchNormOptions()
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
+    remat: bool = False  # see Trunk
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
@@ -75,7 +76,7 @@ class YoloV1(nn.Module):
         options: dict[str, Any] = dict(dtype=self.dtype, param_dtype=self.param_dtype)
         conv: Callable[..., Conv] = partial(Conv, norm=self.norm, **options)
         trunk, convolutions = choose(TRUNKS, self.trunk, "trunk")
-        _, x = trunk(self.width, norm=self.norm, name="trunk", **options)(images, train)
+        _, x = trunk(self.width, norm=self.norm, remat=self.remat, name="trunk", **options)(images, train)
         for name, (filters, stride) in zip(names_after(trunk, len(convolutions)), convolutions, strict=True):
             x = conv(scaled(filters, self.width), 3, stride, name=name)(x, train)
         try:

@@ -62,6 +62,7 @@ class YoloV2(nn.Module):
     head_init: str = "darknet"
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
+    remat: bool = False  # see Trunk
 
     def __post_init__(self) -> None:
         check_shapes("YoloV2", anchors_cells=(self.anchors_cells, "A 2"))
@@ -89,7 +90,7 @@ class YoloV2(nn.Module):
         wide = scaled(1024, self.width)
         trunk, count = choose(TRUNKS, self.trunk, "trunk")
         *names, last = names_after(trunk, count)
-        fine, x = trunk(self.width, name="trunk", **options)(images, train)
+        fine, x = trunk(self.width, remat=self.remat, name="trunk", **options)(images, train)
         if self.head_convolutions:
             for name in names:
                 x = conv(wide, name=name)(x, train)

@@ -9,7 +9,7 @@ import jax
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict.pictures import Picture, are_many
-from yolo9000_jax.predict.predictor import Predictor, read_output
+from yolo9000_jax.predict.predictor import Predictor
 from yolo9000_jax.predict.result import Ranking
 from yolo9000_jax.wordtree.softmax import class_probabilities
 from yolo9000_jax.wordtree.tree import WordTree
@@ -88,7 +88,7 @@ class Classifier(Predictor):
             function: from logits [B, C] to arrays whose first axis is the batch's, in JAX's functions. It is compiled
                 together with the network, once for all functions that are equal: give the same one again, or one of a
                 frozen dataclass.
-            batch_size: pictures that the network works on at a time.
+            batch_size: pictures that a device works on at a time.
 
         Yields:
             The picture's row of the function's arrays, as NumPy arrays.
@@ -97,7 +97,7 @@ class Classifier(Predictor):
             UserError: a picture cannot be read: at its place, after the outputs of those before it.
         """
         read = _OfLogits(function)
-        found = self._run(pictures, lambda inputs: read_output(read, self.forward(inputs)), batch_size)
+        found = self._run(pictures, lambda inputs: self.read_output(read, self.forward(inputs)), batch_size)
         return (output for _, output in found)
 
 

@@ -12,7 +12,7 @@ from yolo9000_jax.boxes.heads import RegionHead, YoloV1Head
 from yolo9000_jax.boxes.nms import CANDIDATES, PaddedDetections
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict.pictures import Picture, are_many
-from yolo9000_jax.predict.predictor import Predictor, read_output
+from yolo9000_jax.predict.predictor import Predictor
 from yolo9000_jax.predict.result import Result
 from yolo9000_jax.wordtree.tree import Node
 
@@ -124,7 +124,7 @@ class Detector(Predictor):
                 objectness times the node's absolute probability. Without a tree it does nothing.
             also_top_down: with `nodes`, each Result also has `top_down`, what a call without them gives; the network
                 runs once for both.
-            batch_size: pictures that the network works on at a time.
+            batch_size: pictures that a device works on at a time.
 
         Raises:
             UserError: a picture cannot be read: at its place, after the results of those before it.
@@ -215,7 +215,7 @@ class Program:
     def start(self, inputs: np.ndarray | jax.Array) -> tuple[jax.Array, Found]:
         """What `finish` takes; returns before the device has done the work."""
         output = self._detector.forward(inputs)
-        return output, read_output(self._read, output, *self._arguments)
+        return output, self._detector.read_output(self._read, output, *self._arguments)
 
     def finish(self, started: tuple[jax.Array, Found]) -> Found:
         """Waits for what `start` began."""
@@ -224,7 +224,7 @@ class Program:
         while (pairs := max(_beyond(each) for each in found if each is not None)) > 0:
             room = max(self._read.candidates, 1 << (pairs - 1).bit_length())
             self._read = replace(self._read, candidates=room)
-            found = jax.device_get(read_output(self._read, output, *self._arguments))
+            found = jax.device_get(self._detector.read_output(self._read, output, *self._arguments))
         return found
 
 

@@ -7,12 +7,15 @@ from typing import Any, ClassVar, cast
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.resizing import Resize, Sampling, Way
 from yolo9000_jax.predict.pictures import Picture, to_pixels
 from yolo9000_jax.predict.streaming import run_in_batches
 from yolo9000_jax.wordtree.tree import WordTree
+
+SHARES = "shares"  # the axis of the devices that share a batch
 
 
 class Predictor:
@@ -29,7 +32,7 @@ class Predictor:
         synsets: WordNet synset of each class or None; None: all unknown.
         notes: remarks for the user on what was found while loading.
 
-    `size_wh`, `resize` and `sampling` may be changed afterwards.
+    `size_wh`, `resize`, `sampling` and `devices` may be changed afterwards.
     """
 
     resizes: ClassVar[tuple[str, ...]] = ("letterbox", "stretch")
@@ -53,6 +56,22 @@ class Predictor:
         self.size_wh: tuple[int, int] = (width, height)
         self._resize = self._resizer(resize, sampling)
         self.tree, self.synsets, self.notes = tree, synsets, tuple(notes)
+        self._mesh: Mesh | None = None
+
+    @property
+    def devices(self) -> tuple[jax.Device, ...]:
+        """This host's devices that the network works on, each with a batch of its own at a time; at first the default.
+
+        With D of them, inputs that it is given directly are a multiple of D. A device runs the same program, whatever
+        D is: what is found in a picture does not depend on it.
+        """
+        return tuple(jax.devices()[:1]) if self._mesh is None else tuple(self._mesh.devices.flat)
+
+    @devices.setter
+    def devices(self, devices: Sequence[jax.Device]) -> None:
+        # One program on them all, and none over several hosts: each of these reads and answers at its own pace.
+        self._mesh = Mesh(np.array(devices), (SHARES,))
+        self.variables = jax.device_put(self.variables, NamedSharding(self._mesh, PartitionSpec()))
 
     @property
     def resize(self) -> str:
@@ -97,7 +116,7 @@ class Predictor:
     ) -> Iterator[tuple[np.ndarray, Any]]:
         """The pixels of each picture, in order, and its row of what the program makes of a batch of inputs."""
         width, height = self.size_wh
-        options |= {"input_shape": (height, width, 3), "batch_size": batch_size}
+        options |= {"input_shape": (height, width, 3), "batch_size": batch_size * len(self.devices)}
         return run_in_batches(pictures, self._reader(), program, **options)
 
     def _reader(self) -> Callable[[Picture, np.ndarray], np.ndarray]:
@@ -113,21 +132,32 @@ class Predictor:
 
     def forward(self, inputs: np.ndarray | jax.Array) -> jax.Array:
         """The network's output for inputs [B, height, width, 3], by a program compiled once for all equal models."""
-        return _apply(self.model, self.variables, inputs)
+        return _apply(self.model, self._mesh, self.variables, inputs)
+
+    def read_output(self, function: Callable[..., Any], output: jax.Array, *arguments: Any) -> Any:
+        """function(output, *arguments), compiled; what is compiled serves all functions that are equal.
+
+        Args:
+            function: works on JAX arrays, and is hashable; the first axis of all that it gives is that of the output.
+            output: of `forward`.
+            arguments: arrays, or None.
+        """
+        return _read_output(function, self._mesh, output, *arguments)
 
 
-@partial(jax.jit, static_argnames="model")
-def _apply(model: nn.Module, variables: Mapping[str, Any], inputs: jax.Array) -> jax.Array:
-    return cast(jax.Array, model.apply(variables, inputs))
+@partial(jax.jit, static_argnames=("model", "mesh"))
+def _apply(model: nn.Module, mesh: Mesh | None, variables: Mapping[str, Any], inputs: jax.Array) -> jax.Array:
+    return cast(jax.Array, _shared(lambda inputs, variables: model.apply(variables, inputs), mesh)(inputs, variables))
 
 
-@partial(jax.jit, static_argnames="function")
-def read_output(function: Callable[..., Any], output: jax.Array, *arguments: Any) -> Any:
-    """function(output, *arguments), compiled; what is compiled serves all functions that are equal.
+@partial(jax.jit, static_argnames=("function", "mesh"))
+def _read_output(function: Callable[..., Any], mesh: Mesh | None, output: jax.Array, *arguments: Any) -> Any:
+    return _shared(lambda output, arguments: function(output, *arguments), mesh)(output, arguments)
 
-    Args:
-        function: works on JAX arrays, and is hashable.
-        output: of a network.
-        arguments: arrays, or None.
-    """
-    return function(output, *arguments)
+
+def _shared(function: Callable[[jax.Array, Any], Any], mesh: Mesh | None) -> Callable[[jax.Array, Any], Any]:
+    """function(batch, others), each device of the mesh with its share of the batch."""
+    if mesh is None:
+        return function
+    shares, whole = PartitionSpec(SHARES), PartitionSpec()
+    return jax.shard_map(function, mesh=mesh, in_specs=(shares, whole), out_specs=shares, check_vma=False)

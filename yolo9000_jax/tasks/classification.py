@@ -21,7 +21,7 @@ from yolo9000_jax.tasks.task import (
     check_sizes,
     describe,
     open_set,
-    shared_axis,
+    training_options,
 )
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.wordtree.softmax import class_probabilities
@@ -55,7 +55,7 @@ class Classification(Task):
         if tree is not None:
             settled = {"classes": tree.names, "synsets": tree.synsets, "tree": tree}
         self.network = describe(config, **settled)
-        self.model = build_model(self.network, shared_axis(config))
+        self.model = build_model(self.network, **training_options(config))
 
     def batches(self, start: int, stop: int, size: int = 0) -> Iterator[dict[str, np.ndarray]]:
         """This process's batches of the steps; see data.pipeline.classification_batches."""

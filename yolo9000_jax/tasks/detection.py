@@ -28,7 +28,7 @@ from yolo9000_jax.tasks.task import (
     check_sizes,
     describe,
     open_set,
-    shared_axis,
+    training_options,
 )
 from yolo9000_jax.tasks.trees import nodes_of, open_tree
 from yolo9000_jax.wordtree.tree import WordTree
@@ -63,7 +63,7 @@ class Detection(Task):
         check_judged(config, self.evaluation_set, self.dataset, *more)
         self.network = self._settle(tree, facts)
         self.max_boxes = (facts.run.max_boxes if facts and facts.run else 0) or self._settle_boxes()
-        self.model = build_model(self.network, shared_axis(config), config.model.head_init)
+        self.model = build_model(self.network, head_init=config.model.head_init, **training_options(config))
 
     def _more_sets(self) -> list[Dataset]:
         """The other data sets whose classes the network learns."""

@@ -168,9 +168,11 @@ def describe(config: Any, **settled: Any) -> Network:
     )
 
 
-def shared_axis(config: Any) -> str | None:
-    """The axis over which batch statistics are shared, if the config says so."""
-    return AXIS if config.model.sync_batch_norm else None
+def training_options(config: Any) -> dict[str, Any]:
+    """What `build_model` takes besides for training: the axis of shared batch statistics, and rematerialisation."""
+    model = config.model
+    shared = {"axis_name": AXIS, "axis_group": model.sync_batch_norm_group} if model.sync_batch_norm else {}
+    return shared | {"remat": model.rematerialise}
 
 
 def blank_pictures(config: Any, size: int) -> dict[str, np.ndarray]:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
+from yolo9000_jax import hosts
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import logger
@@ -150,7 +152,7 @@ class Goodput:
         """Writes the account, and says what was spent since the last report; to be called by all hosts at once."""
         self._charge()
         steps, waiting = (self._seconds[state] - self._reported[state] for state in ("steps", "waiting"))
-        all_waiting = parallel.of_all(waiting)
+        all_waiting = [float(each["waiting"]) for each in hosts.of_all(lambda: {"waiting": np.array(waiting)})]
         longest = max(all_waiting)
         more = min(max(0.0, longest - waiting), steps)  # of the steps here: they waited for the slowest host
         self._move("steps", "waiting", more)

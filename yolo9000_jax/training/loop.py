@@ -14,7 +14,7 @@ import optax
 from PIL import Image
 
 from yolo9000_jax import config as configs
-from yolo9000_jax import devices, logs
+from yolo9000_jax import devices, hosts, logs
 from yolo9000_jax.errors import Stopped, UserError
 from yolo9000_jax.evaluation import Evaluation
 from yolo9000_jax.evaluation.detection import EXAMPLES
@@ -86,14 +86,14 @@ def _train(
 ) -> state.TrainState:
     config = configs.complete(config)
     configs.check(config)
-    parallel.check_batch_size(config.batch_size)
+    parallel.check_batch_size(config)
     with ExitStack() as stack:
         check_lock = _lock(workdir, wait, stack)
         resume_point = inspect_workdir(workdir, config, extend)
         start = _start(config, stages, stop, resume_point)
         write_cost = counter(workdir)  # of this run; its pre-training has counted itself
         goodput = Goodput(workdir)
-        task = parallel.on_all(lambda: make_task(config, resume_point.facts))
+        task = hosts.on_all(lambda: make_task(config, resume_point.facts))
         if config.batch_size > task.pictures:
             logger.warning(
                 f"batch_size {config.batch_size} is more than the {task.pictures} pictures there are: a batch has some "
@@ -229,8 +229,11 @@ class _Run:
         with self.goodput.spending("compiling"):
             for size in self.task.sizes():
                 logger.info(f"compiling for {size}x{size}")
+                batch = parallel.shard(self.task.blank_batch(size))
+                self.update.lower(self.replicated, batch, span).compile()
+                hosts.meet()  # one that waits within the step for another to compile gives up after 30 s on CPUs
                 copy = jax.tree.map(lambda x: x.copy(), self.replicated)
-                jax.block_until_ready(self.update(copy, parallel.shard(self.task.blank_batch(size)), span))
+                jax.block_until_ready(self.update(copy, batch, span))
         self.compiled = True
 
     def run(self) -> state.TrainState:
@@ -315,6 +318,7 @@ class _Run:
         current = parallel.unreplicate(self.replicated)
         number = int(current.step)
         predictor = make_predictor(self.task.network, current.variables, self.task.model)
+        predictor.devices = jax.local_devices()
         drawn = number == self.phase.end or (number // self.config.evaluate_every - 1) % SHOWN_EVERY == 0
         evaluation = self.task.evaluate(predictor, EXAMPLES if drawn else 0)
         numbers = {
@@ -407,7 +411,7 @@ class _Run:
         self.goodput.close()
 
 
-def make_update(task: Task) -> tuple[optax.GradientTransformation, Callable]:
+def make_update(task: Task) -> tuple[optax.GradientTransformation, jax.stages.Wrapped]:
     """The optimiser, and update(state, batch, span) -> (state, metrics), mapped over all devices."""
     optimizer, update = step.step_of(task)
     return optimizer, parallel.map_step(update)

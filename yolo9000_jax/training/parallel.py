@@ -12,19 +12,22 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from yolo9000_jax import hosts
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.tasks.task import AXIS
 
 EACH = PartitionSpec(AXIS)  # the leading axis of an array is that of the devices
+FEW = 8  # images, of which the statistics of batch norm are rough
 
 
-def map_step(step: Callable) -> Callable:
+def map_step(step: Callable) -> jax.stages.Wrapped:
     """step(state, batch, value) mapped over all devices of all hosts; the old state's memory is reused.
 
     State and batch have a leading device axis; `value` is the same on all devices.
     """
-    return jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0)
+    mapped: jax.stages.Wrapped = jax.pmap(step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0)
+    return mapped
 
 
 def shard_map_step(step: Callable, devices: Sequence[jax.Device]) -> jax.stages.Wrapped:
@@ -87,12 +90,31 @@ def shard(batch: Any) -> Any:
     return jax.tree.map(lambda array: array.reshape(devices, array.shape[0] // devices, *array.shape[1:]), batch)
 
 
-def check_batch_size(batch_size: int, devices: int = 0) -> None:
-    """Raises UserError unless the batch divides evenly among the devices: all there are, or so many."""
-    devices = devices or jax.device_count()
-    if batch_size < 1 or batch_size % devices:
-        raise UserError(
-            f"batch_size {batch_size} does not divide among {devices} devices; make it a multiple of {devices}"
+def check_batch_size(config: Any, devices: int = 0) -> None:
+    """Raises UserError unless the batch divides evenly among the devices, and there into the parts to accumulate.
+
+    Warns where batch norm sees few images at a time.
+
+    Args:
+        config: an experiment.
+        devices: how many; 0: all there are.
+    """
+    devices, batch_size, model = devices or jax.device_count(), config.batch_size, config.model
+    parts = devices * config.accumulate
+    if batch_size < 1 or batch_size % parts:
+        below = batch_size // parts * parts
+        near = " or ".join(str(number) for number in (below, below + parts) if number > 0)
+        among = f"{devices} devices" + (f", on each in {config.accumulate} parts" if config.accumulate > 1 else "")
+        raise UserError(f"batch_size {batch_size} does not divide among {among}; the nearest that do: {near}")
+    group = (model.sync_batch_norm_group or devices) if model.sync_batch_norm else 1
+    if devices % group:
+        raise UserError(f"model.sync_batch_norm_group {group} does not divide {devices} devices; choose one that does")
+    images = batch_size // parts * group
+    if model.use_batch_norm and devices > 1 and images < FEW:
+        logger.warning(
+            f"batch norm sees {images} images at a time, as {batch_size} are divided among {devices} devices"
+            + (f" and {config.accumulate} parts" if config.accumulate > 1 else "")
+            + f": its statistics are rough below {FEW}; give a larger batch_size, or model.sync_batch_norm=True"
         )
 
 
@@ -162,6 +184,7 @@ def decided_by_first(decide: Callable[[], Any]) -> Any:
             failure, answer = error, {"error": str(error) if isinstance(error, UserError) else repr(error)}
     text = np.frombuffer(json.dumps(answer).encode(), np.uint8)
     try:
+        hosts.meet()  # deciding may take the first long
         length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
         padded = np.zeros(length, np.uint8)
         if is_first():
@@ -177,34 +200,11 @@ def decided_by_first(decide: Callable[[], Any]) -> Any:
     return answer["value"]
 
 
-def on_all(action: Callable[[], Any]) -> Any:
-    """What `action()` gives on this host; a UserError of it on any host is one on all, so that none waits for it."""
-    if jax.process_count() == 1:
-        return action()
-    result, failure = None, None
-    try:
-        result = action()
-    except UserError as error:
-        failure = error
-    failed = np.asarray(multihost_utils.process_allgather(np.uint8(failure is not None))).ravel()
-    if failure is not None:
-        raise failure
-    if failed.any():
-        raise UserError(f"host {int(failed.argmax())} cannot go on: its own message says why")
-    return result
-
-
-def of_all(value: float) -> list[float]:
-    """The numbers that the hosts have, in their order."""
-    if jax.process_count() == 1:
-        return [value]
-    return np.asarray(multihost_utils.process_allgather(np.float32(value))).ravel().tolist()
-
-
 def check_same(value: Any, what: str) -> None:
     """Raises UserError on all hosts unless all have the same JSON value; `what` names it."""
     if jax.process_count() == 1:
         return
+    hosts.meet()
     digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:16]
     all_digests = np.asarray(multihost_utils.process_allgather(np.frombuffer(digest, np.uint8)))
     odd = [host for host, other in enumerate(all_digests) if (other != all_digests[0]).any()]

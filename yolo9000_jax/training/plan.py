@@ -119,7 +119,7 @@ def plan(config: Any, topology: str = "", devices: int = 0) -> Plan:
     configs.check(config)
     found = chips.topology_devices(topology) if topology else chips.devices_here(devices)
     jax.config.update("jax_enable_compilation_cache", False)  # how long compiling takes is part of the plan
-    parallel.check_batch_size(config.batch_size, len(found))
+    parallel.check_batch_size(config, len(found))
     chip = chips.CHIPS[topology.partition(":")[0]] if topology else None
     device_bytes = chip.memory_bytes if chip else chips.memory_of(found[0], len(found))
     task = make_task(without_missing_data(config))
@@ -200,17 +200,24 @@ def what_would_fit(config: Any, programs: Sequence[Program]) -> list[str]:
     if config.model.compute_dtype == "float32":
         found.append("--config.model.compute_dtype=bfloat16 halves most of what lies between the layers")
     share = config.batch_size // worst.devices
-    if fitting := _largest_share(worst, share, there):
+    at_once = share // config.accumulate
+    if fitting := _largest_share(worst, at_once, there):
+        if not config.model.rematerialise:
+            found.append("--config.model.rematerialise=True keeps less of the trunk, and computes it twice")
+        parts = next(parts for parts in range(1, share + 1) if share % parts == 0 and share // parts <= fitting)
         found.append(
-            f"--config.batch_size={fitting * worst.devices} leaves {fitting} pictures a device instead of {share}"
+            f"--config.accumulate={parts} works on {share // parts} pictures a device at a time instead of {at_once}, "
+            "for the same batch but for batch norm"
         )
-        found.append(f"about {worst.devices * -(-share // fitting)} devices, for the same batch")
+        left = fitting * config.accumulate
+        found.append(f"--config.batch_size={left * worst.devices} leaves {left} pictures a device instead of {share}")
+        found.append(f"about {worst.devices * -(-at_once // fitting)} devices, for the same batch")
     if smaller := [program.size for program in programs if program.fits]:
         found.append(f"--config.multi_scale='{tuple(sorted(smaller))}' leaves the sizes that fit")
     return found
 
 
 def _largest_share(program: Program, share: int, there: int) -> int:
-    """Pictures a device that would fit, about: what lies beside the arguments grows with them."""
+    """Pictures that a device could work on at a time, about: what lies beside the arguments grows with them."""
     fixed = program.argument_bytes or 0
     return int(share * max(0, there - fixed) / max(1, program.peak_bytes - fixed))

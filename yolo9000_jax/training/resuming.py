@@ -100,7 +100,10 @@ def _compare_networks(workdir: Path, phase: Phase, config: Any, extend: str) -> 
 def _network_changes(before: Any, config: Any) -> list[str]:
     """The changed keys of the model that no extension can change."""
     known = configs.flat(before.model)
-    free = ("dropout", "batch_norm_momentum", "batch_norm_batches", "sync_batch_norm", "compute_dtype")
+    free = (
+        *("dropout", "batch_norm_momentum", "batch_norm_batches", "sync_batch_norm", "sync_batch_norm_group"),
+        *("rematerialise", "compute_dtype"),
+    )
     pairs = [(key, known[key], value) for key, value in configs.flat(config.model).items() if key not in free]
     return [f"model.{key}: {old!r} -> {new!r}" for key, old, new in pairs if old != new]
 

@@ -17,13 +17,12 @@ class TrainState:
     params: Any
     batch_stats: Any
     optimizer_state: Any
-    average: Any  # moving average of params, or None
+    average: Any  # {"params", "batch_stats"}: moving averages of these, or None
 
     @property
     def variables(self) -> dict[str, Any]:
-        """Variables to evaluate with: the averaged parameters where there is an average."""
-        params = self.params if self.average is None else self.average
-        return {"params": params, "batch_stats": self.batch_stats}
+        """Variables to evaluate with: the averages where there are some."""
+        return self.average or {"params": self.params, "batch_stats": self.batch_stats}
 
     def __repr__(self) -> str:
         count = sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
@@ -36,12 +35,13 @@ def create(variables: Any, optimizer: optax.GradientTransformation, average: boo
     On the devices lies only what `parallel.replicate` puts there.
     """
     params = jax.tree.map(np.asarray, variables["params"])
+    batch_stats = jax.tree.map(np.asarray, variables.get("batch_stats", {}))
     return TrainState(
         step=np.zeros((), np.int32),
         params=params,
-        batch_stats=jax.tree.map(np.asarray, variables.get("batch_stats", {})),
+        batch_stats=batch_stats,
         optimizer_state=jax.device_get(jax.jit(optimizer.init)(params)),
-        average=jax.tree.map(np.copy, params) if average else None,
+        average=jax.tree.map(np.copy, {"params": params, "batch_stats": batch_stats}) if average else None,
     )
 
 
@@ -49,6 +49,7 @@ def shapes(variables: Any, optimizer: optax.GradientTransformation, average: boo
     """What `create` gives, as shapes alone: of variables of which there are only the shapes."""
 
     def create(params: Any, batch_stats: Any) -> TrainState:
-        return TrainState(jnp.int32(0), params, batch_stats, optimizer.init(params), params if average else None)
+        averages = {"params": params, "batch_stats": batch_stats} if average else None
+        return TrainState(jnp.int32(0), params, batch_stats, optimizer.init(params), averages)
 
     return jax.eval_shape(create, variables["params"], variables.get("batch_stats", {}))

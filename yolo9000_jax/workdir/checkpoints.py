@@ -42,7 +42,8 @@ class Checkpoints:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._metric = metric
         self.starts = tuple(starts)
-        alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
+        here = jax.process_index()  # of several hosts each may read by itself
+        alone = ocp.options.MultiprocessingOptions(primary_host=here, active_processes={here})
         options = ocp.CheckpointManagerOptions(
             create=False, enable_async_checkpointing=True, multiprocessing_options=alone
         )
@@ -94,7 +95,11 @@ class Checkpoints:
 
     def raw(self, step: int) -> dict[str, Any]:
         """The saved state of `step` as nested dicts of NumPy arrays; raises what Orbax raises where it is broken."""
-        return self._manager.restore(step, args=ocp.args.StandardRestore())
+        saved = self._manager.restore(step, args=ocp.args.StandardRestore())
+        average = saved.get("average")
+        if average and "params" not in average:  # as it was before batch statistics were averaged too
+            saved["average"] = {"params": average} | {key: saved[key] for key in ("batch_stats",) if key in saved}
+        return saved
 
     def steps(self) -> list[int]:
         """The steps that are saved, in ascending order."""
@@ -255,8 +260,8 @@ def load_variables(workdir: Path, metric: str = "", starts: Sequence[int] = (0,)
             except _UNREADABLE as error:
                 logger.warning(f"{checkpoints.directory / str(step)} is broken ({_reason(error)}): taking another")
                 continue
-            variables = {"params": saved.get("average") or saved["params"], "batch_stats": saved.get("batch_stats")}
-            return {key: value or {} for key, value in variables.items()}, step
+            chosen = saved.get("average") or saved
+            return {key: chosen.get(key) or {} for key in ("params", "batch_stats")}, step
     finally:
         checkpoints._manager.close()  # reading deletes nothing
     raise UserError(f"{workdir}: none of its checkpoints can be read; restore the folder from a copy, or train anew")
