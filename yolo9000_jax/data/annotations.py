@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from yolo9000_jax.data.orientation import upright_boxes
-from yolo9000_jax.data.records import Record
+from yolo9000_jax.data.table import Record, Table
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
 from yolo9000_jax.images.pixels import SWAPPED
@@ -93,7 +93,7 @@ class Notes:
         )
 
 
-def make_records(annotations: Sequence[Annotation], notes: Notes) -> list[Record]:
+def make_records(annotations: Sequence[Annotation], notes: Notes) -> Table:
     """Checks annotations against their pictures and makes records of them, in the same order.
 
     Raises:
@@ -105,7 +105,9 @@ def make_records(annotations: Sequence[Annotation], notes: Notes) -> list[Record
     for image, times in Counter(annotation.image for annotation in annotations).items():
         if times > 1:
             notes.add(PICTURE_TWICE, image.name)
-    return [_record(annotation, picture, notes) for annotation, picture in zip(annotations, found, strict=True)]
+    return Table.of(
+        [_record(annotation, picture, notes) for annotation, picture in zip(annotations, found, strict=True)]
+    )
 
 
 def _inspect(annotation: Annotation) -> reading.Header:

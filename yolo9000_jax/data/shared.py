@@ -7,7 +7,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 
-from yolo9000_jax.data.records import Dataset, Origin
+from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.table import Origin
 
 THREADS = 16  # looking at files waits for the disk
 SAMPLE = 4096  # bytes of a file's middle, which tell most files of one size apart

@@ -31,8 +31,9 @@ import numpy as np
 from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.orientation import upright_boxes
-from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import CALLED, Split, find_splits
+from yolo9000_jax.data.table import Indexed, Origin, Record
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
