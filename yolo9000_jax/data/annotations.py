@@ -80,10 +80,14 @@ class Notes:
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], tuple[int, str]] = {}
 
-    def add(self, kind: tuple[str, str], place: str) -> None:
-        """Counts one more of `kind` = (text after "1", text after a larger number)."""
+    def add(self, kind: tuple[str, str], place: str, number: int = 1) -> None:
+        """Counts one more, or `number`, of `kind` = (text after "1", text after a larger number)."""
         count, first = self._found.get(kind, (0, place))
-        self._found[kind] = (count + 1, first)
+        self._found[kind] = (count + number, first)
+
+    def counts(self) -> list[tuple[tuple[str, str], int, str]]:
+        """(kind, number, first place) of each kind."""
+        return [(kind, *found) for kind, found in self._found.items()]
 
     def lines(self) -> tuple[str, ...]:
         """For example "2 boxes without area dropped (first: BloodImage_00338.xml, object 5)"."""
@@ -123,8 +127,7 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
     width, height = picture.width, picture.height
     as_stored = _on_stored_pixels(annotation, picture, notes)
     labelled = (height, width) if as_stored and picture.orientation in SWAPPED else (width, height)
-    if picture.remark:
-        notes.add((f"picture has {picture.remark}", f"pictures have {picture.remark}"), annotation.image.name)
+    note_remark(picture, annotation.image.name, notes)
     boxes = np.array(annotation.boxes_xyxy, np.float64).reshape(-1, 4)
     if annotation.fractions:
         boxes = boxes * [*labelled, *labelled]
@@ -147,6 +150,12 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
         crowd=crowd,
         plain=picture.plain,
     )
+
+
+def note_remark(picture: reading.Header, name: str, notes: Notes, number: int = 1) -> None:
+    """Counts what a picture, or `number` of them, has that other programs would see otherwise, if there is anything."""
+    if picture.remark:
+        notes.add((f"picture has {picture.remark}", f"pictures have {picture.remark}"), name, number)
 
 
 def _on_stored_pixels(annotation: Annotation, picture: reading.Header, notes: Notes) -> bool:
