@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from yolo9000_jax.data.annotations import TURNED_AS_SHOWN, Notes, note_remark
-from yolo9000_jax.data.index import Pictures, look_at
+from yolo9000_jax.data.index import look_at
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.pictures import holds_pictures
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import NO_SPLITS, Split, find_splits
-from yolo9000_jax.data.table import GroundTruth, Indexed, Table
+from yolo9000_jax.data.table import GroundTruth, Table
 from yolo9000_jax.data.walking import folders_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
@@ -52,19 +52,23 @@ def open_folders(location: str, split: Split) -> Dataset:
     ids = {name: index for index, name in enumerate(classes)}
     folders = [folder for part in chosen for folder in folders_in(part)]
     pictures = look_at(root, folders, notes)
-    labels = np.array([ids[folder.name] for folder in folders], np.int32)
+    classes_of = [folders[place].name for place in pictures.class_of]  # of each folder that pictures are in
+    labels = np.array([ids[name] for name in classes_of], np.int32)
     table = Table(
         pictures.folders,
         pictures.folder_of,
         pictures.files,
-        _Names([shown(folder.name) for folder in folders], pictures),
-        GroundTruth.one_label_each(pictures.sizes_wh, labels[pictures.class_of]),
+        None,
+        GroundTruth.one_label_each(pictures.sizes_wh, labels[pictures.folder_of]),
         np.array([header.plain for header in pictures.headers], bool)[pictures.header_of],
+        titles=list(map(shown, classes_of)),
         contents=pictures.contents,
     )
     headers = pictures.header_of
     if split.is_slice:
-        places = split.pick(range(len(table)), key=lambda place: _key(table, place, folders[pictures.class_of[place]]))
+        files, folder_of = pictures.files, pictures.folder_of
+        stems = (os.path.splitext(os.fsdecode(file))[0] for file in files)
+        places = split.places(f"{stem}/{classes_of[folder]}" for stem, folder in zip(stems, folder_of, strict=True))
         table, headers = table.take(places), headers[places]
     _note_headers(pictures.headers, headers, table, notes)
     return Dataset(f"folders:{location}", split.text, classes, table, synsets_of(classes), (*lines, *notes.lines()))
@@ -92,11 +96,6 @@ def _splits(root: Path) -> list[Path]:
     return [folder for folder in folders if folders_in(folder)]
 
 
-def _key(table: Table, place: int, class_folder: Path) -> str:
-    """What a slice shuffles by."""
-    return f"{Path(table.path(place)).stem}/{class_folder.name}"
-
-
 def _note_headers(headers: Sequence[Header], header_of: np.ndarray, table: Table, notes: Notes) -> None:
     """Counts the pictures that have more to them than most."""
     numbers, first, counts = np.unique(header_of, return_index=True, return_counts=True)
@@ -106,16 +105,3 @@ def _note_headers(headers: Sequence[Header], header_of: np.ndarray, table: Table
         if header.orientation != 1:
             notes.add(TURNED_AS_SHOWN, name, count)
         note_remark(header, name, notes, count)
-
-
-class _Names(Indexed[str]):
-    """The names of records: CLASS/FILE."""
-
-    def __init__(self, classes: Sequence[str], pictures: Pictures):
-        self._classes, self._class_of, self._files = classes, pictures.class_of, pictures.files
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __getitem__(self, index: int) -> str:
-        return f"{self._classes[self._class_of[index]]}/{shown(os.fsdecode(self._files[index]))}"

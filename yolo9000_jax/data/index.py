@@ -87,8 +87,8 @@ class Pictures:
     """The pictures of class folders, in the order of these."""
 
     folders: list[bytes]  # paths, with a slash at the end
+    class_of: np.ndarray  # int32 [folders], the place of each one's class folder in the list asked for
     folder_of: np.ndarray  # int32 [R]
-    class_of: np.ndarray  # int32 [R], the place of the class folder in the list asked for
     files: Texts
     sizes_wh: np.ndarray  # int32 [R, 2]
     headers: list[reading.Header]  # of size 0: what is in them besides
@@ -274,12 +274,12 @@ def _joined(root: Path, keys: Sequence[str], found: Sequence[ClassFolder], index
     folders = [
         os.path.join(root, key, folder, "") for key, each in zip(keys, found, strict=True) for folder in each.folders
     ]
-    first = starts_of(np.array([len(each.folders) for each in found], np.int64))[:-1]
-    class_of = np.repeat(np.arange(len(found), dtype=np.int32), [len(each.pictures) for each in found])
+    folders_in = np.array([len(each.folders) for each in found], np.int64)
+    first = np.repeat(starts_of(folders_in)[:-1].astype(np.int32), [len(each.pictures) for each in found])
     return Pictures(
         list(map(os.fsencode, folders)),
-        pictures["folder"].astype(np.int32) + first.astype(np.int32)[class_of],
-        class_of,
+        np.repeat(np.arange(len(found)), folders_in),
+        pictures["folder"].astype(np.int32) + first,
         Texts.adjoining(names, pictures["name_bytes"]),
         pictures["size_wh"],
         list(index.headers),

@@ -23,7 +23,7 @@ except ImportError:
 
 from yolo9000_jax.data import augment  # noqa: E402
 from yolo9000_jax.data.records import Dataset  # noqa: E402
-from yolo9000_jax.data.table import GroundTruth, Indexed, Table, is_constant, starts_of  # noqa: E402
+from yolo9000_jax.data.table import GroundTruth, Table, is_constant, starts_of  # noqa: E402
 from yolo9000_jax.images import reading  # noqa: E402
 
 tf.config.set_visible_devices([], "GPU")  # the accelerators belong to JAX
@@ -32,8 +32,8 @@ CACHE_BYTES = 2 << 30  # of a rendered data set that is kept in memory
 NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 
 Batch = dict[str, np.ndarray]
-# (labels of some pictures, their names) -> what is learnt of them, boxes_xyxy in fractions of the picture
-Annotations = Callable[[GroundTruth, Indexed[str]], GroundTruth]
+# (labels of some pictures, what each is called) -> what is learnt of them, boxes_xyxy in fractions of the picture
+Annotations = Callable[[GroundTruth, Callable[[int], str]], GroundTruth]
 Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # image, boxes_xyxy, labels
 Load = Callable[[tf.Tensor], Example]
 
@@ -170,7 +170,7 @@ def boxed_reader(dataset: Dataset, config: ConfigDict) -> Load:
     """counter (int64) -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N])."""
     difficult = config.data.include_difficult
 
-    def annotations(truth: GroundTruth, names: Indexed[str]) -> GroundTruth:
+    def annotations(truth: GroundTruth, name: Callable[[int], str]) -> GroundTruth:
         keep = (~truth.difficult | difficult) & truth.boxed
         number = np.bincount(np.repeat(np.arange(len(truth)), truth.labels_of)[keep], minlength=len(truth))
         sides = np.repeat(np.tile(truth.sizes_wh, 2).astype(np.float32), truth.boxes_of, axis=0)
@@ -183,10 +183,10 @@ def boxed_reader(dataset: Dataset, config: ConfigDict) -> Load:
 def labelled_reader(dataset: Dataset, config: ConfigDict) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """counter (int64) -> (image uint8 [H, W, 3], label int32), of a data set whose pictures have one label each."""
 
-    def annotations(truth: GroundTruth, names: Indexed[str]) -> GroundTruth:
+    def annotations(truth: GroundTruth, name: Callable[[int], str]) -> GroundTruth:
         if (truth.labels_of != 1).any():
             odd = int(np.argmax(truth.labels_of != 1))
-            raise UserError(f"{names[odd]}: has {truth.labels_of[odd]} labels; a classifier learns from folders:DIR")
+            raise UserError(f"{name(odd)}: has {truth.labels_of[odd]} labels; a classifier learns from folders:DIR")
         return GroundTruth.one_label_each(truth.sizes_wh, truth.labels)
 
     load = _reader(dataset, config.seed, annotations)
@@ -223,7 +223,7 @@ def _record_at(counter: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:
 
 def _from_files(table: Table, annotations: Annotations) -> Load:
     """index -> (image uint8 [H, W, 3], boxes_xyxy [N, 4], labels [M]), by tables in memory: no Python while it runs."""
-    truth = annotations(table.truth, table.names)
+    truth = annotations(table.truth, table.name)
     boxes, labels = tf.constant(truth.boxes_xyxy), tf.constant(truth.labels.astype(np.int32))
     boxes_of, labels_of = _parts(truth.boxes_of), _parts(truth.labels_of)
     path, plain = _paths(table), tf.constant(table.plain)
@@ -269,7 +269,7 @@ def _from_records(dataset: Dataset, annotations: Annotations) -> Load:
         if number in kept:
             return b"", np.bool_(False), *kept[number]
         record = dataset[number]
-        truth = annotations(GroundTruth.of([record]), [record.name])
+        truth = annotations(GroundTruth.of([record]), lambda _: record.name)
         boxes, labels = truth.boxes_xyxy, truth.labels
         if record.encoded is not None:
             return record.encoded(), np.bool_(record.plain), NO_PIXELS, boxes, labels

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from yolo9000_jax.files import shown
 from yolo9000_jax.images import reading
 
 AT_ONCE = 4096  # records
@@ -205,9 +206,10 @@ class Table(Indexed[Record]):
     folders: Sequence[bytes]  # as a file name of one is put behind them: with a slash at the end, or empty
     folder_of: np.ndarray  # int32 [R]
     files: Texts  # the names of the R files in their folders
-    names: Indexed[str]  # of the R records
+    names: Sequence[str] | None  # of the R records; None: TITLE/FILE
     truth: GroundTruth
     plain: np.ndarray  # bool [R]
+    titles: Sequence[str] = ()  # what stands for each folder in the names
     crowd: np.ndarray | None = None  # bool [M], as of `Record`
     numbers: np.ndarray | None = None  # int64 [R], the same where a record is there again; None: none is
     contents: np.ndarray | None = None  # uint64 [R], the same of files of the same bytes; None: not looked at
@@ -227,7 +229,7 @@ class Table(Indexed[Record]):
             [record.name for record in records],
             GroundTruth.of(records),
             np.array([record.plain for record in records], bool),
-            None if no_crowd else np.concatenate([np.zeros(0, bool), *crowd]),
+            crowd=None if no_crowd else np.concatenate([np.zeros(0, bool), *crowd]),
         )
 
     def __len__(self) -> int:
@@ -238,7 +240,7 @@ class Table(Indexed[Record]):
         path, truth = self.path(index), self.truth
         boxes, labels = (slice(*map(int, ends[index : index + 2])) for ends in self._ends)
         return Record(
-            self.names[index],
+            self.name(index),
             path,
             int(truth.sizes_wh[index, 0]),
             int(truth.sizes_wh[index, 1]),
@@ -249,6 +251,12 @@ class Table(Indexed[Record]):
             crowd=None if self.crowd is None else self.crowd[labels],
             plain=bool(self.plain[index]),
         )
+
+    def name(self, index: int) -> str:
+        """What messages call a record."""
+        if self.names is not None:
+            return self.names[index]
+        return f"{self.titles[self.folder_of[index]]}/{shown(os.fsdecode(self.files[index]))}"
 
     def path(self, index: int) -> str:
         """The path of a picture."""
@@ -266,7 +274,7 @@ class Table(Indexed[Record]):
             for index, (size, more, most) in enumerate(
                 zip(part.sizes_wh.tolist(), part.boxes_of.tolist(), part.labels_of.tolist(), strict=True), start
             ):
-                pieces.append(encode([self.names[index], *size, more, most]).encode())
+                pieces.append(encode([self.name(index), *size, more, most]).encode())
                 pieces.append(boxes[16 * box : 16 * (box + more)])
                 pieces.append(labels[4 * label : 4 * (label + most)])
                 pieces.append(difficult[label : label + most])
@@ -289,11 +297,12 @@ class Table(Indexed[Record]):
             self.folders,
             self.folder_of[indexes],
             self.files.take(indexes),
-            Some(self.names, indexes),
+            None if self.names is None else [self.names[index] for index in indexes],
             self.truth.take(indexes),
             self.plain[indexes],
+            self.titles,
             None if self.crowd is None else self.crowd[items_of(indexes, self.truth.labels_of)],
-            numbers,
+            numbers if len(np.unique(numbers)) < len(numbers) else None,
             None if self.contents is None else self.contents[indexes],
         )
 
@@ -313,6 +322,7 @@ class Table(Indexed[Record]):
         firsts = starts_of(np.array([found.max(initial=-1) + 1 for found in numbers]))
         truths = [part.truth for part in parts]
         crowds = [np.zeros(len(part.truth.labels), bool) if part.crowd is None else part.crowd for part in parts]
+        titled = all(part.names is None for part in parts)
         known = [part.contents for part in parts if part.contents is not None]
         return cls(
             [folder for part in parts for folder in part.folders],
@@ -322,9 +332,10 @@ class Table(Indexed[Record]):
                 np.concatenate([part.files.starts + first for part, first in zip(parts, blobs, strict=False)]),
                 np.concatenate([part.files.lengths for part in parts]),
             ),
-            Joined([part.names for part in parts]),
+            None if titled else [part.name(index) for part in parts for index in range(len(part))],
             GroundTruth.joined(truths),
             np.concatenate([part.plain for part in parts]),
+            [title for part in parts for title in part.titles],
             None if all(part.crowd is None for part in parts) else np.concatenate(crowds),
             np.concatenate([found + first for found, first in zip(numbers, firsts, strict=False)]),
             np.concatenate(known) if len(known) == len(parts) else None,
