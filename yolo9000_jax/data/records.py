@@ -81,7 +81,7 @@ class Dataset(Sequence[Record]):
             return self.take(range(len(self))[index])
         return self._records[index]
 
-    def take(self, indexes: Sequence[int]) -> "Dataset":
+    def take(self, indexes: Sequence[int] | np.ndarray) -> "Dataset":
         """The records at these places, in this order; those of a lazy set are still read only when asked for."""
         taken = copy.copy(self)
         taken._records = self.table.take(indexes) if self.table is not None else Some(self._records, indexes)
