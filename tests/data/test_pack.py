@@ -1,6 +1,8 @@
 """A data set as records: they train as their source does, and half of them are never taken for all."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 from tests.data.test_pipeline import assert_same, batches, configuration
 from tests.data.test_sources import write_picture, write_xml
+from tests.helpers import ROOT
 from yolo9000_jax.data import pipeline
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
@@ -164,3 +167,23 @@ def test_what_is_refused(voc, output, tmp_path):
     (tmp_path / "voc/0.jpg").unlink()
     with pytest.raises(UserError, match="0.jpg"):
         pack(source, str(output.parent / "new"))
+
+
+def test_into_a_bucket(voc, tmp_path):
+    """In a process of its own, as what reads buckets looks for the server only once."""
+    pytest.importorskip("gcsfs")
+    bucket = pytest.importorskip("tests.bucket", reason="gcp-storage-emulator is not installed")
+    command = [sys.executable, "-m", "yolo9000_jax", "pack", "--dataset", voc, "--split", "all"]
+    program = (
+        "from yolo9000_jax.data.sources import open_source\n"
+        f"one, other = open_source('tfds:mine', 'train'), open_source({voc!r})\n"
+        "assert all((a.read() == b.read()).all() and (a.labels == b.labels).all() for a, b in zip(one, other))\n"
+        "print(len(one))"
+    )
+    with bucket.serve() as served:
+        environment = os.environ | served.environment() | {"TFDS_DATA_DIR": "gs://pod/records"}
+        here = {"env": environment, "cwd": ROOT, "capture_output": True, "text": True}
+        packed = subprocess.run([*command, "--output", "gs://pod/records/mine", "--shards", "2"], **here)
+        assert packed.returncode == 0 and "TFDS_DATA_DIR=gs://pod/records it is tfds:mine" in packed.stdout, packed
+        read = subprocess.run([sys.executable, "-c", program], **here)
+        assert read.stdout.split()[-1:] == ["5"], read
