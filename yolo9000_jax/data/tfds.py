@@ -65,7 +65,7 @@ def open_tfds(location: str, split: Split) -> Dataset:
     builder = _builder(location)
     name = _split_name(location, builder, split)
     features = _features(location, builder.info.features)
-    classes, synsets = _classes(builder, features)
+    classes, synsets = _known_classes(builder, features)
     source = _random_access(location, builder, name)
     files = [(str(shard.filename), shard.examples_in_shard) for shard in builder.info.splits[name].file_instructions]
     records = _Records(f"tfds:{location} {name}", source, features, builder.name == "voc", files)
@@ -89,7 +89,7 @@ def open_tfds(location: str, split: Split) -> Dataset:
 def tfds_classes(location: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     """The class names of a prepared data set and their WordNet synsets; no record is read. Errors as of open_tfds."""
     builder = _builder(location)
-    return _classes(builder, _features(location, builder.info.features))
+    return _known_classes(builder, _features(location, builder.info.features))
 
 
 def _builder(location: str) -> Any:
@@ -177,14 +177,19 @@ def _inner(features: Any) -> dict[str, Any]:
     return dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
 
 
-def _classes(builder: Any, features: Any) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+def _known_classes(builder: Any, features: Any) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """Names of the classes and their synsets; those of a packed set are written beside it."""
+    if not (builder.data_path / PACKED).exists():
+        return _classes(builder.name, features)
+    about = read_about(builder.data_path)
+    return tuple(about["classes"]), tuple(about["synsets"])
+
+
+def _classes(builder_name: str, features: Any) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     """Names of the classes and their synsets. ImageNet's are named by their synsets; COCO's may be without names."""
-    if (builder.data_path / PACKED).exists():
-        about = read_about(builder.data_path)
-        return tuple(about["classes"]), tuple(about["synsets"])
     label = features["objects"].feature["label"] if "objects" in features else features["label"]
     names = tuple(label.names)
-    if builder.name != "coco":
+    if builder_name != "coco":
         return names, tuple(name if SYNSET.fullmatch(name) else None for name in names)
     coco = coco_classes()
     if names == tuple(map(str, range(len(coco)))):
@@ -262,7 +267,7 @@ def _allow_open_files(count: int) -> None:
 
 
 class _Records(Indexed[Record]):
-    """Makes a `Record` of each serialised example when asked for it. A record holds no picture: it is read again."""
+    """Makes a `Record` of each serialised example when asked for it, which holds the bytes of its picture."""
 
     def __init__(
         self,
@@ -294,7 +299,7 @@ class _Records(Indexed[Record]):
             difficult, crowd = np.zeros(1, bool), None
         if (labels < 0).any():
             raise UserError(f"{name} has no label: choose a split that has them")
-        picture, encoded = partial(self._picture, index), partial(self._encoded, index)
+        picture, encoded = partial(reading.decode, example["image"], f"the picture of {name}"), lambda: example["image"]
         return Record(name, None, *size, boxes, labels, difficult, picture, encoded, crowd, header.plain)
 
     def origins(self) -> list[Origin]:
@@ -334,13 +339,6 @@ class _Records(Indexed[Record]):
         annotation = Annotation(name, name, Path(), [], labels.tolist(), flags[0], places, crowd=flags[1])
         boxes, kept = clean_boxes(boxes, *size, annotation, Notes())
         return boxes.astype(np.float32), labels[kept], difficult[kept], crowd[kept]
-
-    def _encoded(self, index: int) -> bytes:
-        return self._example(index)[0]["image"]
-
-    def _picture(self, index: int) -> np.ndarray:
-        example, name = self._example(index)
-        return reading.decode(example["image"], f"the picture of {name}")
 
 
 def _reason(error: Exception) -> str:
