@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yolo9000_jax import files
+from yolo9000_jax.darknet.cfg import parse_cfg
+from yolo9000_jax.darknet.weights import count_numbers
+from yolo9000_jax.data import coco_json
+from yolo9000_jax.data.voc import parse_xml
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.images import reading
+from yolo9000_jax.wordtree.lines import read_lines
 
 
 @pytest.mark.parametrize(
@@ -82,3 +88,51 @@ def test_find_in_another_form(tmp_path, asked, stored):
 def test_find_none(tmp_path):
     for name in ("a", "a\0", "x" * 5000, "ä" * 3000, "ä/b"):
         assert files.find(tmp_path, name) is None
+
+
+STAND_INS = {
+    "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 12345\n",
+    "a web page": b"\n<!DOCTYPE html><html><body>404</body></html>",
+}
+
+
+@pytest.mark.parametrize("kind", STAND_INS)
+def test_what_stands_where_another_file_was_to_be(tmp_path, kind):
+    """Every reader of users' files says what it is."""
+    path = tmp_path / "a"
+    path.write_bytes(STAND_INS[kind])
+    readers = (reading.read, files.read_text, parse_cfg, count_numbers, read_lines, coco_json.load, parse_xml)
+    for read in readers:
+        with pytest.raises(UserError) as caught:
+            read(path)
+        assert str(caught.value).startswith(f"{path} is {kind}"), read
+
+
+@given(st.lists(st.sampled_from(["a", "b 1", "a 1", "b -1", "c d 0", "a 7", "1"])))
+def test_flags_of_lists(lines):
+    """By a plain loop: where all lines end in a flag those of 1 are meant, other numbers are passed over."""
+    ends = [line.rpartition(" ")[2] if " " in line else None for line in lines]
+    expected: list[str | None] = []
+    for line, end in zip(lines, ends, strict=True):
+        name = line if end is None else line.rpartition(" ")[0]
+        left_out = all(each in ("1", "-1", "0") for each in ends) and end != "1"
+        expected.append(None if left_out else name)
+    assert files.without_flags(lines, lambda line: False) == expected
+    assert files.without_flags(lines, lambda line: True) == lines
+
+
+def test_patterns(tmp_path):
+    """What a shell would make of them; `**` ends in a circle of links."""
+    for name in ("a/x.jpg", "a/b/y.jpg", ".hidden/z.jpg", "a/._x.jpg", "Thumbs.db"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "a/b/up").symlink_to(tmp_path)
+
+    def found(pattern, folder=tmp_path):
+        return [place.relative_to(tmp_path).as_posix() for place in files.matching(folder, pattern)]
+
+    assert found("**/*.jpg") == ["a/b/y.jpg", "a/x.jpg"]
+    assert found("*") == ["a"] and found(".hidden/*") == [".hidden/z.jpg"] and found("a\\?.jpg") == ["a/x.jpg"]
+    assert found(f"{tmp_path}/a/*.jpg", Path("/nowhere")) == ["a/x.jpg"]
+    for nothing in ("a/x.jpg", "*.png", "**x/y*", "\0*", "", "[", "x" * 5000 + "*"):
+        assert found(nothing) == []

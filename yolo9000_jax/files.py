@@ -5,7 +5,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -15,6 +15,16 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.text import shown
 
 SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})
+START_BYTES = 64
+_PAGE = "a web page, perhaps one of an error, and not the file itself: check where it is from"
+_STAND_INS = {  # what files in another's place begin with
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself: fetch that with `git lfs pull`",
+    b"<!doctype html": _PAGE,
+    b"<html": _PAGE,
+}
+MARKED = "{} marks {} of its {} pictures with 1: the others are left out"
+_MAGIC = re.compile(r"[*?[]")
+_FLAGGED = re.compile(r"(\S.*?)\s+(-?\d{1,9})")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -69,6 +79,12 @@ def _shown_within(value: Any) -> Any:
     return shown(value) if isinstance(value, str) else value
 
 
+def stand_in(start: bytes) -> str | None:
+    """What a file is that stands where another was to be, by its first START_BYTES: "a web page, …"; None: no such."""
+    begins = start[:START_BYTES].lstrip().lower()
+    return next((what for mark, what in _STAND_INS.items() if begins.startswith(mark)), None)
+
+
 def read_text(path: Path) -> str:
     """The text of a file: UTF-8, with or without a byte order mark, or UTF-16 with one; every line ends in "\\n".
 
@@ -79,6 +95,8 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{shown(path)}: cannot be read ({error.strerror}); check the path") from error
+    if what := stand_in(content):
+        raise UserError(f"{shown(path)} is {what}")
     try:
         return to_text(content)
     except UnicodeDecodeError:
@@ -94,6 +112,24 @@ def to_text(content: bytes, errors: str = "strict") -> str:
 def without_comment(line: str) -> str:
     """A line of a list without what follows a # at its beginning or after a blank."""
     return re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
+
+
+def without_flags(lines: Sequence[str], is_there: Callable[[str], bool]) -> list[str | None]:
+    """The names in the lines of a list, in order; None for those that their flags leave out.
+
+    A list of VOC's devkit for one class has a flag on each line: 1 where the picture has the class, -1 where it has
+    not, 0 where only difficult ones are in it. Then the pictures with 1 are meant. Other numbers, as in ImageNet's
+    val.txt, count the lines.
+
+    Args:
+        lines: of the list, none empty.
+        is_there: whether a whole line is the name of something.
+    """
+    each = dict.fromkeys(lines)
+    flagged = {line: match for line in each if (match := _FLAGGED.fullmatch(line)) and not is_there(line)}
+    are_flags = len(flagged) == len(each) and {int(match[2]) for match in flagged.values()} <= {-1, 0, 1}
+    names = {line: match[1] if int(match[2]) == 1 or not are_flags else None for line, match in flagged.items()}
+    return [names.get(line, line) for line in lines]
 
 
 def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists, *, any_case: bool = False) -> Path | None:
@@ -116,6 +152,25 @@ def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists, *,
             if differs and (other := _in_other_form(folder, spelling, any_case)) and test(other):
                 return other
     return None
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """What a pattern with `*`, `?`, `[…]` or `**` names, sorted; nothing for what is no pattern.
+
+    Files of systems, and hidden ones, are left out unless the pattern itself leads to such; `**` follows no links.
+
+    Args:
+        folder: where a relative pattern begins.
+        pattern: with slashes, or Windows' backslashes.
+    """
+    pure = PurePath(pattern.replace("\\", "/"))
+    if not _MAGIC.search(pattern):
+        return []
+    root = Path(pure.anchor) if pure.anchor else folder
+    with suppress(OSError, ValueError, NotImplementedError):  # no pattern that a file can have
+        found = sorted(root.glob(str(pure.relative_to(pure.anchor))))
+        return [place for place in found if is_system_file(pure) or not is_system_file(place.relative_to(root))]
+    return []
 
 
 def one_form(name: str) -> str:

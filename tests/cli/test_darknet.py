@@ -44,6 +44,20 @@ def test_predict(files, picture, tmp_path, run):
     assert "a.png: " in output and "dog" in output
 
 
+def test_json_on_standard_output(files, picture, tmp_path, run, monkeypatch):
+    """It stands there alone; what else is printed goes to the other stream. No file called - is made."""
+    monkeypatch.chdir(tmp_path)
+    status, output, error = run("predict", picture, *files, "--json", "-", "--threshold", 0.5)
+    run("predict", picture, *files, "--json", "p.json", "--threshold", 0.5)
+    assert (status, output) == (0, (tmp_path / "p.json").read_text())
+    assert "a.png: " in error and "dog" in error and not (tmp_path / "-").exists()
+    status, output, error = run("predict", tmp_path / "none.png", *files, "--json", "-")
+    assert status == 1 and "error" in json.loads(output)[0] and error.endswith("none.png: no such file or folder\n")
+    spec = tiny.make_voc(tmp_path / "voc")
+    status, output, error = run("anchors", "--dataset", spec, "-k", 2, "--json", "-")
+    assert status == 0 and len(json.loads(output)["anchors_cells"]) == 2 and "2 priors for 8 boxes" in error
+
+
 def test_wrong_files(files, picture, tmp_path, refused):
     cfg, weights = files[1], files[3]
     (tmp_path / "three.names").write_text("cat\ndog\nbird\n")

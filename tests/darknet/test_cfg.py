@@ -173,7 +173,6 @@ def test_files_of_other_systems(tmp_path, encoding, ends):
 TRAINING = """policy=sgdr
 sgdr_cycle=1000
 mosaic=1
-letter_box=1
 steps=400,,900
 momentum=much
 max_batches=500 200x
@@ -190,7 +189,6 @@ def test_options_of_training_do_not_stop_prediction():
         "policy=sgdr (line 8)",
         "sgdr_cycle=1000",
         "mosaic=1",
-        "letter_box",
         "steps=400,,900",
         "momentum=much",
     ):
@@ -203,6 +201,14 @@ def test_options_of_training_do_not_stop_prediction():
     assert "mosaic" not in str(error.value), "which Darknet does not know either"
     with pytest.raises(UserError, match="random=1.4: cannot be trained with"):
         loss_options(cfg.head)
+
+
+@pytest.mark.parametrize(
+    "option, resize", [("", "letterbox"), ("letter_box=1", "letterbox"), ("letter_box=0", "stretch")]
+)
+def test_letter_box_is_an_option_of_prediction(option, resize):
+    cfg = parse_cfg(DETECTOR.replace("batch=1\n", f"batch=1\n{option}\n"))
+    assert (cfg.resize, cfg.warnings) == (resize, parse_cfg(DETECTOR).warnings)
 
 
 def test_steps_without_their_scales():

@@ -107,7 +107,7 @@ def test_headers(tmp_path, version, seen_format, seen):
         (HEADER + BODY[:-4], "needs 99 numbers, the file holds 98: it ends after 47 of the 48 numbers of layer 4"),
         (HEADER + BODY[: 12 * 4], r"needs 99 numbers, the file holds 12: it ends before layer 2 \[local\] \(line 10"),
         (HEADER + BODY + bytes(8), "holds 101: 2 are left"),
-        (b"<!DOCTYPE html><html>", "not a .weights file"),
+        (b"<!DOCTYPE html><html>", "is a web page"),
         (struct.pack("<iiiQ", -1, 2, 0, 0) + BODY, "not a .weights file"),
         (HEADER + b"\0\0\xc0\x7f" * NUMBERS, "biases of layer 0 .* NaN"),
         (HEADER + struct.pack("<f", -1) * NUMBERS, "rolling_variance of layer 0 .* below 0"),

@@ -27,7 +27,8 @@ def coco(tmp_path):
 
 
 def test_splits_beside_each_other(coco, run):
-    splits = usual_splits(coco)
+    splits, faults = usual_splits(coco)
+    assert faults == []
     folder = coco.rpartition(",")[2].removesuffix("/{split}")
     expected = [
         f"val: 1 of its 2 pictures are also in train (first: {folder}/valid/valid1.png = {folder}/train/train1.png); "
@@ -101,7 +102,7 @@ def test_a_test_folder_that_is_missing_is_none(tmp_path, run):
 
 def test_what_has_no_splits(coco, run):
     spec = coco.replace("{split}", "train")
-    assert usual_splits(spec) == {} and usual_splits("emoji") == {}
+    assert usual_splits(spec) == usual_splits("emoji") == ({}, [])
     status, output, error = run("check", "--dataset", spec)
     assert (status, error) == (0, "") and "also in" not in output
 
@@ -112,5 +113,45 @@ def test_a_data_yaml_that_names_a_folder_twice(tmp_path):
     Image.new("RGB", (20, 10)).save(tmp_path / "images/a.png")
     (tmp_path / "labels/a.txt").write_text("0 .5 .5 .5 .5\n")
     (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [block]\n")
-    (line,) = compare_splits(usual_splits(f"yolo:{tmp_path}/data.yaml"))
+    (line,) = compare_splits(usual_splits(f"yolo:{tmp_path}/data.yaml")[0])
     assert line.startswith(f"val: 1 of its 1 pictures are also in train (first: {tmp_path}/images/a.png); ")
+
+
+def test_a_fault_is_that_of_its_split_alone(coco, run):
+    """The others are counted and compared, whatever is wrong with one; a JSON file of another kind is passed over."""
+    folder = coco.rpartition(",")[2].removesuffix("/{split}")
+    os.mkdir(f"{folder}/settings")
+    for name, text in (("settings", '{"theme": "dark"}'), ("test", '{"images": []}'), ("notes", "{}")):
+        with open(f"{folder}/{name}.json", "w") as file:
+            file.write(text)
+    os.mkdir(f"{folder}/test")
+    status, output, error = run("check", "--dataset", coco)
+    assert status == 1 and error.count("\n") == 1
+    assert f"{folder}/test.json: the list 'annotations' is missing" in error
+    assert "train: 2 pictures" in output and "val: 1 of its 2 pictures are also in train" in output
+    assert f"note: {folder}/settings.json has none of the lists" in output
+    assert "notes.json" not in output, "it has no folder, so it is no split"
+
+
+def test_several_faults(devkit, run):
+    (devkit / "ImageSets/Main/test.txt").write_text("")
+    (devkit / "ImageSets/Main/mine.txt").write_text("nowhere\n")
+    status, output, error = run("check", "--dataset", f"voc:{devkit}")
+    assert status == 1 and "2 of its splits cannot be read; they are named above" in error
+    assert "split 'test' has no pictures" in output and "there is no Annotations/nowhere.xml" in output
+    assert "train has no picture" not in output
+
+
+def test_a_picture_in_two_folders(tmp_path, run):
+    """By content, and whether the labels agree."""
+    write_picture(tmp_path / "cat/a.png", (20, 10))
+    write_picture(tmp_path / "dog/b.png", (21, 10))
+    for copy in ("cat/c.png", "dog/d.png"):
+        (tmp_path / copy).write_bytes((tmp_path / "cat/a.png").read_bytes())
+    status, output, _ = run("check", "--dataset", f"folders:{tmp_path}")
+    first, second = f"{tmp_path}/cat/a.png = {tmp_path}/cat/c.png", f"{tmp_path}/cat/a.png = {tmp_path}/dog/d.png"
+    assert status == 0 and f"note: 2 pictures are there before in another file (first: {first})" in output
+    assert f"note: 1 picture is there before in another file, with other labels (first: {second})" in output
+    for copy in ("cat/c.png", "dog/d.png"):
+        (tmp_path / copy).unlink()
+    assert "before in another file" not in run("check", "--dataset", f"folders:{tmp_path}")[1]

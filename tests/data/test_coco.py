@@ -531,3 +531,34 @@ def test_a_system_s_own_files_are_left_out(tmp_path):
     images = [{"id": number, "file_name": name, "width": 40, "height": 20} for number, name in enumerate(names, 1)]
     dataset = opened(tmp_path, images=images, annotations=[BOX, BOX | {"id": 2, "image_id": 2}])
     assert len(dataset) == 1 and any(note.startswith("2 hidden or system files are not used") for note in dataset.notes)
+
+
+OTHER = {"id": 2, "file_name": "b.png", "width": 40, "height": 20}
+
+
+@pytest.mark.parametrize("name", ["./a.png", "images/a.png", "sub/../a.png", "%61.png"])
+def test_names_of_one_picture_are_joined(tmp_path, name):
+    """As those of a picture that is listed twice under one name."""
+    boxes = [BOX, BOX | {"id": 2, "image_id": 2, "bbox": [1, 1, 5, 5]}]
+    dataset = opened(tmp_path, images=[IMAGE, OTHER | {"file_name": name}], annotations=boxes)
+    assert len(dataset) == 1 and dataset[0].boxes_xyxy.tolist() == [CORNERS, [1, 1, 6, 6]]
+    assert any("listed again; its boxes are joined" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize(
+    "names", [("a.png", "A.png"), ("C:/x/a.png", "C:/y/a.png"), ("a", "a.png"), ("../b/a.png", "a.png")]
+)
+def test_names_that_may_be_those_of_two_pictures_are_refused(tmp_path, names):
+    """The labels of one would be taken for those of the other; where they are the same it is one picture."""
+    images = [IMAGE | {"file_name": names[0]}, OTHER | {"file_name": names[1]}]
+    boxes = [BOX, BOX | {"id": 2, "image_id": 2, "bbox": [1, 1, 5, 5]}]
+    with pytest.raises(UserError, match="leads to .*a.png, as .* does, but states other boxes") as caught:
+        opened(tmp_path, images=images, annotations=boxes)
+    assert all(repr(name) in str(caught.value) for name in names) and "image 2" in str(caught.value)
+    assert len(opened(tmp_path, images=images, annotations=[BOX, BOX | {"id": 2, "image_id": 2}])) == 1
+
+
+def test_boxes_of_texts():
+    annotation, _ = only(annotations=[BOX | {"bbox": ["4", "2.0", 10, "6"]}])
+    assert annotation.boxes_xyxy == [tuple(CORNERS)]
+    refused("annotation 1", "holds 'x', not a finite number", annotations=[BOX | {"bbox": ["4", "x", "10", "6"]}])

@@ -1,6 +1,7 @@
 """What data may be that were given under another scheme, or none."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -21,12 +22,12 @@ def folder(tmp_path):
     (tmp_path / "yolo/data.yaml").write_text("train: images\nnames: [cat]\n")
     for split in ("train", "valid"):
         write_picture(tmp_path / f"export/{split}/a.jpg")
-        (tmp_path / f"export/{split}/_annotations.coco.json").write_text(json.dumps({}))
+        (tmp_path / f"export/{split}/_annotations.coco.json").write_text(json.dumps({"images": []}))
     write_picture(tmp_path / "coco/images/a.jpg")
-    (tmp_path / "coco/all.json").write_text("{}")
+    (tmp_path / "coco/all.json").write_text('{"images": []}')
     for split in ("train", "valid"):
         write_picture(tmp_path / f"pairs/{split}/a.jpg")
-        (tmp_path / f"pairs/{split}.json").write_text("{}")
+        (tmp_path / f"pairs/{split}.json").write_text('{"images": []}')
     write_picture(tmp_path / "folders/cat/a.jpg")
     (tmp_path / "folders/.idea").mkdir()
     (tmp_path / "folders/.idea/x.xml").write_text("")
@@ -109,3 +110,59 @@ def test_what_has_the_right_scheme_gets_no_hint(folder):
     ):
         with pytest.raises(AssertionError, match="it looks like"):
             assert_refused(spec.format(folder), "it looks like")
+
+
+LABELLED = {
+    "images/train images/val": "train: images/train | val: images/val | names: [NAME, NAME]",
+    "train/images valid/images": "train: train/images | val: valid/images | names: [NAME, NAME]",
+    "images/train/cam1 images/train/cam2": "train: images/train | names: [NAME, NAME]",
+    "JPEGImages": "train: JPEGImages | names: [NAME, NAME]",
+    ".": "train: . | names: classes.txt",
+}
+
+
+@pytest.mark.parametrize("folders", LABELLED)
+def test_labels_of_yolo_s_kind_without_a_description(tmp_path, folders):
+    """What is said can be written as it stands, and is then read."""
+    for number, folder in enumerate(folders.split()):
+        picture = write_picture(tmp_path / folder / f"{number}.jpg")
+        labels = Path(*("labels" if part.lower().endswith("images") else part for part in (tmp_path / folder).parts))
+        labels.mkdir(parents=True, exist_ok=True)
+        (labels / f"{number}.txt").write_text("0 .5 .5 .5 .5\n")
+        assert picture.is_file()
+    if folders == ".":
+        (tmp_path / "classes.txt").write_text("cat\n")
+    file = tmp_path / "data.yaml"
+    says = f"; it holds YOLO's label files: write {file} with the lines {LABELLED[folders]} and give yolo:{file}"
+    for spec in (f"yolo:{tmp_path}", f"yolo:{file}", str(tmp_path)):
+        assert_refused(spec, says)
+    file.write_text(LABELLED[folders].replace("NAME, NAME", "cat").replace(" | ", "\n"))
+    assert len(open_source(f"yolo:{file}")) == len(folders.split())
+
+
+def test_texts_beside_pictures_that_are_no_labels(tmp_path):
+    write_picture(tmp_path / "cat/a.jpg")
+    (tmp_path / "cat/a.txt").write_text("A cat on a mat.")
+    assert open_source(f"folders:{tmp_path}").notes == ()
+
+
+def test_json_files_of_other_tools_are_not_coco_s(tmp_path):
+    """LabelMe's beside the pictures; Label Studio's notes beside YOLO's labels."""
+    write_picture(tmp_path / "one/a.jpg")
+    (tmp_path / "one/a.json").write_text(json.dumps({"shapes": [], "imagePath": "a.jpg"}))
+    assert_refused(f"{tmp_path}/one", "holds pictures, and nothing that labels them")
+    write_picture(tmp_path / "two/images/a.jpg")
+    assert_refused(f"{tmp_path}/two", "holds pictures, and nothing that labels them")  # images is no class
+    (tmp_path / "two/labels").mkdir()
+    (tmp_path / "two/labels/a.txt").write_text("0 .5 .5 .5 .5\n")
+    (tmp_path / "two/notes.json").write_text(json.dumps({"categories": [], "info": {}}))
+    assert_refused(f"{tmp_path}/two", "it holds YOLO's label files")
+
+
+def test_files_in_place_of_folders_and_of_annotations(tmp_path):
+    (tmp_path / "set.zip").write_bytes(b"PK\x03\x04")
+    for scheme in ("voc", "folders"):
+        assert_refused(f"{scheme}:{tmp_path}/set.zip", "is a file: give a folder; an archive is to be unpacked first")
+    assert_refused(f"coco:{tmp_path}/set.zip,{tmp_path}", "set.zip is compressed: unpack it")
+    (tmp_path / "results.json").write_text(json.dumps([{"image_id": 1, "bbox": [1, 1, 2, 2], "score": 0.5}]))
+    assert_refused(f"coco:{tmp_path}/results.json,{tmp_path}", "as of a network's results: give the file of the annot")

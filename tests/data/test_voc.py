@@ -364,6 +364,9 @@ def test_other_layouts(tmp_path):
             (tmp_path / f"kit/{year}/ImageSets/Main/{split}.txt").write_text("a\n")
     kit = [f"voc:{tmp_path}/kit/{year}" for year in ("VOC2007", "VOC2012")]
     assert_refused(f"voc:{tmp_path}/kit", "holds VOC2007, VOC2012", "+".join(kit), split="train")
+    above = open_source(f"voc:{tmp_path}")
+    assert any("holds kit/VOC2007, kit/VOC2012: for splits" in note for note in above.notes)
+    assert_refused(f"voc:{tmp_path}", "holds kit/VOC2007, kit/VOC2012", "+".join(kit), split="train")
     assert len(open_source("+".join(kit), "train+test,train")) == 2
     assert_refused("+".join(kit), "3 splits for 2 joined sources", split="train,test,train")
     assert_refused(kit[0], "2 splits for 1", split="train,test")

@@ -423,3 +423,70 @@ def test_classes_of_folders(tmp_path):
     assert [record.labels.tolist() for record in dataset] == [[0], [1]]
     assert is_noted(dataset, "1 hidden or system file is not used")
     assert pictures(open_source(f"folders:{tmp_path}", "val")) == ["c.jpg"]
+
+
+@pytest.mark.parametrize("folder", ["labels", "Labels", "LABELS"])
+@pytest.mark.parametrize("ending", [".txt", ".TXT", ".Txt"])
+def test_label_files_in_capitals(tmp_path, folder, ending):
+    write_labelled(tmp_path / "Images/a.PNG", tmp_path / f"{folder}/a{ending}")
+    dataset = opened(tmp_path, "train: Images\nnames: [cat]\n")
+    assert len(dataset[0].labels) == 1
+
+
+PATTERNS = {
+    "images/cam*": ["a.jpg", "b.jpg", "c.jpg"],
+    "images/cam?/*.jpg": ["a.jpg", "c.jpg"],
+    "images/**/*.jpg": ["a.jpg", "c.jpg"],
+    "../images/cam[1]/*": ["a.jpg", "b.jpg"],
+    "images\\cam2\\*": ["c.jpg"],
+    "list_?.txt": ["c.jpg"],
+    "[images/cam2/*.jpg, 'images/cam1/b*']": ["c.jpg", "b.jpg"],
+}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns(tmp_path, pattern):
+    """They name folders, pictures or lists; hidden and system files are none, nor are the labels beside."""
+    for name in ("cam1/a.jpg", "cam1/b.jpg", "cam2/c.jpg", "cam2/._c.jpg"):
+        write_labelled(tmp_path / f"images/{name}")
+    (tmp_path / "images/cam1/b.jpg").rename(tmp_path / "images/cam1/b.jpeg")
+    (tmp_path / "images/cam1/Thumbs.db").write_text("x")
+    (tmp_path / "list_1.txt").write_text("images/cam2/c.jpg\n")
+    expected = [name.replace("b.jpg", "b.jpeg") for name in PATTERNS[pattern]]
+    assert pictures(opened(tmp_path, f"train: {pattern}\nnames: [cat]\n")) == expected
+    with pytest.raises(UserError, match=r"there is no folder or list 'pictures/\*'"):
+        opened(tmp_path, "train: pictures/*\nnames: [cat]\n")
+
+
+def test_a_folder_of_two_splits_is_told_of_once(tmp_path):
+    write_labelled(tmp_path / "images/a.jpg")
+    for name in ("x.psd", "y.psd", "._z.jpg"):
+        (tmp_path / f"images/{name}").write_text("")
+    dataset = opened(tmp_path, "train: images\nval: images\nnames: [cat]\n", "all")
+    assert is_noted(dataset, "2 pictures are of kinds that are not read") and is_noted(
+        dataset, "1 hidden or system file"
+    )
+
+
+def test_a_box_with_two_labels(tmp_path):
+    rows = "0 .5 .5 .5 .5\n1 .5 .5 .5 .5\n1 .5 .5 .5 .5\n1 .5 .5 .2 .5\n"
+    write_labelled(tmp_path / "images/a.jpg", rows=rows)
+    dataset = opened(tmp_path, "train: images\nnames: [cat, dog]\n")
+    assert dataset[0].labels.tolist() == [0, 1, 1]
+    assert is_noted(dataset, "1 box stands there again with another label; each counts (first: a.txt, line 2)")
+    assert is_noted(dataset, "1 box stands there twice with the same label", "line 3")
+
+
+@pytest.mark.parametrize("line", ["# old/b.jpg", "#old/b.jpg", "images/a.jpg  # see old/b.jpg"])
+def test_paths_in_comments_are_not_read(tmp_path, line):
+    """Their ends would be found without the first folders, as those of paths of another machine are."""
+    for name in ("a.jpg", "b.jpg"):
+        write_labelled(tmp_path / f"images/{name}")
+        write_labelled(tmp_path / name)
+    (tmp_path / "list.txt").write_text(f"images/a.jpg\n{line.replace('images/a', 'images/gone')}\n")
+    description = "train: list.txt\nnames: [cat]\n"
+    if line.startswith("#"):
+        assert pictures(opened(tmp_path, description)) == ["a.jpg"]
+    else:
+        with pytest.raises(UserError, match="list.txt:2: there is no picture"):
+            opened(tmp_path, description)

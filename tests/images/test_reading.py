@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import struct
+import subprocess
 import sys
 import zlib
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
+from tests.helpers import ROOT
 from tests.images.pictures import encoded_pictures, picture, png, png_chunk
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import pixels as pixels_module
@@ -58,7 +60,7 @@ def test_files_that_are_no_pictures(tmp_path):
     assert "no such" in one_line_about(tmp_path / "missing.jpg")
     assert "is a folder" in one_line_about(tmp_path)
     assert "no such" in one_line_about(tmp_path / "a\0b.jpg")
-    for name, content, what in (("empty.jpg", b"", "is empty"), ("text.png", b"<html>404</html>", "is not a picture")):
+    for name, content, what in (("empty.jpg", b"", "is empty"), ("text.png", b"<html>404</html>", "is a web page")):
         (tmp_path / name).write_bytes(content)
         assert what in one_line_about(tmp_path / name)
         with pytest.raises(UserError, match=f"the fifth {what}"):
@@ -189,3 +191,20 @@ def test_a_file_of_each_ending(tmp_path, ending):
     Image.new("RGB", (8, 6), (200, 30, 30)).save(path)
     assert np.abs(read(path).astype(int) - [200, 30, 30]).max() < 90 and read(path).shape == (6, 8, 3)
     assert (inspect(path).width, inspect(path).height) == (8, 6)
+
+
+def test_pillow_s_warning_of_large_pictures_is_left_as_it_was(tmp_path):
+    """Our own reading is silent; whoever else opens a picture in this process hears of it."""
+    Image.new("RGB", (30, 30)).save(tmp_path / "a.png")
+    program = (
+        "import sys, warnings; warnings.simplefilter('error')\n"
+        "from PIL import Image; from yolo9000_jax.images.reading import inspect, read\n"
+        "Image.MAX_IMAGE_PIXELS = 600\n"
+        "assert read(sys.argv[1]).shape == (30, 30, 3) and inspect(sys.argv[1]).width == 30\n"
+        "try: Image.open(sys.argv[1])\n"
+        "except Image.DecompressionBombWarning: print('heard')\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "a.png"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (found.stdout, found.stderr) == ("heard\n", "")

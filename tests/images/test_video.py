@@ -228,6 +228,20 @@ def test_damaged_packets(tmp_path, suffix, codec):
     assert float(last.seconds) == pytest.approx(1.9), "the others keep their times"
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_lost_packets_of_a_transport_stream(tmp_path, codec):
+    """As of a broadcast: the decoder passes over the frame, or makes one up, and only the packet is marked."""
+    content = save_video(tmp_path / "a.ts", frames=40, rate=25, codec=codec).read_bytes()
+    first = len(content) // 188 // 3
+    lost = 0
+    for place in range(first * 188, (first + 10) * 188, 188):
+        (tmp_path / "b.ts").write_bytes(content[:place] + content[place + 188 :])
+        frames, fault = read(tmp_path / "b.ts")
+        lost += len(frames) < 40
+        assert len(frames) == 40 or "damaged" in str(fault)
+    assert lost
+
+
 @pytest.mark.parametrize("suffix, options", [(".mkv", {}), (".avi", {}), (".mp4", {"movflags": "faststart"})])
 def test_truncated_files(tmp_path, suffix, options):
     path = save_video(tmp_path / f"a{suffix}", frames=20, codec="mjpeg", options=options)

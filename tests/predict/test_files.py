@@ -169,7 +169,8 @@ def test_inputs_that_cannot_be_read_are_named_and_the_others_are_done(detect, tm
     for error, name, what in zip(errors, [*wrong, "broken"], whats, strict=True):
         assert name in error and what in error and error in said
     assert summary_of_failures(items) == "7 of 9 inputs could not be read; they are named above"
-    assert summary_of_failures(items[:2]) == errors[0] and summary_of_failures(items[:1]) is None
+    assert summary_of_failures(items[:2]) == "1 of 2 inputs could not be read; it is named above"
+    assert summary_of_failures(items[:1]) is None and summary_of_failures(items[1:2]) == errors[0]
     assert sorted(path.name for path in (tmp_path / "out").glob("*.jpg")) == ["a.jpg", "z.jpg"]
 
 
@@ -386,3 +387,102 @@ def test_folders_that_may_not_be_looked_into(detect, tmp_path, monkeypatch):
 def test_output_that_cannot_be_a_folder(detect, tmp_path):
     path = save_picture(tmp_path / "a.jpg")
     assert f"{path}: cannot make this folder" in refused(detect, [path], output=path)
+
+
+def found_in(detect, path, text, **options) -> list[str]:
+    """The names of what a list stands for, none of it unreadable."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    items = predict(detect, [path])
+    assert not failures(items)
+    return [Path(item["image"]).name for item in items]
+
+
+LINES = {
+    "'a b.jpg'\n\"c.png\"\n": ["a b.jpg", "c.png"],
+    "a b.jpg  # blurred\nc.png\n": ["a b.jpg", "c.png"],
+    "sub/../*.png\n": ["c.png"],
+    "/home/other/photos/c.png\n": ["c.png"],
+    "C.PNG\n": ["c.png"],
+    "a b.jpg 1\nc.png -1\n": ["a b.jpg"],
+    "a b.jpg 1\nc.png 2\n": ["a b.jpg", "c.png"],
+    "caf\xe9.jpg\n".encode("latin-1"): ["caf\xe9.jpg"],
+    "\x93caf\xe9.jpg\x94".encode("latin-1").strip(b"\x93\x94") + b"\r\n\x1a"[:2]: ["caf\xe9.jpg"],
+}
+
+
+@pytest.mark.parametrize("text", LINES, ids=repr)
+def test_lines_of_lists(detect, tmp_path, text):
+    for name in ("a b.jpg", "c.png", "caf\xe9.jpg", "sub/d.jpg"):
+        save_picture(tmp_path / name)
+    assert found_in(detect, tmp_path / "list.txt", text) == LINES[text]
+
+
+def test_a_list_of_the_devkit(detect, tmp_path, said):
+    """It names no folder and no ending; of one class those marked with 1 are meant."""
+    for name in ("000001.jpg", "000002.jpg"):
+        save_picture(tmp_path / "JPEGImages" / name)
+    place = tmp_path / "ImageSets/Main/dog_train.txt"
+    assert found_in(detect, place, "000001  1\n000002 -1\n") == ["000001.jpg"]
+    assert f"{place} marks 1 of its 2 pictures with 1: the others are left out" in said
+    assert found_in(detect, place, "000001\n000002\n") == ["000001.jpg", "000002.jpg"]
+
+
+def test_lists_that_cannot_be_read(detect, tmp_path):
+    save_picture(tmp_path / "a.jpg")
+    (tmp_path / "inner.txt").write_text("a.jpg\n")
+    (tmp_path / "outer.txt").write_text("inner.txt\na.jpg\n")
+    (error,) = failures(predict(detect, [tmp_path / "outer.txt"]))
+    assert "inner.txt: a list in a list is not read; give it itself" in error and "outer.txt names it" in error
+    for content in (bytes(range(256)) * 9, b"\xff\xfea", b"\xff\xfe\x00\xd8"):
+        (tmp_path / "binary.txt").write_bytes(content)
+        (error,) = failures(predict(detect, [tmp_path / "binary.txt"]))
+        assert error.endswith("binary.txt: this list is no text; write one path a line, as UTF-8")
+
+
+def test_patterns_that_no_shell_has_expanded(detect, tmp_path, monkeypatch):
+    for name in ("b.jpg", "a.jpg", "._c.jpg", "d[1].jpg"):
+        save_picture(tmp_path / name)
+    items = predict(detect, [f"{tmp_path}/[ab].jpg"])
+    assert [Path(item["image"]).name for item in items] == ["a.jpg", "b.jpg"]
+    monkeypatch.chdir(tmp_path)
+    assert [item["image"] for item in predict(detect, ["*.jpg"])] == ["a.jpg", "b.jpg", "d[1].jpg"]
+    assert [item["image"] for item in predict(detect, ["d[1].jpg"])] == ["d[1].jpg"]
+    assert failures(predict(detect, ["*.png"])) == ["*.png: no such file or folder"]
+
+
+def test_motion_jpeg(detect, tmp_path):
+    """Pictures one behind the other begin as one does: the ending tells."""
+    parts = [save_picture(tmp_path / f"{number}.jpg", value=40 * number) for number in range(4)]
+    for ending in (".mjpeg", ".MJPG"):
+        path = tmp_path / f"clip{ending}"
+        path.write_bytes(b"".join(part.read_bytes() for part in parts))
+        assert [item["frame"] for item in predict(detect, [path])] == [0, 1, 2, 3]
+
+
+def test_what_is_no_file(detect, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+    os.mkfifo(tmp_path / "pipe")
+    errors = failures(predict(detect, ["loop.jpg", "gone.jpg", "-", "pipe"]))
+    save = "save what comes from it, a picture or a list of paths, to a file and give that"
+    assert errors == [
+        "loop.jpg: is a link that leads to itself",
+        "gone.jpg: is a link to a file that is not there",
+        f"-: standard input is not read: {save}",
+        f"pipe: neither a file nor a folder: {save}",
+    ]
+
+
+def test_the_only_input_s_fault_is_left_to_the_caller(detect, tmp_path, said):
+    """Who has the item need not read of it twice."""
+    (error,) = failures(predict(detect, [tmp_path / "none.jpg"]))
+    assert error not in said
+    assert len(failures(predict(detect, [tmp_path / "none.jpg", tmp_path / "other.jpg"]))) == 2 and error in said
+
+
+def test_a_path_as_file_managers_give_it(detect, tmp_path):
+    path = save_picture(tmp_path / "a b.jpg")
+    assert [item["image"] for item in predict(detect, [path.as_uri()])] == [str(path)]
+    assert "none.jpg: no such file" in failures(predict(detect, [f"file://{tmp_path}/none.jpg"]))[0]

@@ -183,7 +183,7 @@ def test_addresses(web, monkeypatch):
     np.testing.assert_array_equal(to_pixels(f"{web}/moved"), PIXELS)
     assert detector()(f"{web}/a.png").image.shape == PIXELS.shape
     assert "404" in refused(f"{web}/none.png")
-    assert f"{web}/text is not a picture" in refused(f"{web}/text")
+    assert f"{web}/text is a web page" in refused(f"{web}/text")
     assert "cannot be fetched" in refused(f"{web}/cut")
     monkeypatch.setattr(pictures, "URL_BYTES", 1 << 20)
     assert "more than 1 MiB" in refused(f"{web}/long")

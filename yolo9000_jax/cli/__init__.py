@@ -55,7 +55,8 @@ def _run(command_line: list[str] | None) -> int:
     try:
         _prepare_process()
         arguments.check_json(options)
-        options.run(options)
+        with arguments.free_stdout(options):
+            options.run(options)
     except UserError as error:
         return _failed(str(error), 1)
     except Stopped as stopped:

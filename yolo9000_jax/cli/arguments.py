@@ -3,9 +3,10 @@
 import argparse
 import difflib
 import math
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar
@@ -23,6 +24,15 @@ Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # what
 Number = TypeVar("Number", int, float)
 
 SOURCES = "voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml (or .data), folders:DIR, tfds:NAME, or emoji"
+STANDARD_OUTPUT = "-"
+OF_OTHERS = {  # arguments of other programs -> ours, of which a verb has one
+    "conf": ("--threshold",), "conf-thres": ("--threshold",), "thresh": ("--threshold",), "iou": ("--nms",),
+    "iou-thres": ("--nms",), "img": ("--size",), "img-size": ("--size",), "imgsz": ("--size",),
+    "max-det": ("--max-detections",), "max_det": ("--max-detections",), "agnostic-nms": ("--class-agnostic",),
+    "project": ("--output", "--workdir"), "save-dir": ("--output",), "out": ("--output",), "ext_output": ("--json",),
+    "data": ("--dataset",), "model": ("--workdir",), "checkpoint": ("--workdir",), "topk": ("--top",),
+}  # fmt: skip
+JsonTarget: TypeAlias = "str | TextIO | None"  # a file, standard output, or nothing
 SIZE_STEP, LARGEST_SIZE = 32, 4096  # pixels of the network's input
 
 
@@ -81,8 +91,8 @@ def add_class_agnostic(parser: argparse.ArgumentParser) -> None:
 
 
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
-    """--json; `check_json` and `write_json`, or `JsonList`, read it."""
-    parser.add_argument("--json", metavar="FILE", help=f"write {what} here")
+    """--json; `check_json`, `free_stdout` and `write_json`, or `JsonList`, read it."""
+    parser.add_argument("--json", metavar="FILE", help=f"write {what} here (-: on standard output, all else on stderr)")
 
 
 def share(text: str) -> float:
@@ -125,7 +135,9 @@ def read_overrides(options: argparse.Namespace) -> dict[str, str]:
     for place, argument in enumerate(options.rest):
         key, equals, value = argument.partition("=")
         if not key.startswith("--config."):
-            raise UserError(f"{unknown(argument, options.parser)}; config keys are changed with --config.KEY=VALUE")
+            raise UserError(
+                f"{unknown(argument, options.parser)}; a key of the config is --config.{key.lstrip('-')}=VALUE"
+            )
         if not equals:
             after = options.rest[place + 1 : place + 2]
             value = after[0] if after and not after[0].startswith("--") else "VALUE"
@@ -139,7 +151,9 @@ def read_overrides(options: argparse.Namespace) -> dict[str, str]:
 def unknown(argument: str, parser: argparse.ArgumentParser) -> str:
     """Says that a verb has no such argument, and which one may have been meant."""
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
-    near = difflib.get_close_matches(argument.partition("=")[0], known, 1, 0.82)
+    name = argument.partition("=")[0]
+    meant = [other for other in OF_OTHERS.get(name.strip("-"), ()) if other in known]
+    near = meant or difflib.get_close_matches(name, known, 1, 0.82)
     return f"{argument}: unknown argument" + (f" (did you mean {near[0]}?)" if near else "")
 
 
@@ -188,21 +202,34 @@ def check_json(options: argparse.Namespace) -> None:
         raise UserError(f"{path}: cannot be written (its folder must exist); choose another place")
 
 
-def write_json(path: str | None, value: Any) -> None:
-    """Writes the value, if there is a path."""
-    if path:
-        with _writing_json(path):
-            Path(path).write_text(to_json(value), "utf-8")
+@contextmanager
+def free_stdout(options: argparse.Namespace) -> Iterator[None]:
+    """Where the JSON goes to standard output (`--json -`), whatever else is printed meanwhile goes to stderr."""
+    if getattr(options, "json", None) == STANDARD_OUTPUT:
+        options.json = sys.stdout
+        with redirect_stdout(sys.stderr):
+            yield
+    else:
+        yield
+
+
+def write_json(target: JsonTarget, value: Any) -> None:
+    """Writes the value, if there is a file or stream for it."""
+    if target is not None:
+        with _writing_json(target):
+            file = _opened(target)
+            file.write(to_json(value))
+            _close(file, target)
 
 
 class JsonList:
     """A JSON file that grows by an item at a time, and is a whole list, as `write_json` writes it, when it is closed.
 
-    Where the work fails before the first item, the file is not touched. No path: nothing is written.
+    Where the work fails before the first item, the file is not touched. No file or stream: nothing is written.
     """
 
-    def __init__(self, path: str | None):
-        self._path = path
+    def __init__(self, target: JsonTarget):
+        self._target = target
         self._file: TextIO | None = None
 
     def add(self, item: Any) -> None:
@@ -216,19 +243,30 @@ class JsonList:
         if kind is None or self._file is not None:
             self._write("[]\n" if self._file is None else "\n]\n")
         if self._file is not None:
-            self._file.close()
+            _close(self._file, self._target)
 
     def _write(self, text: str) -> None:
-        if self._path:
-            with _writing_json(self._path):
-                self._file = self._file or open(self._path, "w", encoding="utf-8")  # noqa: SIM115
+        if self._target is not None:
+            with _writing_json(self._target):
+                self._file = self._file or _opened(self._target)
                 self._file.write(text)
                 self._file.flush()  # a camera's items can be followed
 
 
+def _opened(target: str | TextIO) -> TextIO:
+    return open(target, "w", encoding="utf-8") if isinstance(target, str) else target
+
+
+def _close(file: TextIO, target: JsonTarget) -> None:
+    if file is not target:
+        file.close()
+
+
 @contextmanager
-def _writing_json(path: str) -> Iterator[None]:
+def _writing_json(target: str | TextIO) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{shown(path)}: cannot be written ({error.strerror}); choose another place") from error
+        if not isinstance(target, str):  # as of all that is printed
+            raise
+        raise UserError(f"{shown(target)}: cannot be written ({error.strerror}); choose another place") from error

@@ -105,17 +105,23 @@ def check(options: argparse.Namespace) -> None:
     from yolo9000_jax.data.check import check, compare_splits, other_splits, usual_splits
     from yolo9000_jax.data.sources import open_source
 
-    source = options.dataset
-    every = options.split is None
-    usual = usual_splits(source) if every and "{split}" in source else {}  # which has no name for all of it
-    others = other_splits(source) if every and "{split}" in source else {}
-    datasets = [*usual.values(), *others.values()] or [open_source(source, options.split or "all")]
-    reports = list(map(check, datasets))
+    source, split = options.dataset, options.split
+    usual, faults = usual_splits(source) if split is None else ({}, [])
+    others, more_faults, remarks = other_splits(source) if split is None else ({}, [], [])
+    has_whole = "{split}" not in source  # else there is no name for all of it
+    faults += more_faults
+    if not has_whole and faults and not usual and not others:
+        raise UserError(faults[0])
+    splits = [] if has_whole else [*usual.values(), *others.values()]
+    reports = list(map(check, splits or [open_source(source, split or "all")]))
     print(*reports, sep="\n\n")
-    for line in compare_splits(usual or usual_splits(source)) if every else ():
+    for line in [*compare_splits(usual), *remarks]:
         print(line)
-    if every and not others:
-        other_splits(source)  # what is wrong with one of them is raised
+    if len(faults) > 1:
+        print(*faults, sep="\n")
+        raise UserError(f"{source}: {len(faults)} of its splits cannot be read; they are named above")
+    if faults:
+        raise UserError(faults[0])
     if broken := sum(len(report.broken or ()) for report in reports):
         raise UserError(f"{options.dataset}: {broken} pictures cannot be read; they are named above")
 

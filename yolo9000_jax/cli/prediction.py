@@ -8,6 +8,7 @@ from typing import Any
 
 from yolo9000_jax.cli.arguments import (
     JsonList,
+    JsonTarget,
     Verbs,
     add_class_agnostic,
     add_hierarchical_threshold,
@@ -91,7 +92,7 @@ def classify(options: argparse.Namespace) -> None:
     _write_all(classify(classifier, options.inputs, top=options.top), options.json)
 
 
-def _write_all(found: Generator[dict[str, Any], None, None], path: str | None) -> None:
+def _write_all(found: Generator[dict[str, Any], None, None], target: JsonTarget) -> None:
     """Writes each item as it is found, and of work that is stopped what there is.
 
     Raises:
@@ -102,7 +103,7 @@ def _write_all(found: Generator[dict[str, Any], None, None], path: str | None) -
     from yolo9000_jax.training.preemption import handle_signals
 
     failures = Failures()
-    with handle_signals() as stop, closing(found), JsonList(path) as items:
+    with handle_signals() as stop, closing(found), JsonList(target) as items:
         try:
             for number, item in enumerate(found):
                 failures.add(item)
@@ -112,6 +113,7 @@ def _write_all(found: Generator[dict[str, Any], None, None], path: str | None) -
         except KeyboardInterrupt:
             if stop.number != signal.SIGTERM:
                 raise
-            raise Stopped(f"stopped{f'; {path} has what was found' if path else ''}", stop.number) from None
+            found_so_far = f"; {target} has what was found" if isinstance(target, str) else ""
+            raise Stopped(f"stopped{found_so_far}", stop.number) from None
     if (summary := failures.summary()) is not None:
         raise UserError(summary)

@@ -7,11 +7,12 @@ here they are put together: sources found, shapes worked out, sizes and order ch
 import math
 from dataclasses import dataclass, replace
 from os import PathLike
+from typing import Literal
 
 from yolo9000_jax.darknet.layers import LAYERS, MAX_LAYERS, MAX_OUTPUTS, Cost, Layer, Net, Route, Shape
 from yolo9000_jax.darknet.options import Remarks, Section, read_options, read_sections
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import to_text
+from yolo9000_jax.files import stand_in, to_text
 
 MAX_FILE_BYTES = 1 << 20
 MAX_PARAMETERS = 1 << 31
@@ -31,6 +32,13 @@ class Cfg:
     def head(self) -> Layer:
         """The layer that says what kind of network this is: the last one that is not [cost]."""
         return next((layer for layer in reversed(self.layers) if layer.type != "cost"), self.layers[-1])
+
+    @property
+    def resize(self) -> Literal["letterbox", "stretch", "crop"]:
+        """How Darknet brings a picture to the network's size; of YOLOv2's AlexeyAB's `letter_box=0` stretches it."""
+        if self.head.type in ("region", "detection"):
+            return "letterbox" if self.head.type == "region" and self.net.letter_box else "stretch"
+        return "crop"
 
 
 def parse_cfg(path_or_text: str | PathLike) -> Cfg:
@@ -67,6 +75,8 @@ def _read_text(path: str | PathLike) -> str:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UserError(f"{str(path)!r}: can't read this cfg file ({getattr(error, 'strerror', error)})") from None
+    if what := stand_in(data):
+        raise UserError(f"{path} is {what}")
     text = to_text(data, errors="replace")  # comments may be in any encoding
     if len(data) > MAX_FILE_BYTES or "\0" in text:
         raise UserError(f"{path}: this is not a text file: give the .cfg file here, not the .weights file")

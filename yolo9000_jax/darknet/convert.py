@@ -174,7 +174,7 @@ def _network(ours: native.Native, plan: Cfg, names: tuple[str, ...], tree: WordT
     values: dict[str, Any] = {name: getattr(ours, name) for name in NETWORK}
     values |= {"task": ours.task, "use_batch_norm": ours.batch_norm, "batch_norm": "cpu", "classes": names}
     values |= {"image_size": net.width, "sampling": "darknet", "hierarchy_rule": "darknet", "tree": tree}
-    values |= {"resize": "crop" if ours.task == "classification" else "letterbox"}
+    values |= {"resize": plan.resize}
     values |= {"synsets": None if tree is None else tree.synsets}
     if isinstance(head, Region):
         if not head.softmax:
@@ -184,7 +184,7 @@ def _network(ours: native.Native, plan: Cfg, names: tuple[str, ...], tree: WordT
         if head.softmax or not head.sqrt or head.forced:
             unusual = "softmax=1, sqrt=0 or forced=1"
             raise UserError(f"{plan.name}, line {head.line}: [detection] {unusual} can be run, not converted")
-        values |= {"side": head.side, "boxes_per_cell": head.num, "hidden": ours.hidden, "resize": "stretch"}
+        values |= {"side": head.side, "boxes_per_cell": head.num, "hidden": ours.hidden}
     return Network(**values)
 
 

@@ -55,6 +55,7 @@ class Net:
     min_crop: int = option(lambda read: read["width"], training=True)
     max_crop: int = option(lambda read: 2 * read["width"], training=True)
     random: bool = option(False, training=True)
+    letter_box: bool = option(True)  # AlexeyAB's, whose own default is 0; Darknet has no such option, and letterboxes
 
     @property
     def shape(self) -> Shape:

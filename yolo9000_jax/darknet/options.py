@@ -37,7 +37,7 @@ TRAINING = frozenset(
     color_preset contrastive contrastive_color contrastive_jit_flip cutmix delta_normalizer delta_rolling_avg
     delta_rolling_max delta_rolling_std dont_update dynamic_minibatch ema_alpha eps equidistant_point flip focal_loss
     gaussian_noise grad_clip ignore_thresh init_sequential_subdivisions iou_loss iou_normalizer iou_thresh
-    label_smooth_eps learning_rate_min letter_box loss_scale max_chart_loss max_delta max_ratio min_ratio mixup mosaic
+    label_smooth_eps learning_rate_min loss_scale max_chart_loss max_delta max_ratio min_ratio mixup mosaic
     mosaic_bound notruth num_sigmas_reject_badlabels obj_normalizer cls_normalizer objectness_smooth onlyforward
     optimized_memory resize resize_step reweight seq_scales sequential_subdivisions sgdr_cycle sgdr_mult
     show_receptive_field time_steps track train train_only_bn truth_thresh try_fix_nan unsupervised

@@ -17,6 +17,7 @@ import numpy as np
 from yolo9000_jax.darknet.cfg import Cfg
 from yolo9000_jax.darknet.layers import Layer
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import START_BYTES, stand_in
 
 Arrays = dict[int, dict[str, np.ndarray]]
 
@@ -125,6 +126,10 @@ def write_weights(
 
 
 def _read_header(path: str | PathLike, file: BinaryIO) -> WeightsHeader:
+    data = file.read(START_BYTES)
+    if what := stand_in(data):
+        raise UserError(f"{path} is {what}")
+    file.seek(0)
     data = file.read(20)
     if len(data) < 16:
         raise UserError(

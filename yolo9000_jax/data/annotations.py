@@ -7,7 +7,7 @@ is counted as well.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,6 +47,10 @@ BOX_TWICE = (
     "box stands there twice with the same label; one is dropped",
     "boxes stand there twice with the same label; one of each is dropped",
 )
+BOX_OF_TWO_LABELS = (
+    "box stands there again with another label; each counts",
+    "boxes stand there again with another label; each counts",
+)
 PICTURE_TWICE = (
     "picture is listed or labelled more than once; each time counts",
     "pictures are listed or labelled more than once; each time counts",
@@ -79,9 +83,16 @@ class Notes:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], tuple[int, str]] = {}
+        self._counted: set[Hashable] = set()
 
-    def add(self, kind: tuple[str, str], place: str, number: int = 1) -> None:
-        """Counts one more, or `number`, of `kind` = (text after "1", text after a larger number)."""
+    def add(self, kind: tuple[str, str], place: str, number: int = 1, key: Hashable = None) -> None:
+        """Counts one more, or `number`, of `kind` = (text after "1", text after a larger number).
+
+        What has a `key` is counted once, however often it is met: a folder may be train's and val's.
+        """
+        if key is not None and (kind, key) in self._counted:
+            return
+        self._counted.add((kind, key))
         count, first = self._found.get(kind, (0, place))
         self._found[kind] = (count + number, first)
 
@@ -213,12 +224,16 @@ def clean_boxes(
     limits = np.array([width, height, width, height], np.float64)
     clipped = np.clip(boxes_xyxy, 0, limits)
     sides = clipped[:, 2:] - clipped[:, :2]
-    kept, again = (sides > 0).all(1), _again(boxes_xyxy, annotation)
+    flags = annotation.difficult, annotation.crowd or [False] * len(annotation.labels)
+    again = _again(boxes_xyxy, annotation.labels, *flags)
+    relabelled = _again(boxes_xyxy) & ~_again(boxes_xyxy, annotation.labels)
+    kept = (sides > 0).all(1)
     for wrong, kind in (
         (~kept, NO_AREA),
         (kept & (np.abs(clipped - boxes_xyxy) > CLIP_TOLERANCE_PIXELS).any(1), CLIPPED),
         (kept & (sides < 1 - CLIP_TOLERANCE_PIXELS).any(1), UNDER_A_PIXEL),
         (kept & again, BOX_TWICE),
+        (kept & relabelled, BOX_OF_TWO_LABELS),
     ):
         for index in np.flatnonzero(wrong):
             notes.add(kind, f"{annotation.name}, {annotation.places[index]}")
@@ -226,14 +241,12 @@ def clean_boxes(
     return clipped[kept], kept
 
 
-def _again(boxes_xyxy: np.ndarray, annotation: Annotation) -> np.ndarray:
-    """Which boxes stand there before with the same label and flags: bool [N]."""
+def _again(boxes_xyxy: np.ndarray, *labels: Sequence[int]) -> np.ndarray:
+    """Which boxes stand there before with the same of all labels: bool [N]."""
     seen: set[tuple] = set()
     again = np.zeros(len(boxes_xyxy), bool)
-    crowd = annotation.crowd or [False] * len(annotation.labels)
-    rows = zip(boxes_xyxy.tolist(), annotation.labels, annotation.difficult, crowd, strict=True)
-    for index, (box, *label) in enumerate(rows):
-        key = (*box, *label)
+    for index, (box, *rest) in enumerate(zip(boxes_xyxy.tolist(), *labels, strict=True)):
+        key = (*box, *rest)
         again[index] = key in seen
         seen.add(key)
     return again

@@ -7,9 +7,10 @@ from itertools import combinations
 
 import numpy as np
 
+from yolo9000_jax.data.coco_json import NoCocoError
 from yolo9000_jax.data.counts import empty_classes
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.shared import shared_pictures
+from yolo9000_jax.data.shared import repeated_pictures, shared_pictures
 from yolo9000_jax.data.sources import open_source, split_names
 from yolo9000_jax.data.splits import NoSplitError, is_whole, same_split
 from yolo9000_jax.data.table import Record
@@ -50,8 +51,12 @@ class Report:
 
 
 def check(dataset: Dataset) -> Report:
-    """Counts what is in a data set and decodes every picture of it, in threads; `broken` names those that fail."""
-    return replace(count(dataset), broken=tuple(_broken(dataset)))
+    """Counts what is in a data set and decodes every picture of it, in threads; `broken` names those that fail.
+
+    Its notes also tell of pictures that are there in several files.
+    """
+    report = count(dataset)
+    return replace(report, notes=(*report.notes, *_repeated(dataset)), broken=tuple(_broken(dataset)))
 
 
 def summary(dataset: Dataset) -> str:
@@ -83,33 +88,43 @@ def count(dataset: Dataset) -> Report:
     )
 
 
-def usual_splits(spec: str) -> dict[str, Dataset]:
-    """The splits train, val and test of a data set in files, those that it has; none of one without splits.
+def usual_splits(spec: str) -> tuple[dict[str, Dataset], list[str]]:
+    """The splits train, val and test of a data set in files, those that it has, and what is wrong with others of them.
 
-    Raises:
-        UserError: a file, or a list, of one of them is wrong.
+    None of a data set without splits.
     """
-    found = {}
+    found, faults = {}, []
     for name in SPLITS:
         try:
             dataset = open_source(spec, name)
         except NoSplitError:
             continue
+        except UserError as error:
+            faults.append(str(error))
+            continue
         if dataset.lazy or is_whole(dataset.notes):
-            return {}
+            return {}, []
         found[name] = dataset
-    return found
+    return found, faults
 
 
-def other_splits(spec: str) -> dict[str, Dataset]:
+def other_splits(spec: str) -> tuple[dict[str, Dataset], list[str], list[str]]:
     """The splits of other names, where a source has files for them: VOC's lists, COCO's files with {split}.
 
-    Raises:
-        UserError: one of these files is wrong.
+    Returns:
+        Them, what is wrong with others of these files, and remarks on those that are no lists of pictures at all.
     """
     present = split_names(spec)
     usual = {same_split(name, present) for name in SPLITS}
-    return {name: open_source(spec, name) for name in present if name not in usual}
+    found, faults, remarks = {}, [], []
+    for name in (name for name in present if name not in usual):
+        try:
+            found[name] = open_source(spec, name)
+        except NoCocoError as error:
+            remarks.append(f"note: {error}; it is passed over")
+        except UserError as error:
+            faults.append(str(error))
+    return found, faults, remarks
 
 
 def compare_splits(splits: Mapping[str, Dataset]) -> list[str]:
@@ -134,6 +149,20 @@ def compare_splits(splits: Mapping[str, Dataset]) -> list[str]:
 
 def _spread(values: np.ndarray) -> tuple[int, ...] | None:
     return tuple(np.quantile(values, [0, 0.5, 1], method="lower").tolist()) if len(values) else None
+
+
+def _repeated(dataset: Dataset) -> Iterator[str]:
+    pairs = [(dataset[place], dataset[again]) for place, again in repeated_pictures(dataset)]
+    different = [pair for pair in pairs if not _same_labels(*pair)]
+    for found, how in ((pairs, ""), (different, ", with other labels")):
+        if found:
+            many = "picture is" if len(found) == 1 else "pictures are"
+            first = " = ".join(shown(record.image or record.name) for record in found[0])
+            yield f"{len(found)} {many} there before in another file{how} (first: {first})"
+
+
+def _same_labels(one: Record, other: Record) -> bool:
+    return np.array_equal(one.labels, other.labels) and np.array_equal(one.boxes_xyxy, other.boxes_xyxy)
 
 
 def _broken(dataset: Dataset) -> Iterator[str]:

@@ -9,7 +9,8 @@ Pictures without annotations are kept. What the file may look like is in coco_js
 A picture is looked for in IMAGES_DIR by its `file_name`, which may repeat the last folders of IMAGES_DIR, differ in
 capitals, lack the ending or have %20 for a blank, where only one picture can be meant. Of an absolute path, an address
 (`coco_url`, as LVIS has) or a path that leads out of IMAGES_DIR (`../images/a.jpg`) the longest end that lies in it is
-taken. No name leads out of it, but for links that lie in it.
+taken. No name leads out of it, but for links that lie in it. Several names of one picture are joined; where they may be
+those of two, with other boxes each, they are refused.
 """
 
 import os
@@ -27,7 +28,7 @@ from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import CALLED, WHOLE_FILE, NoSplitError, Split, fill_split, splits_in
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import find, is_system_file, shown
+from yolo9000_jax.files import find, is_system_file, one_form, shown
 from yolo9000_jax.images.reading import EXTENSIONS
 
 ELSEWHERE = (
@@ -76,7 +77,9 @@ def open_coco(location: str, split: Split) -> Dataset:
 
 def coco_splits(location: str) -> list[str]:
     """The names that there are for `{split}` in a location; none where it has no such place."""
-    return splits_in(os.path.expanduser(location.rpartition(",")[0]))
+    file, _, folder = (os.path.expanduser(part) for part in location.rpartition(","))
+    names = splits_in(file)
+    return [name for name in names if SPLIT not in folder or fill_split(folder, name)[0].is_dir()] or names
 
 
 def file_and_folder(location: str, split: str = SPLIT) -> tuple[Path, Path, str] | None:
@@ -103,7 +106,38 @@ def _located(folder: Path, annotations: dict[str, Annotation], notes: Notes) -> 
             notes.add(ELSEWHERE, annotation.name)
     with ThreadPoolExecutor(THREADS) as pool:  # they wait for the disk
         images = list(pool.map(lambda pair: _locate(folder, ends, *pair), annotations.items()))
-    return [replace(annotation, image=image) for annotation, image in zip(annotations.values(), images, strict=True)]
+    by_image: dict[Path, dict[str, Annotation]] = {}
+    for (name, annotation), image in zip(annotations.items(), images, strict=True):
+        by_image.setdefault(image, {})[name] = replace(annotation, image=image)
+    return [_one_of(folder, ends, image, named, notes) for image, named in by_image.items()]
+
+
+def _one_of(folder: Path, ends: set[str], image: Path, named: dict[str, Annotation], notes: Notes) -> Annotation:
+    """The annotation of a picture, of those of all names by which it is there.
+
+    Raises:
+        UserError: names that may be those of two pictures lead to it, with other boxes each.
+    """
+    (name, first), *others = named.items()
+    path = one_form(image.relative_to(folder).as_posix())
+    for other_name, other in others:
+        if (other.size, other.boxes_xyxy, other.labels) != (first.size, first.boxes_xyxy, first.labels):
+            are_plain = all(
+                not _is_elsewhere(each) and path in map(_plain, _names(each, ends)) for each in (name, other_name)
+            )
+            if not are_plain or other.size != first.size:
+                raise UserError(
+                    f"{other.source}: {quote(other_name)} leads to {shown(image)}, as {quote(name)} does, but states "
+                    "other boxes or another size: correct one of the names, or remove an entry"
+                )
+            for key in ("boxes_xyxy", "labels", "difficult", "crowd", "places"):
+                getattr(first, key).extend(getattr(other, key))
+        notes.add(coco_json.SAME_IMAGE, quote(other_name))
+    return first
+
+
+def _plain(name: str) -> str:
+    return one_form(PurePosixPath(name.replace("\\", "/")).as_posix())
 
 
 def _is_hidden(name: str) -> bool:

@@ -20,10 +20,12 @@ from yolo9000_jax.data.annotations import Annotation, Notes
 from yolo9000_jax.data.coco_values import Box, flag, identity, is_missing, number, outline
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import stand_in
 from yolo9000_jax.labels import SYNSET
 from yolo9000_jax.text import is_printable
 
 LISTS = ("images", "annotations", "categories")
+COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")  # gzip, zip, bzip2, xz, zstd
 NAME_KEYS = ("file_name", "coco_url", "flickr_url")  # where the name of a picture is; LVIS has addresses only
 SURROGATES = re.compile(r"[\ud800-\udfff]")
 REASONS = {
@@ -69,6 +71,10 @@ class Instances:
     annotations: dict[str, Annotation]
 
 
+class NoCocoError(UserError):
+    """A JSON file is of another kind."""
+
+
 class _TwiceError(ValueError):
     """A key stands twice in one object, with two values."""
 
@@ -90,6 +96,10 @@ def load(file: Path) -> dict[str, Any]:
 
 def decode(data: bytes, file: Path) -> dict[str, Any]:
     """As `load`, of the bytes of a file."""
+    if data.startswith(COMPRESSED):
+        raise UserError(f"{file} is compressed: unpack it, and give the JSON file")
+    if what := stand_in(data):
+        raise UserError(f"{file} is {what}")
     try:
         content = json.loads(data, object_pairs_hook=_object)
     except (ValueError, RecursionError, MemoryError) as error:
@@ -97,8 +107,12 @@ def decode(data: bytes, file: Path) -> dict[str, Any]:
         if isinstance(error, json.JSONDecodeError):
             reason = f"line {error.lineno}: {error.msg}"
         raise UserError(f"{file} is not readable as JSON ({reason}): correct it, or fetch it again") from None
+    if isinstance(content, list) and all(isinstance(item, dict) and "score" in item for item in content[:1]):
+        raise NoCocoError(f"{file} is a list, as of a network's results: give the file of the annotations")
+    if not isinstance(content, dict) or content.keys().isdisjoint(LISTS):
+        raise NoCocoError(f"{file} has none of the lists {', '.join(LISTS)}, so it is no COCO file")
     for key in LISTS:
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        if not isinstance(content.get(key), list):
             raise UserError(f"{file}: the list {quote(key)} is missing: give a COCO instances file")
     return content
 
@@ -270,7 +284,7 @@ def _box(place: str, item: dict) -> tuple[Box | None, bool]:
     if is_missing(bbox) or isinstance(bbox, list) and all(map(is_missing, bbox)) and len(bbox) in (0, 4):
         found = outline(item.get("segmentation"))
         return found, found is not None
-    if not isinstance(bbox, list) or len(bbox) != 4 or any(isinstance(value, str) for value in bbox):
+    if not isinstance(bbox, list) or len(bbox) != 4:
         raise UserError(f"{place}: 'bbox' is not four numbers: write [x, y, width, height] in pixels")
     x, y, width, height = values = [number(value) for value in bbox]
     if x is None or y is None or width is None or height is None:

@@ -18,7 +18,7 @@ from yolo9000_jax.data.pictures import holds_pictures
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import NO_SPLITS, Split, find_splits
 from yolo9000_jax.data.table import GroundTruth, Table
-from yolo9000_jax.data.walking import folders_in
+from yolo9000_jax.data.walking import check_folder, folders_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
 from yolo9000_jax.images.reading import Header
@@ -36,8 +36,7 @@ def open_folders(location: str, split: Split) -> Dataset:
         UserError: names the folder or picture that is wrong.
     """
     root = Path(os.path.expanduser(location))
-    if not os.path.isdir(root):
-        raise UserError(f"folders:{location}: there is no such folder")
+    check_folder(root, f"folders:{location}")
     splits, notes = _splits(root), Notes()
     lines: list[str] = []
     if not splits:
@@ -81,8 +80,7 @@ def class_names(location: str) -> tuple[str, ...]:
         UserError: there is no such folder, or it holds no folders.
     """
     root = Path(os.path.expanduser(location))
-    if not os.path.isdir(root):
-        raise UserError(f"folders:{location}: there is no such folder")
+    check_folder(root, f"folders:{location}")
     return tuple(sorted({folder.name for part in _splits(root) or [root] for folder in folders_in(part)}))
 
 

@@ -36,11 +36,11 @@ def pictures_of(files: Iterable[Path], notes: Notes) -> list[Path]:
     for place in files:
         if has_picture_ending(place):
             if is_system_file(place.name):
-                notes.add(SYSTEM_FILE, shown(place.name))
+                notes.add(SYSTEM_FILE, shown(place.name), key=place)
             else:
                 found.append(place)
         elif place.suffix.lower() in UNREAD and not is_system_file(place.name):
-            notes.add(UNREAD_PICTURE, shown(place.name))
+            notes.add(UNREAD_PICTURE, shown(place.name), key=place)
     return sorted(found)
 
 

@@ -1,4 +1,7 @@
-"""Pictures that two data sets have in common: a network that is judged on what it learnt from is judged too well."""
+"""Pictures that two data sets have in common: a network that is judged on what it learnt from is judged too well.
+
+And those that one has several times.
+"""
 
 import hashlib
 import os
@@ -71,6 +74,28 @@ def _shared(one: Dataset, other: Dataset) -> list[tuple[int, int]]:
             rest = [file for file in rest if file not in linked]
             same |= _alike(files, rest, (os.path.getsize, _sample, _digest), pool)
     return [(places[same[origin]], place) for place, origin in enumerate(others) if origin in same]
+
+
+def repeated_pictures(dataset: Dataset) -> list[tuple[int, int]]:
+    """The pictures that a data set has before, in another file of the same bytes: (place of the first, place of this).
+
+    Of lazy sets, whose pictures are not read for this, there are none.
+    """
+    places: dict[str, int] = {}
+    for place, origin in enumerate(dataset.origins()):
+        if isinstance(origin, str):
+            places.setdefault(origin, place)
+    groups = [list(places)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        for look in (os.path.getsize, _sample, _digest):
+            files = list(chain.from_iterable(groups))
+            values = dict(zip(files, pool.map(partial(_of_file, look), files), strict=True))
+            alike: dict[tuple[int, Hashable], list[str]] = {}
+            for number, group in enumerate(groups):
+                for file in group:
+                    alike.setdefault((number, values[file]), []).append(file)
+            groups = [group for group in alike.values() if len(group) > 1]
+    return sorted((places[first], places[file]) for first, *others in groups for file in others)
 
 
 def _alike(

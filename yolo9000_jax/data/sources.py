@@ -26,7 +26,7 @@ from yolo9000_jax.data.folders import class_names, open_folders
 from yolo9000_jax.data.layouts import maybe
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import NoSplitError, Split
+from yolo9000_jax.data.splits import NoSplitError, Split, joined_splits
 from yolo9000_jax.data.table import Joined, Record, Table
 from yolo9000_jax.data.voc import open_voc, voc_classes, voc_splits
 from yolo9000_jax.data.yolo import open_yolo
@@ -146,7 +146,7 @@ def _apart(spec: str, split: Split) -> list[Split]:
         return [split]
     if split.counts_pictures:
         raise UserError(f"split {quote(split.text)}: of joined splits take a slice in percent, such as [:10%]")
-    names = dict.fromkeys(split.name.split("+"))
+    names = dict.fromkeys(joined_splits(split.name))
     return [replace(split, text=split.text.replace(split.name, name, 1), name=name) for name in names]
 
 

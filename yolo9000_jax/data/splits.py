@@ -96,6 +96,14 @@ def same_split(name: str, present: Collection[str]) -> str | None:
     return others[0] if len(others) == 1 else None
 
 
+def joined_splits(name: str) -> list[str]:
+    """The splits that a name joins by "+". Raises `UserError` where it has nothing beside a "+"."""
+    names = name.split("+")
+    if len(names) > 1 and not all(names):
+        raise UserError(f"split {quote(name)}: nothing stands beside its +: write one split, or two such as train+val")
+    return names
+
+
 def same_splits(name: str, present: Collection[str]) -> dict[str, str | None]:
     """The splits that are meant by `name`, as `same_split`: {as it is written: as it is called, None where it is not}.
 
@@ -103,7 +111,7 @@ def same_splits(name: str, present: Collection[str]) -> dict[str, str | None]:
     """
     if found := same_split(name, present):
         return {name: found}
-    return {part: same_split(part, present) for part in name.split("+")}
+    return {part: same_split(part, present) for part in joined_splits(name)}
 
 
 def find_splits(name: str, present: Sequence[str], place: str) -> tuple[list[str], list[str]]:

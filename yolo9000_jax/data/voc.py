@@ -29,6 +29,7 @@ from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.voc_files import VocFiles, is_imagenet
 from yolo9000_jax.data.voc_pictures import Pictures
 from yolo9000_jax.data.voc_xml import MAX_BYTES, Parsed, parse
+from yolo9000_jax.data.walking import check_folder
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
 from yolo9000_jax.labels import synsets_of
@@ -104,8 +105,7 @@ def parse_xml(file: Path) -> Parsed:
 
 def _folder(location: str) -> Path:
     folder = Path(os.path.expanduser(location))
-    if not folder.is_dir():
-        raise UserError(f"voc:{location}: there is no such folder")
+    check_folder(folder, f"voc:{location}")
     return folder
 
 

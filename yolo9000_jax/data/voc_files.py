@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending
-from yolo9000_jax.data.splits import CALLED, NO_SPLITS, NoSplitError, Split, same_split
+from yolo9000_jax.data.splits import CALLED, NO_SPLITS, NoSplitError, Split, joined_splits, same_split
 from yolo9000_jax.data.walking import files_below, files_in, folders_in
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import is_system_file, one_form, read_text, without_comment
+from yolo9000_jax.files import MARKED, is_system_file, one_form, read_text, without_comment, without_flags
 from yolo9000_jax.images.reading import EXTENSIONS
 
 ANNOTATIONS = ("annotations", "annotation", "annots", "xml", "xmls", "labels")  # folders of XML files, in any case
@@ -22,7 +22,6 @@ IMAGENET_ANNOTATIONS = "annotations"  # the folder that holds its tasks
 SYNSET_NAMES = ("devkit/data/map_det.txt", "map_det.txt", "LOC_synset_mapping.txt")  # ImageNet's
 # What may stand in a list before the path below Annotations: CVAT's data/, the devkit's folders, Darknet's.
 PREFIXES = (".", "..", "obj_train_data", *ANNOTATIONS, *PICTURES)
-_FLAGGED = re.compile(r"(\S.*?)\s+(-?\d{1,9})")
 _SYNSET_NAME = re.compile(r"(n\d{8})\s+(?:\d+\s+)?(.+)")
 
 UNLABELLED = ("picture without an XML file is not used", "pictures without an XML file are not used")
@@ -111,11 +110,11 @@ class VocFiles:
             if not self.all:
                 raise self._no_files("so no pictures")
             _note_unlabelled(self.all, notes)
-            return self.all, []
+            return self.all, [said] if (said := self._said_of_devkits()) else []
         found: dict[Path, None] = {}
         lines: list[str] = []
         together = split.name in (place.name for place in folders_in(self._base))  # a folder with a "+" in its name
-        for name in [split.name] if together else split.name.split("+"):
+        for name in [split.name] if together else joined_splits(split.name):
             files, more = self._named(name, notes) or self._whole(name, notes)
             found |= dict.fromkeys(files)
             lines += more
@@ -142,10 +141,8 @@ class VocFiles:
         folder, known = self._folder, sorted(self._lists, key=lambda known: ("_" in known, known))
         if known:
             raise _unknown_split(f"{self._lists[known[0]].parent} has no {name}.txt", name, known)
-        devkits = [sub for sub in folders_in(folder) if self._base == folder and VocFiles(sub)._lists]
-        if devkits:
-            names, joined = ", ".join(sub.name for sub in devkits), "+".join(f"voc:{sub}" for sub in devkits)
-            raise UserError(f"voc:{folder} holds {names}: say which, or join them: {joined}")
+        if said := self._said_of_devkits():
+            raise NoSplitError(f"voc:{folder}: {said}")
         if not self.all:
             raise self._no_files("and no ImageSets/Main")
         inner = {file.relative_to(folder).parts[0] for file in self.all if file.parent != folder}
@@ -153,6 +150,16 @@ class VocFiles:
             raise _unknown_split(f"{folder} has no folder {quote(name)}", name, sorted(inner))
         _note_unlabelled(self.all, notes)
         return self.all, [NO_SPLITS.format(quote(name))]
+
+    def _said_of_devkits(self) -> str:
+        """Which folders here, or one level lower, are data sets with lists of their own: VOCdevkit/VOC2007; or ""."""
+        if self._lists or self._base != self._folder:
+            return ""
+        levels = [below := folders_in(self._folder), [sub for folder in below for sub in folders_in(folder)]]
+        devkits = next(filter(None, ([sub for sub in level if VocFiles(sub)._lists] for level in levels)), [])
+        names = ", ".join(sub.relative_to(self._folder).as_posix() for sub in devkits)
+        say = "say which, or join them" if len(devkits) > 1 else "give that"
+        return f"it holds {names}: for splits {say}: {'+'.join(f'voc:{sub}' for sub in devkits)}" if devkits else ""
 
     def _no_files(self, more: str) -> UserError:
         return UserError(
@@ -163,33 +170,29 @@ class VocFiles:
     def _listed(self, file: Path, notes: Notes) -> Found:
         """The XML files that a list names, and what to say of it.
 
-        A list of the devkit for one class has a flag on each line: 1 where the picture has the class, -1 where it has
-        not, 0 where only difficult ones are in it. Then the pictures with 1 are meant. Other numbers, as in ImageNet's
-        val.txt, count the lines.
+        Of one with a flag on each line the pictures that it marks with 1 (`files.without_flags`).
         """
         part = re.split(r"[_.]", file.stem)[0]
         lines = [(number, line.strip()) for number, line in enumerate(read_text(file).split("\n"), 1)]
         rows = [(number, line if self._find(line, part) else without_comment(line)) for number, line in lines]
         rows = [(number, row) for number, row in rows if row]
-        found = {row: self._find(row, part) for _, row in rows}
-        flagged = {row: match for row in found if found[row] is None and (match := _FLAGGED.fullmatch(row))}
-        are_flags = len(flagged) == len(found) and {int(match[2]) for match in flagged.values()} <= {-1, 0, 1}
-        chosen = [pair for pair in rows if not are_flags or int(flagged[pair[1]][2]) == 1]
+        names = without_flags([row for _, row in rows], lambda row: self._find(row, part) is not None)
         files: dict[Path, None] = {}
-        for number, row in chosen:
-            name = flagged[row][1] if row in flagged else row
+        for (number, row), name in zip(rows, names, strict=True):
+            if name is None:
+                continue
             if is_system_file(PurePosixPath(name.replace("\\", "/")).name):
                 notes.add(SYSTEM_FILE, quote(name))
                 continue
-            label = found[row] or self._find(name, part)
+            label = self._find(row, part) or self._find(name, part)
             if label is None and self._base.name.lower() not in TASKS:
                 raise UserError(f"{file}:{number}: there is no {self._base.name}/{quote(name)[1:-1]}.xml")
             if label is None or label in files:
                 notes.add(NOT_THERE if label is None else TWICE, name)
             else:
                 files[label] = None
-        line = f"{file.name} marks {len(chosen)} of its {len(rows)} pictures with 1: the others are left out"
-        return list(files), [line] if len(chosen) < len(rows) else []
+        left_out = names.count(None)
+        return list(files), [MARKED.format(file.name, len(names) - left_out, len(names))] if left_out else []
 
     def _find(self, entry: str, part: str) -> Path | None:
         r"""The XML file of a picture in a list: `cam1/f0`, `data\cam1\f0.jpg`, `/home/me/VOC/JPEGImages/f0.jpg`.

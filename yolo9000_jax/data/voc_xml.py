@@ -24,6 +24,7 @@ from defusedxml.ElementTree import fromstring
 
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import stand_in
 
 MAX_BYTES = 1 << 22  # of a file: ten thousand boxes have place in it
 MAX_SIDE = 1 << 31  # of a picture, pixels
@@ -74,6 +75,8 @@ def parse(content: bytes, name: str, first_pixel: int = 1) -> Parsed:
     """
     if len(content) > MAX_BYTES:
         raise UserError(f"{name} has more than {MAX_BYTES >> 20} MiB: no picture has so many boxes; remove it")
+    if what := stand_in(content):
+        raise UserError(f"{name} is {what}")
     try:
         root = fromstring(_text(content, name), forbid_dtd=True)
     except DefusedXmlException:

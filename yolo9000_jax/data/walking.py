@@ -50,6 +50,14 @@ def files_below(folder: Path, deepest: int | None = None) -> Iterator[Path]:
         yield from found.files
 
 
+def check_folder(folder: Path, name: str) -> None:
+    """Raises `UserError` where there is no folder; `name` is what the message calls it."""
+    if os.path.isfile(folder):
+        raise UserError(f"{name} is a file: give a folder; an archive is to be unpacked first")
+    if not os.path.isdir(folder):
+        raise UserError(f"{name}: there is no such folder")
+
+
 def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder, sorted: neither hidden nor a system's, nor links to one that holds `folder`.
 

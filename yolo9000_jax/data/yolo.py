@@ -1,12 +1,13 @@
 """The YOLO text format, as Darknet and its successors have it: pictures, and one text file of boxes for each.
 
-A data.yaml or Darknet's .data file names the classes and the pictures (yolo_description.py), as folders or as lists
-(yolo_places.py says where they are looked for), and a row of a label file is `class x y w h` in fractions of the
-picture, or a polygon (yolo_labels.py).
+A data.yaml or Darknet's .data file names the classes and the pictures (yolo_description.py), as folders, as lists or as
+patterns (`images/cam*`) of these (yolo_places.py says where they are looked for), and a row of a label file is `class x
+y w h` in fractions of the picture, or a polygon (yolo_labels.py).
 
 A picture's labels are found by putting `labels` in the place of a folder `images`, `JPEGImages` or `raw` of its path,
-the last such folder or, where that gives no file, Darknet's way, another or all of them; else beside the picture. A
-picture without label file has no objects; the notes count these, and the label files without picture.
+the last such folder or, where that gives no file, Darknet's way, another or all of them; else beside the picture. Their
+folder may also be `Labels` or `LABELS`, their ending in capitals. A picture without label file has no objects; the
+notes count these, and the label files without picture.
 
 Lists may name pictures anywhere on the machine; folders are read with the folders in them, links followed, each once.
 A picture that a list names several times counts as often, as in Darknet; in an evaluation once. Split "" or "all" is
@@ -16,7 +17,7 @@ train, val and test together, each picture once; A+B is these two.
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,8 @@ REPEATED = (
     "pictures are listed several times: they count as often in training, once in an evaluation",
 )
 PICTURE_FOLDERS = ("images", "jpegimages", "raw")  # whose place `labels` takes; in lower case
+LABEL_FOLDERS = ("labels", "Labels", "LABELS")
+LABEL_ENDINGS = (".txt", ".TXT", ".Txt")
 JUNK = frozenset({".ipynb_checkpoints", "__macosx"})  # folders that are never meant, wherever they lie
 NO_LABELS = ("classes.txt", "predefined_classes.txt")  # LabelImg's, in a folder of labels
 
@@ -85,21 +88,22 @@ def open_yolo(location: str, split: Split) -> Dataset:
     return Dataset(f"yolo:{location}", split.text, description.names, records, notes=notes.lines())
 
 
-def label_places(image: Path) -> list[Path]:
+def label_places(image: Path, labels: str = "labels") -> list[Path]:
     """Where the labels of a picture may be, the likeliest first: `…/images/a/b.jpg` -> `…/labels/a/b.txt`."""
     folders, name = list(image.parts[:-1]), image.with_suffix(".txt").name
     places = [place for place, folder in enumerate(folders) if folder.lower() in PICTURE_FOLDERS][::-1]
     replaced = [{place} for place in places] + [set(places)] * bool(places)
-    found = [Path(*("labels" if n in at else folder for n, folder in enumerate(folders)), name) for at in replaced]
+    found = [Path(*(labels if n in at else folder for n, folder in enumerate(folders)), name) for at in replaced]
     darknet = str(image.parent / name)
     for word in ("images", "JPEGImages", "raw"):  # Darknet takes the first place, be it a part of a name
-        darknet = darknet.replace(word, "labels", 1)
+        darknet = darknet.replace(word, labels, 1)
     return list(dict.fromkeys([*found, Path(darknet), image.parent / name]))
 
 
 def find_labels(image: Path) -> Path | None:
     """The label file of a picture; None where there is none."""
-    names = ((place.parent, name) for place in label_places(image) for name in (place.name, f"{place.stem}.TXT"))
+    places = dict.fromkeys(place for labels in LABEL_FOLDERS for place in label_places(image, labels))
+    names = ((place.parent, f"{place.stem}{ending}") for place in places for ending in LABEL_ENDINGS)
     found = (find(folder, name, Path.is_file) for folder, name in names)
     return next(filter(None, found), None)
 
@@ -136,12 +140,7 @@ def _images_of(description: Description, key: str, first: dict[str, Path], notes
     """
     in_folders: list[Path] = []
     in_lists: list[Path] = []
-    for entry in description.splits[key]:
-        place = description.places.find(entry, Path.exists, keep_split=True)
-        if place is None:
-            raise _NothingThereError(
-                f"{description.name}: {key}: there is no folder or list {quote(entry, 200)}: correct {key} or path"
-            )
+    for place in _named_places(description, key):
         if os.path.isdir(place):
             found = pictures_in(place, notes)
             if not found:
@@ -160,6 +159,19 @@ def _images_of(description: Description, key: str, first: dict[str, Path], notes
     return {image: max(counts[image], 1) for image in (*in_folders, *in_lists)}
 
 
+def _named_places(description: Description, key: str) -> Iterator[Path]:
+    """The folders, lists and pictures that a key names, one by one or by a pattern."""
+    places = description.places
+    for entry in description.splits[key]:
+        found = places.find(entry, Path.exists, keep_split=True)
+        several = [found] if found is not None else places.matching(entry)
+        if not several:
+            raise _NothingThereError(
+                f"{description.name}: {key}: there is no folder or list {quote(entry, 200)}: correct {key} or path"
+            )
+        yield from several
+
+
 def _listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Path]:
     """The pictures that a list names, a line each."""
     images = []
@@ -169,7 +181,7 @@ def _listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Pa
         if not written:
             continue
         if _is_system_file(written):
-            notes.add(SYSTEM_FILE, written[:200])
+            notes.add(SYSTEM_FILE, written[:200], key=(listed, number))
             continue
         found = places.find(written, Path.is_file)
         if found is None and not without_comment(written):

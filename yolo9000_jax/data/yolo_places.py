@@ -13,7 +13,8 @@ from pathlib import Path
 
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.messages import quote
-from yolo9000_jax.files import find, shown, without_comment
+from yolo9000_jax.data.pictures import has_picture_ending
+from yolo9000_jax.files import find, matching, shown, without_comment
 
 MOVED = (
     "path is not there as it is written, and was found without its first folders",
@@ -21,6 +22,7 @@ MOVED = (
 )
 QUOTES = "\"' "  # round a path
 MOST_FOLDERS = 40  # of a path that is looked for
+_UPWARDS = re.compile(r"^(\.\.?[\\/])+")  # as Roboflow's paths begin
 _SPLIT_FOLDER = re.compile(r"train|val|test", re.IGNORECASE)
 
 
@@ -54,6 +56,16 @@ class Places:
                 return found
         return None
 
+    def matching(self, written: str) -> list[Path]:
+        """The pictures and folders that a pattern such as `images/cam*` names; files of another kind where none is."""
+        bare = without_comment(written).strip(QUOTES)
+        for pattern in dict.fromkeys((bare, _UPWARDS.sub("", bare, count=1))):
+            for root in self.roots:
+                found = matching(root, os.path.expanduser(pattern))
+                if chosen := [place for place in found if has_picture_ending(place) or place.is_dir()] or found:
+                    return chosen
+        return []
+
     def _from_roots(self, path: str, test: Callable[[Path], bool]) -> Path | None:
         places = (find(root, path, test, any_case=True) for root in self.roots if path)
         return next(filter(None, places), None)
@@ -66,12 +78,15 @@ class Places:
         for start in range(len(parts)):
             if start and keep_split and _SPLIT_FOLDER.match(parts[start - 1]):
                 return None
-            if found := self._from_roots("/".join(parts[start:]), test):
+            tail = "/".join(parts[start:])
+            if without_comment(written) != written and without_comment(tail) == tail:
+                return None  # what is left stands in the comment
+            if found := self._from_roots(tail, test):
                 if not keep_split:
                     self._folders[folder] = found.parent
                 return self._moved(written, found)
         return None
 
     def _moved(self, written: str, found: Path) -> Path:
-        self._notes.add(MOVED, f"{quote(written, 200)} as {shown(found)}")
+        self._notes.add(MOVED, f"{quote(written, 200)} as {shown(found)}", key=written)
         return found

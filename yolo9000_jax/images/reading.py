@@ -11,8 +11,7 @@ import io
 import os
 import stat
 import struct
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +21,13 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import shown
+from yolo9000_jax.files import START_BYTES, shown, stand_in
 from yolo9000_jax.images.pixels import SWAPPED, orientation, to_rgb
 from yolo9000_jax.logs import warn_once
 
 Image.init()  # registers all formats; otherwise Pillow does it when the first odd file comes, in some thread
 with suppress(ImportError):  # who has this package sees iPhones' pictures too
     importlib.import_module("pillow_heif").register_heif_opener()
-# Pillow warns from half its limit on; scans and satellites' pictures are as large, and are no attack.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 # Formats by Pillow's names, with the endings of their files; no PostScript: opening it would run a program.
 ENDINGS = {
@@ -155,12 +152,31 @@ def _opened(file: BinaryIO, name: str) -> Image.Image:
         raise UserError(f"{name} is a camera's raw picture, which is not read: save it as JPEG, PNG or TIFF")
     try:
         # Nearly anything may look like a TGA, which has no mark of its own.
-        image = Image.open(file, formats=[kind for kind in FORMATS if kind != "TGA" or ending in ENDINGS["TGA"]])
+        image = _open([kind for kind in FORMATS if kind != "TGA" or ending in ENDINGS["TGA"]], file)
     except Image.DecompressionBombError:
         raise _too_large(name) from None
     except Exception as error:  # Pillow raises nearly any type for a broken header
         raise _no_picture(file, name, error) from None
+    if Image.MAX_IMAGE_PIXELS and image.width * image.height > 2 * Image.MAX_IMAGE_PIXELS:
+        raise _too_large(name)
     return image
+
+
+def _open(formats: Sequence[str], file: BinaryIO) -> Image.Image:
+    """As Image.open, which warns from half its limit on: scans and satellites' pictures are as large.
+
+    To silence that would silence it for the whole process, in which others may want to hear it.
+    """
+    file.seek(0)
+    start = file.read(16)
+    for kind in formats:
+        factory, accepts = Image.OPEN[kind]
+        accepted = accepts is None or accepts(start)
+        if accepted and not isinstance(accepted, str):  # a text says what is missing to read it
+            file.seek(0)
+            with suppress(SyntaxError, IndexError, TypeError, struct.error):  # it is of another kind
+                return factory(file, "")
+    raise Image.UnidentifiedImageError
 
 
 def _header(file: BinaryIO, image: Image.Image) -> Header:
@@ -239,6 +255,9 @@ def _check_end(file: BinaryIO, image: Image.Image, name: str) -> None:
 def _no_picture(file: BinaryIO, name: str, error: Exception) -> UserError:
     if file.seek(0, os.SEEK_END) == 0:
         return UserError(f"{name} is empty: fetch it again")
+    file.seek(0)
+    if what := stand_in(file.read(START_BYTES)):
+        return UserError(f"{name} is {what}")
     file.seek(0)
     if file.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc"):
         return UserError(f"{name} is not read: {HEIC}")

@@ -30,6 +30,7 @@ VIDEO_EXTENSIONS = (  # of video files, in lower case: what FFmpeg reads
 )  # fmt: skip
 STREAM_EXTENSIONS = (*VIDEO_EXTENSIONS, ".m3u8", ".mpd")  # what an address of a video ends in
 STREAM_TYPES = ("video/", "multipart/x-mixed-replace", "application/vnd.apple.mpegurl", "application/x-mpegurl")
+MOTION_JPEG = (".mjpeg", ".mjpg")  # pictures one behind the other: each begins as one does
 NO_VIDEO = ("image2", "gif", "apng", "tty", "concat", "hls", "dash")  # FFmpeg's names of what is taken for no video
 NO_DAMAGE = ("mmco:", "co located POCs unavailable", "number of reference frames")  # errors in FFmpeg's log
 WAIT_SECONDS = 10.0  # for a camera or an address to answer, and then for each frame
@@ -67,7 +68,7 @@ class Video:
         self.rate = _usual(Fraction(next((rate for rate in rates if rate), USUAL_RATE)))
         self.pixel_aspect = Fraction(stream.sample_aspect_ratio or 1)
         self.fault: str | None = None
-        self._undecodable = self._damaged = 0
+        self._undecodable = self._damaged = self._unreadable = 0
         self._broken_off = ""
 
     def __enter__(self) -> "Video":
@@ -123,8 +124,9 @@ class Video:
                 self._undecodable += begun  # a recording may begin between two whole pictures
                 self._broken_off = self._broken_off or reason_of(error)
                 continue
-            if begun and (errors or any(frame.is_corrupt for frame in frames)):
-                self._damaged += max(len(frames), 1)  # a decoder makes up what is missing, and only logs it
+            damaged = errors or packet.is_corrupt or any(frame.is_corrupt for frame in frames)
+            if begun and damaged:  # a decoder makes up what is missing, and only logs it
+                self._damaged += max(len(frames), 1)
             begun = begun or bool(frames)
             yield from frames
 
@@ -132,8 +134,14 @@ class Video:
         """The packets of the stream, an empty one last; reading goes on behind what cannot be read."""
         failures = 0
         while failures < MOST_FAILURES:
+            packets = self._container.demux(self._stream)
             try:
-                for packet in self._container.demux(self._stream):
+                while True:
+                    with _errors() as errors:
+                        packet = next(packets, None)
+                    self._unreadable += bool(errors)  # what is skipped is only logged
+                    if packet is None:
+                        break
                     failures = 0
                     yield packet
                 return
@@ -152,6 +160,8 @@ class Video:
             faults.append(f"{_count(self._undecodable, 'packet')} could not be decoded")
         if self._damaged:
             faults.append(f"{_count(self._damaged, 'frame')} came out damaged")
+        if self._unreadable:
+            faults.append(f"{_count(self._unreadable, 'part')} of it could not be read")
         announced = None if self.live else _announced_seconds(self._container, self._stream)
         if announced is not None and max(length, end) + tolerance < announced:
             faults.append(f"it ends after {float(length):.2f} of {float(announced):.2f} s")

@@ -66,7 +66,16 @@ def predict(
     places: Sequence[Path | None] = [None] * len(sources) if folder is None else targets(sources, folder)
     options: dict[str, Any] = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
     options |= {"class_agnostic": class_agnostic, "max_detections": max_detections}
-    for are_videos, group in groupby(zip(sources, places, strict=True), key=lambda pair: pair[0].is_video):
+    yield from _told(_found(detector, list(zip(sources, places, strict=True)), batch_size, options), sources)
+    if folder is not None and any(place and place.exists() for place in places):
+        logger.info(f"pictures in {printable(str(folder))}")
+
+
+def _found(
+    detector: Detector, given: Sequence[tuple[Source, Path | None]], batch_size: int, options: dict[str, Any]
+) -> Generator[Item, None, None]:
+    """What `predict` yields, of sources each with the place of its drawing."""
+    for are_videos, group in groupby(given, key=lambda pair: pair[0].is_video):
         pairs = list(group)
         if are_videos:
             for source, place in pairs:
@@ -82,8 +91,15 @@ def predict(
                 save_picture(result.draw(), place)
             logger.info(f"{source.told}: {_summary(result)}")
             yield {"image": source.shown} | result.to_json()
-    if folder is not None and any(place and place.exists() for place in places):
-        logger.info(f"pictures in {printable(str(folder))}")
+
+
+def _told(items: Generator[Item, None, None], sources: Sequence[Source]) -> Iterator[Item]:
+    """The items; errors are said as they come, but for that of the only input, which is the whole result."""
+    with closing(items):
+        for item in items:
+            if "error" in item and len(sources) > 1:
+                logger.warning(item["error"])
+            yield item
 
 
 def classify(
@@ -99,7 +115,15 @@ def classify(
     Yields:
         As above, in order; of an input that cannot be read {"image", "error"}.
     """
-    attempts = [_Attempt(source) for source in find_sources(inputs, videos=False)]
+    sources = find_sources(inputs, videos=False)
+    yield from _told(_ranked(classifier, sources, top, batch_size), sources)
+
+
+def _ranked(
+    classifier: Classifier, sources: Sequence[Source], top: int, batch_size: int
+) -> Generator[Item, None, None]:
+    """What `classify` yields."""
+    attempts = list(map(_Attempt, sources))
     rankings = classifier.stream(attempts, top=top, batch_size=max(1, min(batch_size, len(attempts))))
     for attempt, ranking in zip(attempts, rankings, strict=True):
         source = attempt.source
@@ -124,9 +148,10 @@ class Failures:
 
     def summary(self) -> str | None:
         """One line about them; None where there is none."""
-        if len(self._errors) < 2:
+        count, inputs = len(self._errors), len(self._images)
+        if inputs == 1 or not count:
             return next(iter(self._errors.values()), None)
-        return f"{len(self._errors)} of {len(self._images)} inputs could not be read; they are named above"
+        return f"{count} of {inputs} inputs could not be read; {'it is' if count == 1 else 'they are'} named above"
 
 
 class _Attempt:
@@ -145,7 +170,6 @@ class _Attempt:
 
 
 def _failure(source: Source, error: str) -> Item:
-    logger.warning(error)
     return {"image": source.shown, "error": error}
 
 
@@ -179,7 +203,6 @@ def _video(
             if count % LOG_EVERY == 0:
                 logger.info(f"{source.told}: {count} frames")
         if video.fault is not None:
-            logger.warning(f"{source.told}: {video.fault}")
             yield {"image": source.shown, "frame": following, "error": f"{source.told}: {video.fault}"}
     passed = f"; {following - count} came too fast and were passed over" if following > count else ""
     beyond = f"; {left_out} more beyond the limit" if left_out else ""

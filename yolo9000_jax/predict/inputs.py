@@ -1,5 +1,6 @@
 """What a user names to be looked at: files, folders, lists of files, addresses, cameras; and what of it is there."""
 
+import errno
 import os
 import re
 import unicodedata
@@ -9,16 +10,24 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 from yolo9000_jax import files
+from yolo9000_jax.data.annotations import Notes
+from yolo9000_jax.data.yolo_places import Places
 from yolo9000_jax.images.reading import EXTENSIONS, HEIC, is_picture
-from yolo9000_jax.images.video import VIDEO_EXTENSIONS, is_address, is_camera, is_video
+from yolo9000_jax.images.video import MOTION_JPEG, VIDEO_EXTENSIONS, is_address, is_camera, is_video
 from yolo9000_jax.logs import logger
 from yolo9000_jax.text import printable, shown
 
 LISTS = (".txt", ".list", ".lst")
+NO_LIST = "a list in a list is not read; give it itself"
+STANDARD_INPUT = "-"
+NO_PIPE = ": save what comes from it, a picture or a list of paths, to a file and give that"
 STEM_BYTES = 200  # of the name of a drawing: file systems take 255, the ending and a number among them
 ENDINGS_SHOWN = 8
+
+_SURROGATES = re.compile(r"[\udc80-\udcff]")
 
 Input = str | PathLike[str]
 
@@ -113,21 +122,43 @@ def _stem(source: Source) -> str:
 
 def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator[Source]:
     """The sources of one input, or of one line of a list."""
+    if given.lower().startswith("file:///"):  # as file managers give a path
+        given = url2pathname(given[len("file://") :])
     path, name = Path(given), printable(given)
+    where = f"; {printable(str(listed_in))} names it" if listed_in else ""
     if is_address(given) or is_camera(given):
         yield _source(given, _is_remote_video(given), videos)
     elif _is(Path.is_dir, path):
         yield from _in_folder(path, videos)
-    elif _is(Path.is_file, path) and path.suffix.lower() in LISTS and listed_in is None and not is_picture(path):
-        yield from _in_list(path, videos)
+    elif _is(Path.is_file, path) and path.suffix.lower() in LISTS and not is_picture(path):
+        yield from _in_list(path, videos) if listed_in is None else [Source(given, error=f"{name}: {NO_LIST}{where}")]
     elif _is(Path.exists, path) and not _is(Path.is_file, path):  # a pipe, or a device: reading it may never end
-        yield Source(given, error=f"{name}: neither a file nor a folder")
+        yield Source(given, error=f"{name}: neither a file nor a folder{NO_PIPE if _is(Path.is_fifo, path) else ''}")
     elif _is(Path.exists, path):
-        yield _source(given, not is_picture(path) and is_video(path), videos)
+        yield _source(given, _is_video_file(path), videos)
+    elif given == STANDARD_INPUT:
+        yield Source(given, error=f"{name}: standard input is not read{NO_PIPE}")
+    elif found := files.matching(Path(), given):  # a shell that has not done it, as Windows'
+        for place in found:
+            yield from _expand(str(place), videos, listed_in)
     else:
-        what = "is a link to a file that is not there" if _is(Path.is_symlink, path) else "no such file or folder"
-        where = f"; {printable(str(listed_in))} names it" if listed_in else ""
-        yield Source(given, error=f"{name}: {what}{where}")
+        yield Source(given, error=f"{name}: {_what_is_missing(path)}{where}")
+
+
+def _is_video_file(path: Path) -> bool:
+    """By its content; of pictures one behind the other, which begin as one does, by its ending."""
+    return path.suffix.lower() in MOTION_JPEG or (not is_picture(path) and is_video(path))
+
+
+def _what_is_missing(path: Path) -> str:
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "is a link that leads to itself"
+    except ValueError:  # a name with a zero byte
+        pass
+    return "is a link to a file that is not there" if _is(Path.is_symlink, path) else "no such file or folder"
 
 
 def _is_remote_video(given: str) -> bool:
@@ -192,23 +223,58 @@ def _has_some(folder: Path, wanted: Collection[str]) -> bool:
 
 
 def _in_list(path: Path, videos: bool) -> Iterator[Source]:
-    """The sources that a list names, beside the list or from the working directory, with slashes or backslashes."""
+    """The sources that a list names, beside the list or from the working directory.
+
+    Lines are read as those of the lists of data sets (`Places`, `without_flags`); a pattern (`photos/*.jpg`) is what it
+    matches, and a name in VOC's devkit, without folder and ending, the picture in JPEGImages.
+    """
     name = printable(str(path))
     try:
-        lines = _lines(path)
-    except (OSError, UnicodeError) as error:
-        yield Source(str(path), error=f"{name}: this list cannot be read ({error})")
+        text = files.to_text(path.read_bytes(), "surrogateescape")
+    except OSError as error:
+        yield Source(str(path), error=f"{name}: this list cannot be read ({error.strerror})")
         return
-    for line in lines:
-        places = [place for folder in (Path(), path.parent) if (place := files.find(folder, line))]
-        if not places and line.startswith("#"):
-            continue
-        yield from _expand(line if is_address(line) else str(places[0] if places else line), videos, path)
-    if not lines:
+    except UnicodeError:  # it is no UTF-16, as which it begins
+        text = "\0"
+    if "\0" in text:
+        yield Source(str(path), error=f"{name}: this list is no text; write one path a line, as UTF-8")
+        return
+    rows = [line for raw in text.split("\n") if (line := raw.strip())]
+    notes = Notes()
+    listed = _Listed(path, notes)
+    rows = [row for row in rows if listed.find(row) or is_address(row) or files.without_comment(row)]
+    names = files.without_flags(rows, lambda row: bool(listed.find(row)))
+    for entry in filter(None, names):
+        found = [] if is_address(entry) else [str(place) for place in listed.find(entry)]
+        for place in found or [entry]:
+            yield from _expand(place, videos, path)
+    if left_out := names.count(None):
+        logger.info(files.MARKED.format(name, len(names) - left_out, len(names)))
+    for line in notes.lines():
+        logger.info(f"{name}: {line}")
+    if not rows:
         yield Source(str(path), error=f"{name}: this list names no pictures; write one path a line")
 
 
-def _lines(path: Path) -> list[str]:
-    """The lines that are not empty; names that are no UTF-8 stay as the file system has them."""
-    text = files.to_text(path.read_bytes(), "surrogateescape")
-    return [line for raw in text.split("\n") if (line := raw.strip().strip('"').strip())]
+class _Listed:
+    """Finds what the lines of a list name: beside it, from the working directory, or in a devkit's JPEGImages."""
+
+    def __init__(self, path: Path, notes: Notes):
+        self._places = Places([Path(), path.parent], notes)
+        self._devkit = [each.parent / "JPEGImages" for each in path.absolute().parents if each.name == "ImageSets"]
+
+    def find(self, line: str) -> list[Path]:
+        """The files or folders, of a pattern several; none where there is nothing of this name."""
+        for spelling in dict.fromkeys((line, _of_windows(line))):
+            names = (
+                files.find(folder, f"{spelling}{end}", Path.is_file) for folder in self._devkit for end in EXTENSIONS
+            )
+            found = self._places.find(spelling, Path.exists) or next(filter(None, names), None)
+            if several := [found] if found else self._places.matching(spelling):
+                return several
+        return []
+
+
+def _of_windows(line: str) -> str:
+    """A line whose bytes are no UTF-8 as Windows of western countries reads it (Latin-1 and more)."""
+    return os.fsencode(line).decode("cp1252", "replace") if not line.isascii() and _SURROGATES.search(line) else line

@@ -65,9 +65,9 @@ def load_darknet(
 ) -> Detector | Classifier:
     """A trained Darknet network: YOLO, YOLOv2 and YOLO9000 give a Detector, Darknet-19 and its kin a Classifier.
 
-    A detector letterboxes its pictures (YOLO of version 1 stretches them, as Darknet does) and a classifier crops them,
-    to the size that the cfg names; anchors, class activation and tree also are the cfg's (darknet.classes says where
-    the tree's file is looked for).
+    A detector letterboxes its pictures and a classifier crops them, to the size that the cfg names (YOLO of version 1
+    stretches them, as Darknet does, and so does a cfg with AlexeyAB's letter_box=0); anchors, class activation and tree
+    also are the cfg's (darknet.classes says where the tree's file is looked for).
 
     Args:
         cfg: the .cfg file.
@@ -92,8 +92,7 @@ def load_darknet(
     options: dict[str, Any] = {"synsets": synsets, "notes": notes}
     if kind in ("softmax", "avgpool"):
         return Classifier(model, variables, classes, size_wh, tree=tree, **options)
-    resize = "letterbox" if kind == "region" else "stretch"
-    return Detector(model, variables, classes, _head(plan, tree), size_wh, resize, **options)
+    return Detector(model, variables, classes, _head(plan, tree), size_wh, plan.resize, **options)
 
 
 def _head(plan: Cfg, tree: WordTree | None) -> RegionHead | YoloV1Head:

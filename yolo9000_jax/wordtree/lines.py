@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from os import PathLike
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import to_text
+from yolo9000_jax.files import stand_in, to_text
 from yolo9000_jax.places import as_path
 
 MAX_TEXT_LENGTH = 200
@@ -24,6 +24,8 @@ def read_lines(path: FilePath) -> list[str]:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise UserError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; this is no tree, names or map file")
+        if what := stand_in(content):
+            raise UserError(f"{path} is {what}")
         text = to_text(content)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; check the path") from None
