@@ -299,8 +299,13 @@ class _Records(Indexed[Record]):
             difficult, crowd = np.zeros(1, bool), None
         if (labels < 0).any():
             raise UserError(f"{name} has no label: choose a split that has them")
-        picture, encoded = partial(reading.decode, example["image"], f"the picture of {name}"), lambda: example["image"]
-        return Record(name, None, *size, boxes, labels, difficult, picture, encoded, crowd, header.plain)
+        picture = partial(self._picture, example["image"], name)
+        return Record(
+            name, None, *size, boxes, labels, difficult, picture, lambda: example["image"], crowd, header.plain
+        )
+
+    def _picture(self, data: bytes, name: str) -> np.ndarray:
+        return reading.decode(data, f"the picture of {name}")
 
     def origins(self) -> list[Origin]:
         return [(file, place) for file, count in self._files for place in range(count)]
