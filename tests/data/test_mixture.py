@@ -12,6 +12,7 @@ from tests.data.test_pipeline import PLAIN, rendered
 from yolo9000_jax import config as configs
 from yolo9000_jax.data import mixture, pipeline
 from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.table import Table
 from yolo9000_jax.errors import UserError
 
 LEVEL = 130  # grey of the first labelled picture; those with boxes are darker
@@ -107,4 +108,4 @@ def test_a_run_carries_on_and_is_shared_by_processes():
 
 def test_a_picture_with_several_labels_is_refused():
     with pytest.raises(UserError, match="2 labels"):
-        pipeline.labelled_reader(Dataset("d", "train", ("a", "b", "c"), [rendered()[2]]), configuration())
+        pipeline.labelled_reader(Dataset("d", "train", ("a", "b", "c"), Table.of([rendered()[2]])), configuration())

@@ -1,4 +1,4 @@
-"""`yolo9000 anchors` and `check`: what a data set is like."""
+"""`yolo9000 anchors`, `check` and `pack`: what a data set is like, and other files of it."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ def add(verbs: Verbs) -> None:
     """Adds the verbs of this module."""
     _add_anchors(verbs)
     _add_check(verbs)
+    _add_pack(verbs)
 
 
 def _add_anchors(verbs: Verbs) -> None:
@@ -123,3 +124,22 @@ def check(options: argparse.Namespace) -> None:
         raise UserError(faults[0])
     if broken := sum(len(report.broken or ()) for report in reports):
         raise UserError(f"{options.dataset}: {broken} pictures cannot be read; they are named above")
+
+
+def _add_pack(verbs: Verbs) -> None:
+    more = "The same command carries on where it was interrupted; other splits go into the same folder."
+    verb = add_verb(verbs, "pack", pack, "write a data set as records of TensorFlow Datasets, read as tfds:", more)
+    verb.add_argument("--dataset", required=True, metavar="SOURCE", help=SOURCES)
+    verb.add_argument("--split", required=True, metavar="NAME", help="which part of it")
+    verb.add_argument("--output", required=True, metavar="DIR", help="PARENT/NAME, or gs://…/NAME; read as tfds:NAME")
+    verb.add_argument("--shards", type=count, metavar="N", help="files (default: one for every 1000 pictures)")
+
+
+def pack(options: argparse.Namespace) -> None:
+    """Writes a data set as records, and says how they are read."""
+    from yolo9000_jax.data.pack import pack
+    from yolo9000_jax.data.sources import open_source
+
+    split = pack(open_source(options.dataset, options.split), options.output, options.shards)
+    parent, _, name = options.output.rstrip("/").rpartition("/")
+    print(f"packed; with TFDS_DATA_DIR={parent or '.'} it is tfds:{name}, split {split}")

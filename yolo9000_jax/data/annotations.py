@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from yolo9000_jax.data.orientation import upright_boxes
-from yolo9000_jax.data.records import Record
+from yolo9000_jax.data.table import Record, Table
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
 from yolo9000_jax.images.pixels import SWAPPED
@@ -85,8 +85,8 @@ class Notes:
         self._found: dict[tuple[str, str], tuple[int, str]] = {}
         self._counted: set[Hashable] = set()
 
-    def add(self, kind: tuple[str, str], place: str, key: Hashable = None) -> None:
-        """Counts one more of `kind` = (text after "1", text after a larger number).
+    def add(self, kind: tuple[str, str], place: str, number: int = 1, key: Hashable = None) -> None:
+        """Counts one more, or `number`, of `kind` = (text after "1", text after a larger number).
 
         What has a `key` is counted once, however often it is met: a folder may be train's and val's.
         """
@@ -94,7 +94,11 @@ class Notes:
             return
         self._counted.add((kind, key))
         count, first = self._found.get(kind, (0, place))
-        self._found[kind] = (count + 1, first)
+        self._found[kind] = (count + number, first)
+
+    def counts(self) -> list[tuple[tuple[str, str], int, str]]:
+        """(kind, number, first place) of each kind."""
+        return [(kind, *found) for kind, found in self._found.items()]
 
     def lines(self) -> tuple[str, ...]:
         """For example "2 boxes without area dropped (first: BloodImage_00338.xml, object 5)"."""
@@ -104,7 +108,7 @@ class Notes:
         )
 
 
-def make_records(annotations: Sequence[Annotation], notes: Notes) -> list[Record]:
+def make_records(annotations: Sequence[Annotation], notes: Notes) -> Table:
     """Checks annotations against their pictures and makes records of them, in the same order.
 
     Raises:
@@ -116,7 +120,9 @@ def make_records(annotations: Sequence[Annotation], notes: Notes) -> list[Record
     for image, times in Counter(annotation.image for annotation in annotations).items():
         if times > 1:
             notes.add(PICTURE_TWICE, image.name)
-    return [_record(annotation, picture, notes) for annotation, picture in zip(annotations, found, strict=True)]
+    return Table.of(
+        [_record(annotation, picture, notes) for annotation, picture in zip(annotations, found, strict=True)]
+    )
 
 
 def _inspect(annotation: Annotation) -> reading.Header:
@@ -132,8 +138,7 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
     width, height = picture.width, picture.height
     as_stored = _on_stored_pixels(annotation, picture, notes)
     labelled = (height, width) if as_stored and picture.orientation in SWAPPED else (width, height)
-    if picture.remark:
-        notes.add((f"picture has {picture.remark}", f"pictures have {picture.remark}"), annotation.image.name)
+    note_remark(picture, annotation.image.name, notes)
     boxes = np.array(annotation.boxes_xyxy, np.float64).reshape(-1, 4)
     if annotation.fractions:
         boxes = boxes * [*labelled, *labelled]
@@ -156,6 +161,12 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
         crowd=crowd,
         plain=picture.plain,
     )
+
+
+def note_remark(picture: reading.Header, name: str, notes: Notes, number: int = 1) -> None:
+    """Counts what a picture, or `number` of them, has that other programs would see otherwise, if there is anything."""
+    if picture.remark:
+        notes.add((f"picture has {picture.remark}", f"pictures have {picture.remark}"), name, number)
 
 
 def _on_stored_pixels(annotation: Annotation, picture: reading.Header, notes: Notes) -> bool:

@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from yolo9000_jax.data.messages import quote
-from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.table import Indexed, Origin, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
 from yolo9000_jax.wordtree.tree import WordTree

@@ -9,10 +9,11 @@ import numpy as np
 
 from yolo9000_jax.data.coco_json import NoCocoError
 from yolo9000_jax.data.counts import empty_classes
-from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.shared import repeated_pictures, shared_pictures
 from yolo9000_jax.data.sources import open_source, split_names
 from yolo9000_jax.data.splits import NoSplitError, is_whole, same_split
+from yolo9000_jax.data.table import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
 
@@ -66,8 +67,7 @@ def summary(dataset: Dataset) -> str:
 def count(dataset: Dataset) -> Report:
     """Counts what is in a data set, without decoding the pictures."""
     truth, classes = dataset.ground_truth(), len(dataset.classes)
-    boxed = np.repeat(truth.boxes_of > 0, truth.labels_of)
-    boxes = np.bincount(truth.labels[boxed], minlength=classes)
+    boxes = np.bincount(truth.labels[truth.boxed], minlength=classes)
     picture_and_label = np.repeat(np.arange(len(truth)), truth.labels_of) * classes + truth.labels
     pictures = np.bincount(np.unique(picture_and_label) % classes, minlength=classes)
     sides = (truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]).astype(float)

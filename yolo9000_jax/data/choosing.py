@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
+from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.table import Indexed, Origin, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import canonical, spelt_alike
 
@@ -47,12 +48,11 @@ def with_classes(
     synsets = [synset_of.get(name) for name in classes]
     if (ids < 0).any() and _is_labelled(dataset):
         dataset = dataset.take(np.flatnonzero(ids[dataset.ground_truth().labels] >= 0).tolist())
-    records = _Relabelled(dataset, ids)
     return Dataset(
         dataset.spec,
         dataset.split,
         classes,
-        records if dataset.lazy else _made_once(dataset, records),
+        _Relabelled(dataset, ids) if dataset.table is None else dataset.table.relabelled(ids),
         synsets,
         notes,
         dataset.rendered,
@@ -198,12 +198,3 @@ class _Relabelled(Indexed[Record]):
         crowd = None if record.crowd is None else record.crowd[kept]
         difficult = record.difficult[kept]
         return replace(record, boxes_xyxy=boxes, labels=labels[kept], difficult=difficult, crowd=crowd)
-
-
-def _made_once(dataset: Dataset, relabelled: Indexed[Record]) -> list[Record]:
-    """All of them; a record that the data set has several times stays one and the same (`Dataset.once`)."""
-    made: dict[int, Record] = {}
-    for index, record in enumerate(dataset):
-        if id(record) not in made:
-            made[id(record)] = relabelled[index]
-    return [made[id(record)] for record in dataset]

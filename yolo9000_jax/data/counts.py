@@ -5,7 +5,8 @@ A rendered set has no end worth reaching: there the first pictures stand for all
 
 import numpy as np
 
-from yolo9000_jax.data.records import Dataset, GroundTruth
+from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.table import GroundTruth
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 
@@ -66,7 +67,9 @@ def empty_classes(dataset: Dataset) -> list[str]:
     if dataset.rendered:
         return []
     missing = set(range(len(dataset.classes)))
-    for record in dataset.records():
+    if not dataset.lazy:
+        missing.difference_update(np.unique(dataset.ground_truth().labels).tolist())
+    for record in dataset.records() if dataset.lazy else ():
         missing.difference_update(record.labels.tolist())
         if not missing:
             break

@@ -27,8 +27,9 @@ from PIL import Image, ImageChops
 from yolo9000_jax.data.backgrounds import background, grain, random_numbers
 from yolo9000_jax.data.emoji_classes import choose_classes
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import same_split
+from yolo9000_jax.data.table import Indexed, Origin, Record
 from yolo9000_jax.errors import UserError
 
 SPLITS = {"train": 100_000, "val": 1_000, "test": 1_000}  # number of pictures

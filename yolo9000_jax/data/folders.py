@@ -6,16 +6,22 @@ name, which a note says. Hidden and system files and folders are no data.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from yolo9000_jax.data.annotations import Annotation, Notes, make_records
+import numpy as np
+
+from yolo9000_jax.data.annotations import TURNED_AS_SHOWN, Notes, note_remark
+from yolo9000_jax.data.index import look_at
 from yolo9000_jax.data.messages import quote
-from yolo9000_jax.data.pictures import holds_pictures, pictures_in
+from yolo9000_jax.data.pictures import holds_pictures
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import NO_SPLITS, Split, find_splits
+from yolo9000_jax.data.table import GroundTruth, Table
 from yolo9000_jax.data.walking import check_folder, folders_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
+from yolo9000_jax.images.reading import Header
 from yolo9000_jax.labels import synsets_of
 
 
@@ -43,12 +49,28 @@ def open_folders(location: str, split: Split) -> Dataset:
         chosen = [root / name for name in names]
     classes = class_names(location)
     ids = {name: index for index, name in enumerate(classes)}
-    images = [
-        (folder.name, image) for part in chosen for folder in folders_in(part) for image in pictures_in(folder, notes)
-    ]
-    picked = split.pick(images, key=lambda pair: f"{pair[1].stem}/{pair[0]}")
-    records = make_records([_annotation(image, name, ids[name]) for name, image in picked], notes)
-    return Dataset(f"folders:{location}", split.text, classes, records, synsets_of(classes), (*lines, *notes.lines()))
+    folders = [folder for part in chosen for folder in folders_in(part)]
+    pictures = look_at(root, folders, notes)
+    classes_of = [folders[place].name for place in pictures.class_of]  # of each folder that pictures are in
+    labels = np.array([ids[name] for name in classes_of], np.int32)
+    table = Table(
+        pictures.folders,
+        pictures.folder_of,
+        pictures.files,
+        None,
+        GroundTruth.one_label_each(pictures.sizes_wh, labels[pictures.folder_of]),
+        np.array([header.plain for header in pictures.headers], bool)[pictures.header_of],
+        titles=list(map(shown, classes_of)),
+        contents=pictures.contents,
+    )
+    headers = pictures.header_of
+    if split.is_slice:
+        files, folder_of = pictures.files, pictures.folder_of
+        stems = (os.path.splitext(os.fsdecode(file))[0] for file in files)
+        places = split.places(f"{stem}/{classes_of[folder]}" for stem, folder in zip(stems, folder_of, strict=True))
+        table, headers = table.take(places), headers[places]
+    _note_headers(pictures.headers, headers, table, notes)
+    return Dataset(f"folders:{location}", split.text, classes, table, synsets_of(classes), (*lines, *notes.lines()))
 
 
 def class_names(location: str) -> tuple[str, ...]:
@@ -72,6 +94,12 @@ def _splits(root: Path) -> list[Path]:
     return [folder for folder in folders if folders_in(folder)]
 
 
-def _annotation(image: Path, class_name: str, label: int) -> Annotation:
-    name = shown(f"{class_name}/{image.name}")
-    return Annotation(name, str(image), image, [], [label], [False], [])
+def _note_headers(headers: Sequence[Header], header_of: np.ndarray, table: Table, notes: Notes) -> None:
+    """Counts the pictures that have more to them than most."""
+    numbers, first, counts = np.unique(header_of, return_index=True, return_counts=True)
+    for place in np.argsort(first):
+        header, count = headers[numbers[place]], int(counts[place])
+        name = shown(Path(table.path(int(first[place]))).name)
+        if header.orientation != 1:
+            notes.add(TURNED_AS_SHOWN, name, count)
+        note_remark(header, name, notes, count)

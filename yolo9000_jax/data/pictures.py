@@ -1,5 +1,6 @@
 """The picture files in a folder, not those of an operating system."""
 
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from yolo9000_jax.data.annotations import Notes
@@ -26,8 +27,13 @@ def pictures_in(folder: Path, notes: Notes) -> list[Path]:
     Raises:
         UserError: a folder cannot be read.
     """
+    return pictures_of(files_below(folder), notes)
+
+
+def pictures_of(files: Iterable[Path], notes: Notes) -> list[Path]:
+    """The pictures among files, sorted; hidden and system files are left out and counted."""
     found: list[Path] = []
-    for place in files_below(folder):
+    for place in files:
         if has_picture_ending(place):
             if is_system_file(place.name):
                 notes.add(SYSTEM_FILE, shown(place.name), key=place)

@@ -22,7 +22,8 @@ except ImportError:
     ) from None
 
 from yolo9000_jax.data import augment  # noqa: E402
-from yolo9000_jax.data.records import Dataset, Record  # noqa: E402
+from yolo9000_jax.data.records import Dataset  # noqa: E402
+from yolo9000_jax.data.table import GroundTruth, Table, is_constant, starts_of  # noqa: E402
 from yolo9000_jax.images import reading  # noqa: E402
 
 tf.config.set_visible_devices([], "GPU")  # the accelerators belong to JAX
@@ -31,7 +32,8 @@ CACHE_BYTES = 2 << 30  # of a rendered data set that is kept in memory
 NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 
 Batch = dict[str, np.ndarray]
-Annotations = Callable[[Record], tuple[np.ndarray, np.ndarray]]  # -> boxes_xyxy in fractions of the picture, labels
+# (labels of some pictures, what each is called) -> what is learnt of them, boxes_xyxy in fractions of the picture
+Annotations = Callable[[GroundTruth, Callable[[int], str]], GroundTruth]
 Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # image, boxes_xyxy, labels
 Load = Callable[[tf.Tensor], Example]
 
@@ -168,10 +170,12 @@ def boxed_reader(dataset: Dataset, config: ConfigDict) -> Load:
     """counter (int64) -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N])."""
     difficult = config.data.include_difficult
 
-    def annotations(record: Record) -> tuple[np.ndarray, np.ndarray]:
-        keep = ~record.difficult | difficult
-        sides = np.array([record.width, record.height] * 2, np.float32)
-        return (record.boxes_xyxy[keep] / sides).astype(np.float32), record.labels[keep].astype(np.int32)
+    def annotations(truth: GroundTruth, name: Callable[[int], str]) -> GroundTruth:
+        keep = (~truth.difficult | difficult) & truth.boxed
+        number = np.bincount(np.repeat(np.arange(len(truth)), truth.labels_of)[keep], minlength=len(truth))
+        sides = np.repeat(np.tile(truth.sizes_wh, 2).astype(np.float32), truth.boxes_of, axis=0)
+        boxes = (truth.boxes_xyxy / sides)[keep[truth.boxed]]
+        return GroundTruth(truth.sizes_wh, boxes, truth.labels[keep], truth.difficult[keep], number, number)
 
     return _reader(dataset, config.seed, annotations)
 
@@ -179,10 +183,11 @@ def boxed_reader(dataset: Dataset, config: ConfigDict) -> Load:
 def labelled_reader(dataset: Dataset, config: ConfigDict) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """counter (int64) -> (image uint8 [H, W, 3], label int32), of a data set whose pictures have one label each."""
 
-    def annotations(record: Record) -> tuple[np.ndarray, np.ndarray]:
-        if len(record.labels) != 1:
-            raise UserError(f"{record.name}: has {len(record.labels)} labels; a classifier learns from folders:DIR")
-        return np.zeros((0, 4), np.float32), record.labels.astype(np.int32)
+    def annotations(truth: GroundTruth, name: Callable[[int], str]) -> GroundTruth:
+        if (truth.labels_of != 1).any():
+            odd = int(np.argmax(truth.labels_of != 1))
+            raise UserError(f"{name(odd)}: has {truth.labels_of[odd]} labels; a classifier learns from folders:DIR")
+        return GroundTruth.one_label_each(truth.sizes_wh, truth.labels)
 
     load = _reader(dataset, config.seed, annotations)
 
@@ -194,7 +199,8 @@ def labelled_reader(dataset: Dataset, config: ConfigDict) -> Callable[[tf.Tensor
 
 
 def _reader(dataset: Dataset, seed: int, annotations: Annotations) -> Load:
-    load = (_from_records if dataset.lazy else _from_files)(dataset, annotations)
+    table = dataset.table
+    load = _from_records(dataset, annotations) if table is None else _from_files(table, annotations)
     return lambda counter: load(_record_at(counter, tf.constant(seed, tf.int64), len(dataset)))
 
 
@@ -215,23 +221,39 @@ def _record_at(counter: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:
     return tf.random.experimental.index_shuffle(position, tf.stack([seed, epoch]), tf.constant(count - 1, tf.int64))
 
 
-def _from_files(dataset: Dataset, annotations: Annotations) -> Load:
-    """index -> (image uint8 [H, W, 3], boxes_xyxy [N, 4], labels [M]), the annotations by tables in memory."""
-    found = [annotations(record) for record in dataset]
-    boxes, labels = [rows for rows, _ in found], [rows for _, rows in found]
-    box_ends, label_ends = (tf.constant(np.cumsum([0, *map(len, rows)]), tf.int64) for rows in (boxes, labels))
-    all_boxes, all_labels = tf.constant(np.concatenate(boxes)), tf.constant(np.concatenate(labels))
-    paths = tf.constant([os.fsencode(record.image or "") for record in dataset])  # which may be no UTF-8
-    plain = tf.constant([record.plain for record in dataset])
+def _from_files(table: Table, annotations: Annotations) -> Load:
+    """index -> (image uint8 [H, W, 3], boxes_xyxy [N, 4], labels [M]), by tables in memory: no Python while it runs."""
+    truth = annotations(table.truth, table.name)
+    boxes, labels = tf.constant(truth.boxes_xyxy), tf.constant(truth.labels.astype(np.int32))
+    boxes_of, labels_of = _parts(truth.boxes_of), _parts(truth.labels_of)
+    path, plain = _paths(table), tf.constant(table.plain)
 
     def load(index: tf.Tensor) -> Example:
-        return (
-            decode(tf.io.read_file(paths[index]), plain[index]),
-            all_boxes[box_ends[index] : box_ends[index + 1]],
-            all_labels[label_ends[index] : label_ends[index + 1]],
-        )
+        data = tf.io.read_file(path(index))
+        return decode(data, plain[index]), boxes[boxes_of(index)], labels[labels_of(index)]
 
     return load
+
+
+def _parts(counts: np.ndarray) -> Callable[[tf.Tensor], slice]:
+    """index -> where its items are, if each picture has so many."""
+    if is_constant(counts) and len(counts):
+        return lambda index: slice(index * int(counts[0]), (index + 1) * int(counts[0]))
+    ends = tf.constant(starts_of(counts))
+    return lambda index: slice(ends[index], ends[index + 1])
+
+
+def _paths(table: Table) -> Callable[[tf.Tensor], tf.Tensor]:
+    """index -> the path of a picture, as bytes: it may be no UTF-8. They are put together when they are asked for."""
+    folders, folder_of = tf.constant(list(table.folders), tf.string), tf.constant(table.folder_of)
+    files = table.files
+    blob, starts, lengths = tf.constant(files.blob.tobytes()), tf.constant(files.starts), tf.constant(files.lengths)
+
+    def path(index: tf.Tensor) -> tf.Tensor:
+        file = tf.strings.substr(blob, starts[index], tf.cast(lengths[index], tf.int64))
+        return folders[folder_of[index]] + file
+
+    return path
 
 
 def _from_records(dataset: Dataset, annotations: Annotations) -> Load:
@@ -247,7 +269,8 @@ def _from_records(dataset: Dataset, annotations: Annotations) -> Load:
         if number in kept:
             return b"", np.bool_(False), *kept[number]
         record = dataset[number]
-        boxes, labels = annotations(record)
+        truth = annotations(GroundTruth.of([record]), lambda _: record.name)
+        boxes, labels = truth.boxes_xyxy, truth.labels
         if record.encoded is not None:
             return record.encoded(), np.bool_(record.plain), NO_PIXELS, boxes, labels
         image = record.read()

@@ -1,15 +1,15 @@
-"""What every data source yields: a `Dataset` of `Record`s, and their labels as arrays."""
+"""What every data source yields: a `Dataset` of `Record`s."""
 
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol, TypeVar, overload
+from typing import overload
 
 import numpy as np
 
+from yolo9000_jax.data.table import GroundTruth, Indexed, Origin, Record, Some, Table, origins_of
 from yolo9000_jax.labels import check_names
 from yolo9000_jax.logs import logger
 from yolo9000_jax.text import printable
@@ -20,81 +20,7 @@ RENDERED_BOXES = 20_000  # whose shapes stand for those of a rendered set
 MANY = 20_000  # records of a lazy set: reading the labels of more than these is announced
 
 
-Item = TypeVar("Item", covariant=True)
-# Where a picture is from, by which it is known without being read: the path of its file, or the set that it is part of
-# and its place there.
-Origin = str | tuple[str, int]
-
-
-class Indexed(Protocol[Item]):
-    """Items that are fetched, perhaps made, by their number. A list is one."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Item: ...
-
-    def __iter__(self) -> Iterator[Item]:
-        return (self[index] for index in range(len(self)))
-
-
-@dataclass(frozen=True)
-class Record:
-    """One picture and what is in it.
-
-    A record for detection has N boxes with N labels. A record for classification (`folders:`) has no box and one
-    label, that of the whole picture: boxes_xyxy [0, 4], labels [1], difficult [1].
-    """
-
-    name: str  # what messages call it: its label file, or "emoji train 17"
-    image: str | None  # path of the picture, None if it is no file of its own
-    width: int  # of the picture as a viewer shows it, pixels
-    height: int
-    boxes_xyxy: np.ndarray  # float32 [N, 4], pixel corners: x0, y0 inside, x1, y1 the far edge
-    labels: np.ndarray  # int32 [N]
-    difficult: np.ndarray  # bool [N]: too hard to count in an evaluation (VOC), or a crowd (COCO)
-    read: Callable[[], np.ndarray]  # decodes or renders the picture: uint8 [height, width, 3], RGB
-    encoded: Callable[[], bytes] | None = None  # reads the picture as a picture file has it, where it is part of a file
-    crowd: np.ndarray | None = None  # bool [N]: which of the difficult are crowds (COCO); None: none
-    plain: bool = False  # every decoder makes the same pixels of the file (images.reading.Header)
-
-
-@dataclass(frozen=True, eq=False)
-class GroundTruth:
-    """The labels of R pictures one after the other, without the pictures: N boxes and M labels in all.
-
-    Of detection sets M = N; of classification sets N = 0 and M = R.
-    """
-
-    sizes_wh: np.ndarray  # int32 [R, 2], pixels
-    boxes_xyxy: np.ndarray  # float32 [N, 4], pixels
-    labels: np.ndarray  # int32 [M]
-    difficult: np.ndarray  # bool [M]
-    boxes_of: np.ndarray  # int64 [R], number of boxes of each picture
-    labels_of: np.ndarray  # int64 [R], number of labels of each picture
-
-    def __len__(self) -> int:
-        return len(self.sizes_wh)
-
-    @classmethod
-    def of(cls, records: Iterable[Record], enough_boxes: int | None = None) -> "GroundTruth":
-        """The labels of these records; of the first ones only, where they have `enough_boxes`."""
-        sizes, boxes, labels, difficult, count = [], [], [], [], 0
-        for record in records:
-            sizes.append((record.width, record.height))
-            boxes.append(record.boxes_xyxy)
-            labels.append(record.labels)
-            difficult.append(record.difficult)
-            count += len(record.boxes_xyxy)
-            if enough_boxes is not None and count >= enough_boxes:
-                break
-        return cls(
-            np.array(sizes, np.int32).reshape(-1, 2),
-            np.concatenate([np.zeros((0, 4), np.float32), *boxes]),
-            np.concatenate([np.zeros(0, np.int32), *labels]),
-            np.concatenate([np.zeros(0, bool), *difficult]),
-            np.array([len(rows) for rows in boxes], np.int64),
-            np.array([len(rows) for rows in labels], np.int64),
-        )
+__all__ = ["Dataset", "GroundTruth", "Indexed", "Origin", "Record", "Table"]
 
 
 class Dataset(Sequence[Record]):
@@ -104,11 +30,11 @@ class Dataset(Sequence[Record]):
         spec: the source as the user typed it.
         split: the split as the user typed it.
         classes: class names; a label is an index into them.
-        records: a list of `Record`, or whatever makes them when asked for.
+        records: a `Table` of files, or whatever else makes records when asked for. A list of `Record` is one.
         synsets: WordNet synset of each class ("n01443537") or None, in the order of `classes`; None: all unknown.
         notes: lines for the user: what was dropped, clipped or assumed while reading.
         rendered: the pictures are drawn by a program, each when it is asked for, as many as one likes.
-        lazy: a record is read, or drawn, when it is asked for; otherwise all of them are in memory, without pictures.
+        lazy: a record is read, or drawn, when it is asked for; otherwise all labels are in memory, without pictures.
         identity: what names the data, for `fingerprint`, where that is not to read all of them; None: their labels do.
     """
 
@@ -138,6 +64,11 @@ class Dataset(Sequence[Record]):
             raise ValueError(f"{len(self.synsets)} synsets for {len(self.classes)} classes")
         check_names(self.classes, spec)
 
+    @property
+    def table(self) -> Table | None:
+        """The records as arrays, where they are files."""
+        return self._records if isinstance(self._records, Table) else None
+
     def __len__(self) -> int:
         return len(self._records)
 
@@ -150,10 +81,11 @@ class Dataset(Sequence[Record]):
             return self.take(range(len(self))[index])
         return self._records[index]
 
-    def take(self, indexes: Sequence[int]) -> "Dataset":
+    def take(self, indexes: Sequence[int] | np.ndarray) -> "Dataset":
         """The records at these places, in this order; those of a lazy set are still read only when asked for."""
         taken = copy.copy(self)
-        taken._records, taken._ground_truth = _Chosen(self._records, indexes), None
+        taken._records = self.table.take(indexes) if self.table is not None else Some(self._records, indexes)
+        taken._ground_truth = None
         if self.identity is not None:
             places = np.asarray(indexes, "<i8").tobytes()
             taken.identity = f"{self.identity}, {hashlib.sha256(places).hexdigest()}"
@@ -163,6 +95,10 @@ class Dataset(Sequence[Record]):
         """Without repetitions: a record that is there several times, as oversampling lists have it, comes once."""
         if self.lazy:
             return self
+        if self.table is not None:
+            once = copy.copy(self)
+            once._records, once._ground_truth = self.table.once(), None
+            return once
         first = {id(record): index for index, record in reversed(list(enumerate(self._records)))}
         return self if len(first) == len(self) else self.take(sorted(first.values()))
 
@@ -189,6 +125,8 @@ class Dataset(Sequence[Record]):
 
     def ground_truth(self) -> GroundTruth:
         """The labels of all records; no picture is decoded. A lazy set is read once for it, from end to end."""
+        if self.table is not None:
+            return self.table.truth
         if self._ground_truth is None:
             if self.lazy and len(self) > MANY:
                 logger.info(f"{self.spec} {self.split}: reading the labels of {len(self)} pictures")
@@ -197,7 +135,7 @@ class Dataset(Sequence[Record]):
 
     def origins(self) -> list[Origin]:
         """Where each picture is from; of a lazy set none is read for it."""
-        return _origins(self._records)
+        return origins_of(self._records)
 
     def box_shapes(self, include_difficult: bool = False) -> np.ndarray:
         """Widths and heights of the boxes as fractions of their pictures: float32 [N, 2].
@@ -208,7 +146,7 @@ class Dataset(Sequence[Record]):
         truth = GroundTruth.of(self, RENDERED_BOXES) if self.rendered else self.ground_truth()
         sides = truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]
         shapes = sides / np.repeat(truth.sizes_wh, truth.boxes_of, axis=0).astype(np.float32)
-        difficult = truth.difficult[np.repeat(truth.boxes_of > 0, truth.labels_of)]
+        difficult = truth.difficult[truth.boxed]
         return shapes[~difficult | include_difficult]
 
     def fingerprint(self) -> str:
@@ -220,35 +158,10 @@ class Dataset(Sequence[Record]):
         which files lie nor the pixels are part of it.
         """
         digest = hashlib.sha256(json.dumps([self.identity, len(self), self.classes]).encode())
-        for record in self._records if self.identity is None else ():
-            lengths = len(record.boxes_xyxy), len(record.labels)
-            digest.update(json.dumps([record.name, record.width, record.height, *lengths]).encode())
-            for values, kind in ((record.boxes_xyxy, "<f4"), (record.labels, "<i4"), (record.difficult, "|u1")):
-                digest.update(values.astype(kind).tobytes())
+        if self.identity is None:
+            for part in (self.table if self.table is not None else Table.of(self._records)).described():
+                digest.update(part)
         return digest.hexdigest()
 
     def __repr__(self) -> str:
         return f"<Dataset {self.spec} {self.split}: {len(self)} pictures, {len(self.classes)} classes>"
-
-
-class _Chosen(Indexed[Record]):
-    """Some of the records, fetched when asked for."""
-
-    def __init__(self, items: Indexed[Record], indexes: Sequence[int]):
-        self._items, self._indexes = items, indexes
-
-    def __len__(self) -> int:
-        return len(self._indexes)
-
-    def __getitem__(self, index: int) -> Record:
-        return self._items[self._indexes[index]]
-
-    def origins(self) -> list[Origin]:
-        origins = _origins(self._items)
-        return [origins[index] for index in self._indexes]
-
-
-def _origins(records: Indexed[Record]) -> list[Origin]:
-    """As its records know them that are made when asked for; of others, which are in memory, the files."""
-    known: Callable[[], list[Origin]] | None = getattr(records, "origins", None)
-    return known() if known is not None else [record.image or (record.name, 0) for record in records]

@@ -10,7 +10,11 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 
-from yolo9000_jax.data.records import Dataset, Origin
+import numpy as np
+
+from yolo9000_jax.data.index import content_of
+from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.table import Origin, Table
 
 THREADS = 16  # looking at files waits for the disk
 SAMPLE = 4096  # bytes of a file's middle, which tell most files of one size apart
@@ -24,8 +28,41 @@ def shared_pictures(one: Dataset, other: Dataset) -> list[tuple[int, int]]:
     (`tfds:`, `emoji`), whose pictures are not read for this, the same place of the same set.
 
     Sizes are compared first, then some bytes of the files of equal size, and only those that are still alike are read
-    whole: 10,000 files of 30 kB against 2,500 others, all in memory, take 0.13 s of one core.
+    whole: 10,000 files of 30 kB against 2,500 others, all in memory, take 0.13 s of one core. Where a set has an index,
+    only files are looked at that are alike by it.
     """
+    mine, theirs = _alike_by_index(one, other)
+    if mine is None or theirs is None:
+        return _shared(one, other)
+    found = _shared(one.take(mine), other.take(theirs))
+    return [(int(mine[place]), int(theirs[other_place])) for place, other_place in found]
+
+
+def _alike_by_index(one: Dataset, other: Dataset) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+    """The places in each set of the pictures that may be in the other one, where one of the two has an index."""
+    if one.table is None or other.table is None or (one.table.contents is None and other.table.contents is None):
+        return None, None
+    ours, others = _contents(one.table), _contents(other.table)
+    return np.flatnonzero(np.isin(ours, others)), np.flatnonzero(np.isin(others, ours))
+
+
+def _contents(table: Table) -> np.ndarray:
+    """The number of each file's content, 0 where it cannot be read."""
+    if table.contents is not None:
+        return table.contents
+    with ThreadPoolExecutor(THREADS) as pool:
+        return np.fromiter(pool.map(_content, map(table.path, range(len(table)))), np.uint64, len(table))
+
+
+def _content(file: str) -> int:
+    try:
+        return content_of(file)
+    except OSError:
+        return 0
+
+
+def _shared(one: Dataset, other: Dataset) -> list[tuple[int, int]]:
+    """As `shared_pictures`, by looking at the files."""
     ours, others = one.origins(), other.origins()
     places = {origin: place for place, origin in reversed(list(enumerate(ours)))}
     same = {origin: origin for origin in others if origin in places}

@@ -25,8 +25,9 @@ from yolo9000_jax.data.coco import coco_splits, file_and_folder, open_coco
 from yolo9000_jax.data.folders import class_names, open_folders
 from yolo9000_jax.data.layouts import maybe
 from yolo9000_jax.data.messages import nearest, quote
-from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import NoSplitError, Split, joined_splits
+from yolo9000_jax.data.table import Joined, Record, Table
 from yolo9000_jax.data.voc import open_voc, voc_classes, voc_splits
 from yolo9000_jax.data.yolo import open_yolo
 from yolo9000_jax.errors import UserError
@@ -231,36 +232,16 @@ def _join(spec: str, split: str, pairs: list[tuple[str, Split]], datasets: list[
             odd = sorted(set(first.classes) ^ set(other.classes))
             difference = f"{quote(odd[0])} is in one only" if odd else "their order differs"
             raise UserError(f"{part} has not the classes of {parts[0]} ({difference}): give the class list yourself")
+    tables = [dataset.table for dataset in datasets if dataset.table is not None]
     notes = [f"{part}: {note}" for part, dataset in zip(parts, datasets, strict=True) for note in dataset.notes]
     return Dataset(
         spec,
         split,
         first.classes,
-        _Joined(datasets),
+        Table.joined(tables) if len(tables) == len(datasets) else Joined(datasets),
         first.synsets,
         notes,
         rendered=any(dataset.rendered for dataset in datasets),
         lazy=any(dataset.lazy for dataset in datasets),
         identity="+".join(dataset.fingerprint() for dataset in datasets) if any(d.identity for d in datasets) else None,
     )
-
-
-class _Joined(Indexed[Record]):
-    """The records of several data sets one after the other; nothing is fetched before it is asked for."""
-
-    def __init__(self, parts: Sequence[Dataset]):
-        self._parts = parts
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
-
-    def __getitem__(self, index: int) -> Record:
-        place = range(len(self))[index]
-        for part in self._parts:
-            if place < len(part):
-                return part[place]
-            place -= len(part)
-        raise IndexError(index)
-
-    def origins(self) -> list[Origin]:
-        return [origin for part in self._parts for origin in part.origins()]

@@ -18,6 +18,7 @@ not those of another. TensorFlow Datasets keeps VOC's corners as they are stated
 as in voc.py. Its decoder ignores EXIF's orientation, so boxes are taken as drawn on the stored pixels; both are turned.
 """
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -31,8 +32,9 @@ import numpy as np
 from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.orientation import upright_boxes
-from yolo9000_jax.data.records import Dataset, Indexed, Origin, Record
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import CALLED, Split, find_splits
+from yolo9000_jax.data.table import Indexed, Origin, Record
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
@@ -42,7 +44,9 @@ from yolo9000_jax.places import as_path
 
 FILE_NAMES = ("image/filename", "file_name", "filename")  # features that hold the name of the picture
 DIFFICULT, CROWD = "is_difficult", "is_crowd"
-OF_A_BOX = ("bbox", "label", DIFFICULT, CROWD)
+EXACT = "box_xyxy"  # of packed sets: pixels of the picture shown, as the source had them (pack.py)
+OF_A_BOX = ("bbox", "label", DIFFICULT, CROWD, EXACT)
+PACKED = "yolo9000.json"  # beside the records: what `yolo9000 pack` knows of them, classes and synsets among it
 FILES_OPEN_BESIDES = 256  # what a training run may have open beside its data
 UNCOUNTED = "boxes are checked as they are read: those without area are dropped, and not counted here"
 
@@ -61,7 +65,7 @@ def open_tfds(location: str, split: Split) -> Dataset:
     builder = _builder(location)
     name = _split_name(location, builder, split)
     features = _features(location, builder.info.features)
-    classes, synsets = _classes(builder.name, features)
+    classes, synsets = _known_classes(builder, features)
     source = _random_access(location, builder, name)
     files = [(str(shard.filename), shard.examples_in_shard) for shard in builder.info.splits[name].file_instructions]
     records = _Records(f"tfds:{location} {name}", source, features, builder.name == "voc", files)
@@ -85,7 +89,7 @@ def open_tfds(location: str, split: Split) -> Dataset:
 def tfds_classes(location: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     """The class names of a prepared data set and their WordNet synsets; no record is read. Errors as of open_tfds."""
     builder = _builder(location)
-    return _classes(builder.name, _features(location, builder.info.features))
+    return _known_classes(builder, _features(location, builder.info.features))
 
 
 def _builder(location: str) -> Any:
@@ -173,6 +177,14 @@ def _inner(features: Any) -> dict[str, Any]:
     return dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
 
 
+def _known_classes(builder: Any, features: Any) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """Names of the classes and their synsets; those of a packed set are written beside it."""
+    if not (builder.data_path / PACKED).exists():
+        return _classes(builder.name, features)
+    about = read_about(builder.data_path)
+    return tuple(about["classes"]), tuple(about["synsets"])
+
+
 def _classes(builder_name: str, features: Any) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     """Names of the classes and their synsets. ImageNet's are named by their synsets; COCO's may be without names."""
     label = features["objects"].feature["label"] if "objects" in features else features["label"]
@@ -183,6 +195,17 @@ def _classes(builder_name: str, features: Any) -> tuple[tuple[str, ...], tuple[s
     if names == tuple(map(str, range(len(coco)))):
         names = tuple(coco)
     return names, tuple(coco.get(name) for name in names)
+
+
+def read_about(folder: Any) -> dict[str, Any]:
+    """What `yolo9000 pack` wrote beside its records in `folder`; raises UserError where that is damaged."""
+    try:
+        about: dict[str, Any] = json.loads((folder / PACKED).read_text("utf-8"))
+        if len(about["classes"]) != len(about["synsets"]) or not isinstance(about["splits"], dict):
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{folder / PACKED} is damaged: copy it again, or pack the data again") from None
+    return about
 
 
 def coco_classes() -> dict[str, str]:
@@ -244,7 +267,7 @@ def _allow_open_files(count: int) -> None:
 
 
 class _Records(Indexed[Record]):
-    """Makes a `Record` of each serialised example when asked for it. A record holds no picture: it is read again."""
+    """Makes a `Record` of each serialised example when asked for it, which holds the bytes of its picture."""
 
     def __init__(
         self,
@@ -276,8 +299,13 @@ class _Records(Indexed[Record]):
             difficult, crowd = np.zeros(1, bool), None
         if (labels < 0).any():
             raise UserError(f"{name} has no label: choose a split that has them")
-        picture, encoded = partial(self._picture, index), partial(self._encoded, index)
-        return Record(name, None, *size, boxes, labels, difficult, picture, encoded, crowd, header.plain)
+        picture = partial(self._picture, example["image"], name)
+        return Record(
+            name, None, *size, boxes, labels, difficult, picture, lambda: example["image"], crowd, header.plain
+        )
+
+    def _picture(self, data: bytes, name: str) -> np.ndarray:
+        return reading.decode(data, f"the picture of {name}")
 
     def origins(self) -> list[Origin]:
         return [(file, place) for file, count in self._files for place in range(count)]
@@ -300,27 +328,22 @@ class _Records(Indexed[Record]):
         self, objects: dict[str, Any], picture: reading.Header, name: str
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """boxes_xyxy float32 [N, 4] in pixels, labels int32 [N] of the data set, difficult and crowd bool [N]."""
+        labels = np.array(objects["label"], np.int32)
+        crowd = np.array(objects.get(CROWD, [False] * len(labels)), bool)
+        difficult = np.array(objects.get(DIFFICULT, [False] * len(labels)), bool) | crowd
+        if EXACT in objects:
+            return np.array(objects[EXACT], np.float32).reshape(-1, 4), labels, difficult, crowd
         size = picture.width, picture.height
         stored = size[::-1] if picture.orientation in SWAPPED else size
         boxes = np.array(objects["bbox"], np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]] * [*stored, *stored]
         if self._from_one:
             boxes[:, :2] -= (boxes[:, 2:] > boxes[:, :2]).all(1, keepdims=True)  # others have no area, and are dropped
         boxes = upright_boxes(boxes, *stored, picture.orientation)
-        labels = np.array(objects["label"], np.int32)
-        crowd = np.array(objects.get(CROWD, [False] * len(labels)), bool)
-        difficult = np.array(objects.get(DIFFICULT, [False] * len(labels)), bool) | crowd
         places = [f"object {number}" for number in range(1, len(boxes) + 1)]
         flags = difficult.tolist(), crowd.tolist()
         annotation = Annotation(name, name, Path(), [], labels.tolist(), flags[0], places, crowd=flags[1])
         boxes, kept = clean_boxes(boxes, *size, annotation, Notes())
         return boxes.astype(np.float32), labels[kept], difficult[kept], crowd[kept]
-
-    def _encoded(self, index: int) -> bytes:
-        return self._example(index)[0]["image"]
-
-    def _picture(self, index: int) -> np.ndarray:
-        example, name = self._example(index)
-        return reading.decode(example["image"], f"the picture of {name}")
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from yolo9000_jax.data.records import Indexed
+from yolo9000_jax.data.table import Indexed
 from yolo9000_jax.errors import UserError
 
 HEAD_BYTES, TAIL_BYTES = 12, 4

@@ -4,13 +4,22 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import is_system_file, shown
 
 
-def files_below(folder: Path, deepest: int | None = None) -> Iterator[Path]:
-    """The files in a folder and the folders below it, those nearest to it first; hidden files are among them.
+class Folder(NamedTuple):
+    """A folder as it was found."""
+
+    path: Path
+    modified_ns: int  # when something in it came, went or got another name, before it was looked into
+    files: list[Path]  # what is in it and is no folder, hidden files among it
+
+
+def walk(folder: Path, deepest: int | None = None) -> Iterator[Folder]:
+    """A folder and those below it, those nearest to it first.
 
     Links to folders are followed, but each folder is entered once, and none that holds `folder` itself: a circle of
     links ends, and what lies beside the folder stays out.
@@ -25,14 +34,20 @@ def files_below(folder: Path, deepest: int | None = None) -> Iterator[Path]:
     entered, waiting = _with_those_above(folder), deque([(folder, 0)])
     while waiting:
         here, level = waiting.popleft()
-        for place, is_folder in _entries(here):
-            if not is_folder:
-                yield place
-            elif level != deepest and not is_system_file(place.name):
+        modified_ns, entries = _modified_ns(here), _entries(here)
+        yield Folder(here, modified_ns, [place for place, is_folder in entries if not is_folder])
+        for place, is_folder in entries:
+            if is_folder and level != deepest and not is_system_file(place.name):
                 real = os.path.realpath(place)
                 if real not in entered:
                     entered.add(real)
                     waiting.append((place, level + 1))
+
+
+def files_below(folder: Path, deepest: int | None = None) -> Iterator[Path]:
+    """The files in a folder and the folders below it, as `walk` finds them; hidden files are among them."""
+    for found in walk(folder, deepest):
+        yield from found.files
 
 
 def check_folder(folder: Path, name: str) -> None:
@@ -74,6 +89,13 @@ def _entries(folder: Path) -> list[tuple[Path, bool]]:
             return [(folder / entry.name, _is_folder(entry)) for entry in entries]
     except OSError as error:
         raise UserError(f"{shown(folder)}: this folder cannot be read ({error.strerror}); check the path") from None
+
+
+def _modified_ns(folder: Path) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0  # it cannot be read, which is said when that is tried
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

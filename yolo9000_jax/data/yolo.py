@@ -20,6 +20,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from yolo9000_jax.data.annotations import Annotation, Notes, make_records
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.pictures import SYSTEM_FILE, has_picture_ending, pictures_in
@@ -78,10 +80,11 @@ def open_yolo(location: str, split: Split) -> Dataset:
         notes.add(SHARED_FILE, f"{shown(file.name)} of {' and '.join(shown(image.name) for image in several)}")
     images = split.pick(list(listed), key=lambda image: image.stem)
     records = make_records([_annotation(image, labels[image], description, notes) for image in images], notes)
-    for image in images:
-        if listed[image] > 1:
-            notes.add(REPEATED, f"{shown(image.name)}, {listed[image]} times")
-    records = [record for record, image in zip(records, images, strict=True) for _ in range(listed[image])]
+    times = [listed[image] for image in images]
+    for image, number in zip(images, times, strict=True):
+        if number > 1:
+            notes.add(REPEATED, f"{shown(image.name)}, {number} times")
+    records = records.take(np.repeat(np.arange(len(images)), times)) if sum(times) > len(times) else records
     return Dataset(f"yolo:{location}", split.text, description.names, records, notes=notes.lines())
 
 

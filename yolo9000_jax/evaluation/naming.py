@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from yolo9000_jax.boxes.geometry import iou_xyxy
-from yolo9000_jax.data.records import Record
+from yolo9000_jax.data.table import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.classes import SharedClasses
 from yolo9000_jax.evaluation.models import DetectorResult

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.table import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.classes import shared_classes
 from yolo9000_jax.evaluation.evaluate import evaluate

@@ -10,7 +10,8 @@ import numpy as np
 
 from yolo9000_jax.boxes.priors import hand_picked_anchors, kmeans_priors, to_cells
 from yolo9000_jax.data.counts import check_boxes, fullest, left_out
-from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.table import Record
 from yolo9000_jax.evaluation import Evaluation, evaluate
 from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.logs import logger

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.data.counts import empty_classes
-from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.table import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.tasks.detection import Detection

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.config.keys import detection
-from yolo9000_jax.data.records import Dataset, Record
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.shared import shared_pictures
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.table import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import Evaluation
 from yolo9000_jax.evaluation.detection import EXAMPLES
