@@ -148,7 +148,7 @@ def _images_of(description: Description, key: str, first: dict[str, Path], notes
         elif has_picture_ending(place):
             in_folders.append(place)
         else:
-            in_lists += _listed_images(place, description.places.roots, notes)
+            in_lists += listed_images(place, description.places.roots, notes)
     in_folders, in_lists = (
         [first.setdefault(os.path.abspath(image), image) for image in images] for images in (in_folders, in_lists)
     )
@@ -169,7 +169,7 @@ def _named_places(description: Description, key: str) -> Iterator[Path]:
         yield from several
 
 
-def _listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Path]:
+def listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Path]:
     """The pictures that a list names, a line each."""
     images = []
     places = Places([listed.parent, *roots, Path()], notes)

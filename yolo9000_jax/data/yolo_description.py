@@ -64,7 +64,7 @@ def describe(text: str, file: Path, notes: Notes) -> Description:
     around = [file.parent, file.parent / "..", Path()] if is_darknet else [file.parent]
     places = Places([*_stated_root(name, entries.get("path"), around, notes), *around], notes)
     names = _names(name, entries.get("names"), places)
-    _check_count(name, entries.get("nc"), len(names))
+    _check_count(name, "classes" if is_darknet else "nc", entries.get("nc"), len(names))
     splits = {split: _paths(name, split, entries.get(split)) for split in SPLITS}
     there = {split: paths for split, paths in splits.items() if paths}
     if not there:
@@ -189,14 +189,14 @@ def _checked_names(names: Sequence[Value], place: Callable[[int], str]) -> tuple
     return tuple(first)
 
 
-def _check_count(file: str, count: Value, names: int) -> None:
+def _check_count(file: str, key: str, count: Value, names: int) -> None:
     try:
         fits = count is None or (isinstance(count, str) and float(count) == names)
     except ValueError:
         fits = False
     if not fits:
         stated = count[:60] if isinstance(count, str) else quote(count)
-        raise UserError(f"{file}: nc is {stated}, but names has {names} names: correct one of them")
+        raise UserError(f"{file}: {key} is {stated}, but names has {names} names: correct one of them")
 
 
 def _paths(file: str, key: str, value: Value) -> list[str]:

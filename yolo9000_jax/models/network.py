@@ -52,6 +52,7 @@ class Network:
     batch_norm: str = "gpu"
     batch_norm_momentum: float = 0.99
     compute_dtype: str = "float32"
+    cfg: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The facts for a file, without the tree, which has files of its own."""
@@ -84,7 +85,7 @@ class Network:
 
 
 # What says which module a network is: the fields that are keys of config.model as well.
-ARCHITECTURE = tuple(field.name for field in fields(Network))[-16:]
+ARCHITECTURE = tuple(field.name for field in fields(Network))[-17:]
 
 
 def differences(old: Network, new: Network) -> list[str]:

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.darknet.building import build_model
 from yolo9000_jax.data.records import Record
 from yolo9000_jax.evaluation import Evaluation, evaluate
 from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.losses.classification import softmax_loss, tree_softmax_loss
-from yolo9000_jax.models.build import build_model
 from yolo9000_jax.tasks.task import (
     Preview,
     Task,

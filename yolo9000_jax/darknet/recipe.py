@@ -1,0 +1,182 @@
+"""What `darknet detector train` or `classifier train` does with a cfg and a .data file, as an experiment of ours."""
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from yolo9000_jax import config as configs
+from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
+from yolo9000_jax.darknet.classes import count_classes, find_file
+from yolo9000_jax.darknet.layers import Cost, Detection, Layer, Net, Region, Softmax
+from yolo9000_jax.data.darknet_lists import read_lists
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.logs import logger
+
+SIZE_STEP = 32  # of the inputs that are trained at
+SIZES = tuple(range(320, 609, SIZE_STEP))  # that random=1 draws from (darknet.md 10)
+SCALES = ("coord_scale", "object_scale", "noobject_scale", "class_scale", "rescore")
+
+
+def read_recipe(cfg: str | PathLike, data: str | PathLike, weights: str | PathLike = "") -> ConfigDict:
+    """The experiment that a Darknet user's files describe (darknet.md 5, 8 to 12), complete and checked.
+
+    Its keys may be changed as those of any other. What has no counterpart here is logged.
+
+    Args:
+        cfg: the network, with the options of its training in [net] and in its last layer.
+        data: the .data file: names, and the lists train and valid; of a classifier labels too.
+        weights: the .weights file to start from, whole or the first layers; "": start at random.
+
+    Raises:
+        UserError: a file is missing or wrong, they do not belong together, or an option would give other numbers here.
+    """
+    plan = parse_cfg(cfg)
+    lists = read_lists(str(data))
+    _check_network(plan)
+    _check_classes(plan, lists.names, lists.file)
+    for note in (*plan.warnings, *_notes(plan)):
+        logger.warning(note)
+    classifies = isinstance(plan.head, Softmax)
+    c = configs.classification() if classifies else configs.detection()
+    c.name = Path(cfg).stem
+    c.init_from = f"darknet:{weights}" if weights else ""
+    c.image_size = plan.net.width
+    c.model.architecture, c.model.cfg = "cfg", plan.text
+    c.model.tree = _file_of(plan, "tree")
+    c.data.source = f"{'darknet' if classifies else 'yolo'}:{data}"
+    c.data.map = _file_of(plan, "map")
+    c.evaluation.split = "val" if lists.judges_apart else "train"
+    c.evaluation.sampling = "darknet"
+    if c.model.tree:
+        c.evaluation.hierarchy_rule = "darknet"
+    _set_updates(c, plan)
+    c.augment.update({"hue": plan.net.hue, "saturation": plan.net.saturation, "exposure": plan.net.exposure})
+    if classifies:
+        _set_crop(c, plan.net)
+    else:
+        _set_detection(c, plan.head)
+    complete = configs.complete(c, str(cfg))
+    configs.check(complete, str(cfg))
+    return complete
+
+
+def _check_network(plan: Cfg) -> None:
+    """Raises UserError where training would not be Darknet's."""
+    net, head = plan.net, plan.head
+    unread = [*net.unread, *(option for layer in plan.layers for option in layer.unread)]
+    if unread:
+        raise UserError(f"{plan.name}: {', '.join(unread)}: cannot be trained with; correct it in the cfg")
+    if not isinstance(head, Region | Detection | Softmax):
+        raise UserError(
+            f"{plan.name}: ends in [{head.type}], which learns nothing: a detector ends in [region] or [detection], a "
+            "classifier in [softmax]"
+        )
+    if net.width != net.height or net.width % SIZE_STEP or net.channels != 3:
+        raise UserError(
+            f"{plan.name}: the input is {net.width}x{net.height}x{net.channels}: here networks are trained on colour "
+            f"pictures brought to a square of a multiple of {SIZE_STEP}: change width, height and channels in [net]"
+        )
+    if not net.max_batches:
+        raise UserError(f"{plan.name}: [net] has no max_batches: say there how many batches to train")
+    if net.policy == "random":
+        raise UserError(f"{plan.name}: policy=random draws another rate at every update: choose another in [net]")
+    if isinstance(head, Detection) and head.random:
+        raise UserError(f"{_where(plan, head)} random=1, random boxes at first, is not done here: remove it")
+    if isinstance(head, Softmax) and net.random:
+        raise UserError(f"{plan.name}: [net] random=1 is done for detectors only: remove it from this classifier")
+
+
+def _check_classes(plan: Cfg, names: tuple[str, ...], file: str) -> None:
+    count, head = count_classes(plan), plan.head
+    if len(names) == count:
+        return
+    if isinstance(head, Region):
+        wanted = f"classes={len(names)} and, in the layer before it, filters={head.num * (5 + len(names))}"
+    elif isinstance(head, Detection):
+        outputs = head.side**2 * (len(names) + 5 * head.num)
+        wanted = f"classes={len(names)} and, in the layer before it, output={outputs}"
+    else:
+        wanted = f"filters={len(names)} in its last convolution"
+    raise UserError(f"{_where(plan, head)} has {count} classes, but {file} names {len(names)}: set {wanted}")
+
+
+def _where(plan: Cfg, layer: Layer) -> str:
+    return f"{plan.name}, line {layer.line}: [{layer.type}]"
+
+
+def _notes(plan: Cfg) -> list[str]:
+    """What is done otherwise than Darknet's last version does it."""
+    notes = []
+    if any(step < 0 for step in plan.net.steps) and plan.net.policy == "steps":
+        notes.append(
+            f"{plan.name}: a negative number in steps counts from the start on, as it is meant; Darknet's last version "
+            "leaves the rate as it is for ever"
+        )
+    if isinstance(plan.head, Softmax) and isinstance(plan.layers[-1], Cost):
+        notes.append(f"{plan.name}: [cost] behind [softmax] is left out: Darknet adds the same gradient a second time")
+    return notes
+
+
+def _file_of(plan: Cfg, option: str) -> str:
+    """The path of the file that the last layer's option names; "" where it names none."""
+    return str(find_file(plan, option)) if getattr(plan.head, option, "") else ""
+
+
+def _set_updates(c: ConfigDict, plan: Cfg) -> None:
+    """How long and with which rates, batches, momentum and decay."""
+    net = plan.net
+    c.steps = net.max_batches
+    c.batch_size = max(net.batch // net.subdivisions, 1) * net.subdivisions
+    c.optimizer.learning_rate = net.learning_rate
+    c.optimizer.momentum = net.momentum
+    c.optimizer.weight_decay = net.decay
+    if net.burn_in:
+        c.optimizer.burn_in, c.optimizer.burn_in_power = net.burn_in, net.power
+    match net.policy:
+        case "steps":
+            turns = [turn for turn in zip(net.steps, net.scales, strict=True) if turn[0] <= net.max_batches]
+            c.optimizer.boundaries = tuple(max(step, 0) / net.max_batches for step, _ in turns)
+            c.optimizer.factors = tuple(factor for _, factor in turns)
+        case "poly":
+            c.optimizer.power = net.power
+        case "step":
+            c.optimizer.decay_rate, c.optimizer.decay_steps = net.scale, net.step
+        case "exp":
+            c.optimizer.decay_rate = net.gamma
+        case "sigmoid":
+            c.optimizer.decay_rate, c.optimizer.decay_steps = net.gamma, net.step
+    c.optimizer.schedule = SCHEDULES[net.policy]
+
+
+SCHEDULES = {
+    "constant": "constant",
+    "steps": "steps",
+    "poly": "polynomial",
+    "step": "exponential",
+    "exp": "exponential",
+    "sigmoid": "sigmoid",
+}
+
+
+def _set_crop(c: ConfigDict, net: Net) -> None:
+    """How a classifier's pictures are cut out (darknet.md 11)."""
+    c.augment.geometry, c.augment.crop = "rotate_crop", "darknet"
+    c.augment.angle, c.augment.aspect = net.angle, net.aspect
+    c.augment.min_crop, c.augment.max_crop = net.min_crop, net.max_crop
+
+
+def _set_detection(c: ConfigDict, head: Any) -> None:
+    """How a detector's pictures are moved (darknet.md 9), and its loss."""
+    c.augment.jitter = head.jitter
+    c.data.max_boxes = head.max
+    if isinstance(head, Detection):
+        c.augment.geometry = "crop"
+        c.yolo_v1_loss.update({name: getattr(head, name) for name in (*SCALES, "forced")})
+        return
+    c.augment.geometry = "place"
+    c.evaluation.resize = "letterbox"
+    c.multi_scale = SIZES if head.random else ()
+    c.loss.update({name: getattr(head, name) for name in (*SCALES, "bias_match")})
+    c.loss.ignore_threshold = head.thresh
