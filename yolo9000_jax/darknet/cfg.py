@@ -54,7 +54,7 @@ def parse_cfg(path_or_text: str | PathLike) -> Cfg:
 
     Returns:
         The Cfg; its `warnings` name options that are not known, those of training that cannot be read (they have their
-        defaults, and `darknet.train` refuses them), and lines with comments behind values.
+        defaults, and `darknet.recipe` refuses them), and lines with comments behind values.
 
     Raises:
         UserError: naming the file, the line, what is wrong and what to do.

@@ -2,14 +2,13 @@
 
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from yolo9000_jax import config as configs
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
 from yolo9000_jax.darknet.classes import count_classes, find_file
-from yolo9000_jax.darknet.layers import Cost, Detection, Layer, Net, Region, Softmax
+from yolo9000_jax.darknet.layers import Cost, Detection, Layer, Region, Softmax
 from yolo9000_jax.data.darknet_lists import read_lists
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
@@ -36,34 +35,28 @@ def read_recipe(cfg: str | PathLike, data: str | PathLike, weights: str | PathLi
     lists = read_lists(str(data))
     _check_network(plan)
     _check_classes(plan, lists.names, lists.file)
+    c = training_of(plan)
     for note in (*plan.warnings, *_notes(plan)):
         logger.warning(note)
-    classifies = isinstance(plan.head, Softmax)
-    c = configs.classification() if classifies else configs.detection()
     c.name = Path(cfg).stem
     c.init_from = f"darknet:{weights}" if weights else ""
-    c.image_size = plan.net.width
-    c.model.architecture, c.model.cfg = "cfg", plan.text
     c.model.tree = _file_of(plan, "tree")
-    c.data.source = f"{'darknet' if classifies else 'yolo'}:{data}"
+    c.data.source = f"{'yolo' if c.task == 'detection' else 'darknet'}:{data}"
     c.data.map = _file_of(plan, "map")
     c.evaluation.split = "val" if lists.judges_apart else "train"
-    c.evaluation.sampling = "darknet"
     if c.model.tree:
         c.evaluation.hierarchy_rule = "darknet"
-    _set_updates(c, plan)
-    c.augment.update({"hue": plan.net.hue, "saturation": plan.net.saturation, "exposure": plan.net.exposure})
-    if classifies:
-        _set_crop(c, plan.net)
-    else:
-        _set_detection(c, plan.head)
     complete = configs.complete(c, str(cfg))
     configs.check(complete, str(cfg))
     return complete
 
 
-def _check_network(plan: Cfg) -> None:
-    """Raises UserError where training would not be Darknet's."""
+def training_of(plan: Cfg) -> ConfigDict:
+    """All that a cfg itself says of an experiment, as its keys; the files that it names are left out.
+
+    Raises:
+        UserError: an option cannot be read, or would give other numbers here.
+    """
     net, head = plan.net, plan.head
     unread = [*net.unread, *(option for layer in plan.layers for option in layer.unread)]
     if unread:
@@ -73,19 +66,29 @@ def _check_network(plan: Cfg) -> None:
             f"{plan.name}: ends in [{head.type}], which learns nothing: a detector ends in [region] or [detection], a "
             "classifier in [softmax]"
         )
+    c = configs.classification() if isinstance(head, Softmax) else configs.detection()
+    c.image_size = net.width
+    c.model.architecture, c.model.cfg = "cfg", plan.text
+    c.evaluation.sampling = "darknet"
+    c.augment.update({"hue": net.hue, "saturation": net.saturation, "exposure": net.exposure})
+    _set_updates(c, plan)
+    if isinstance(head, Softmax):
+        _set_crop(c, plan)
+    elif isinstance(head, Detection):
+        _set_yolo_v1(c, plan, head)
+    else:
+        _set_yolo_v2(c, head)
+    return c
+
+
+def _check_network(plan: Cfg) -> None:
+    """Raises UserError where the network takes pictures of a kind that is not trained on here."""
+    net = plan.net
     if net.width != net.height or net.width % SIZE_STEP or net.channels != 3:
         raise UserError(
             f"{plan.name}: the input is {net.width}x{net.height}x{net.channels}: here networks are trained on colour "
             f"pictures brought to a square of a multiple of {SIZE_STEP}: change width, height and channels in [net]"
         )
-    if not net.max_batches:
-        raise UserError(f"{plan.name}: [net] has no max_batches: say there how many batches to train")
-    if net.policy == "random":
-        raise UserError(f"{plan.name}: policy=random draws another rate at every update: choose another in [net]")
-    if isinstance(head, Detection) and head.random:
-        raise UserError(f"{_where(plan, head)} random=1, random boxes at first, is not done here: remove it")
-    if isinstance(head, Softmax) and net.random:
-        raise UserError(f"{plan.name}: [net] random=1 is done for detectors only: remove it from this classifier")
 
 
 def _check_classes(plan: Cfg, names: tuple[str, ...], file: str) -> None:
@@ -127,6 +130,10 @@ def _file_of(plan: Cfg, option: str) -> str:
 def _set_updates(c: ConfigDict, plan: Cfg) -> None:
     """How long and with which rates, batches, momentum and decay."""
     net = plan.net
+    if not net.max_batches:
+        raise UserError(f"{plan.name}: [net] has no max_batches: say there how many batches to train")
+    if net.policy == "random":
+        raise UserError(f"{plan.name}: policy=random draws another rate at every update: choose another in [net]")
     c.steps = net.max_batches
     c.batch_size = max(net.batch // net.subdivisions, 1) * net.subdivisions
     c.optimizer.learning_rate = net.learning_rate
@@ -160,22 +167,29 @@ SCHEDULES = {
 }
 
 
-def _set_crop(c: ConfigDict, net: Net) -> None:
+def _set_crop(c: ConfigDict, plan: Cfg) -> None:
     """How a classifier's pictures are cut out (darknet.md 11)."""
+    net = plan.net
+    if net.random:
+        raise UserError(f"{plan.name}: [net] random=1 is done for detectors only: remove it from this classifier")
     c.augment.geometry, c.augment.crop = "rotate_crop", "darknet"
     c.augment.angle, c.augment.aspect = net.angle, net.aspect
     c.augment.min_crop, c.augment.max_crop = net.min_crop, net.max_crop
 
 
-def _set_detection(c: ConfigDict, head: Any) -> None:
-    """How a detector's pictures are moved (darknet.md 9), and its loss."""
-    c.augment.jitter = head.jitter
+def _set_yolo_v1(c: ConfigDict, plan: Cfg, head: Detection) -> None:
+    """How a YOLOv1's pictures are moved (darknet.md 9), and its loss (12)."""
+    if head.random:
+        raise UserError(f"{_where(plan, head)} random=1, random boxes at first, is not done here: remove it")
+    c.augment.geometry, c.augment.jitter = "crop", head.jitter
     c.data.max_boxes = head.max
-    if isinstance(head, Detection):
-        c.augment.geometry = "crop"
-        c.yolo_v1_loss.update({name: getattr(head, name) for name in (*SCALES, "forced")})
-        return
-    c.augment.geometry = "place"
+    c.yolo_v1_loss.update({name: getattr(head, name) for name in (*SCALES, "forced")})
+
+
+def _set_yolo_v2(c: ConfigDict, head: Region) -> None:
+    """How a YOLOv2's pictures are moved (darknet.md 9), its sizes (10) and its loss (5)."""
+    c.augment.geometry, c.augment.jitter = "place", head.jitter
+    c.data.max_boxes = head.max
     c.evaluation.resize = "letterbox"
     c.multi_scale = SIZES if head.random else ()
     c.loss.update({name: getattr(head, name) for name in (*SCALES, "bias_match")})

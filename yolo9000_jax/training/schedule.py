@@ -38,8 +38,9 @@ def learning_rate(options: Any, peak: float | None = None) -> Callable[[jax.Arra
     peak = options.learning_rate if peak is None else peak
 
     def rate(step: jax.Array, span: jax.Array) -> jax.Array:
-        start, steps = jnp.asarray(span, jnp.float32)
-        number = jnp.asarray(step, jnp.float32) - start + 1
+        real = jnp.result_type(float)
+        start, steps = jnp.asarray(span, real)
+        number = jnp.asarray(step, real) - start + 1
         share = number / steps
         factor: Any = 1.0
         if options.schedule == "steps":
