@@ -34,8 +34,8 @@ def read_recipe(cfg: str | PathLike, data: str | PathLike, weights: str | PathLi
     plan = parse_cfg(cfg)
     lists = read_lists(str(data))
     _check_network(plan)
-    _check_classes(plan, lists.names, lists.file)
     c = training_of(plan)
+    _check_classes(plan, lists.names, lists.file)
     for note in (*plan.warnings, *_notes(plan)):
         logger.warning(note)
     c.name = Path(cfg).stem

@@ -10,7 +10,6 @@ Of labels and names that are more than `classes` the first count. Where the path
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from yolo9000_jax.data.yolo_description import MOST_LIST_BYTES, SPLITS, Value, p
 from yolo9000_jax.data.yolo_places import Places
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
-from yolo9000_jax.labels import synsets_of
+from yolo9000_jax.labels import synsets_of, told_apart
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def read_lists(location: str) -> Lists:
     names = _lines_of(name, "names", entries.get("names") or entries["labels"], places)
     labels = _lines_of(name, "labels", entries.get("labels") or entries["names"], places)
     count = _count(name, entries.get("nc"), names, labels)
-    return Lists(name, labels[:count], _told_apart(names[:count], labels), splits)
+    return Lists(name, labels[:count], told_apart(names[:count], labels), splits)
 
 
 def _lines_of(file: str, key: str, written: Value, places: Places) -> tuple[str, ...]:
@@ -90,12 +89,6 @@ def _count(file: str, stated: Value, names: tuple[str, ...], labels: tuple[str, 
         if not 0 < count <= len(lines):
             raise UserError(f"{file}: classes is {count}, but {key} has {len(lines)} lines: correct one of them")
     return count
-
-
-def _told_apart(names: tuple[str, ...], labels: tuple[str, ...]) -> tuple[str, ...]:
-    """The names, with its label behind each that several classes have: ImageNet has two cranes."""
-    counts, pairs = Counter(names), zip(names, labels, strict=False)
-    return tuple(f"{name} ({label})" if counts[name] > 1 else name for name, label in pairs)
 
 
 def open_darknet(location: str, split: Split) -> Dataset:

@@ -82,7 +82,7 @@ def open_yolo(location: str, split: Split) -> Dataset:
         if listed[image] > 1:
             notes.add(REPEATED, f"{shown(image.name)}, {listed[image]} times")
     records = [record for record, image in zip(records, images, strict=True) for _ in range(listed[image])]
-    return Dataset(f"yolo:{location}", split.text, description.names, records, notes=notes.lines())
+    return Dataset(f"yolo:{location}", split.text, description.names, records, description.synsets, notes.lines())
 
 
 def label_places(image: Path, labels: str = "labels") -> list[Path]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from yolo9000_jax import text
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.wordtree.tree import WordTree
 
@@ -93,7 +94,7 @@ def differences(old: Network, new: Network) -> list[str]:
     free = ("image_size", "resize", "sampling", "hierarchy_rule", "nodes_with_boxes", "tree", "dropout")
     names = [field.name for field in fields(Network) if field.name not in free]
     pairs = [(name, getattr(old, name), getattr(new, name)) for name in names]
-    found = [f"{name}: {before!r} -> {after!r}" for name, before, after in pairs if before != after]
+    found = [f"{name}: {text.changed(before, after)}" for name, before, after in pairs if before != after]
     if (old.tree is None) != (new.tree is None):
         found.append("tree: there was one" if new.tree is None else "tree: there was none")
     elif old.tree != new.tree:

@@ -30,7 +30,7 @@ from yolo9000_jax.tasks.task import (
     open_set,
     training_options,
 )
-from yolo9000_jax.tasks.trees import nodes_of, open_tree
+from yolo9000_jax.tasks.trees import by_number, nodes_of, open_tree
 from yolo9000_jax.wordtree.tree import WordTree
 from yolo9000_jax.workdir.facts import Facts
 
@@ -50,6 +50,7 @@ class Detection(Task):
         check_boxes(self.dataset, config.data.include_difficult)
         more = self._more_sets()
         tree = facts.network.tree if facts else open_tree(config.model.tree, self.dataset, *more)
+        self.dataset = by_number(self.dataset, tree, config)
         # Labels of the batches are the data set's; these are the network's.
         self.nodes = np.arange(len(self.dataset.classes)) if tree is None else nodes_of(self.dataset, tree)
         if facts:
@@ -58,6 +59,7 @@ class Detection(Task):
         source = config.evaluation.source or config.data.source
         learnt = not config.evaluation.classes
         self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes, learnt)
+        self.evaluation_set = by_number(self.evaluation_set, tree, config)
         check_judged(config, self.evaluation_set, self.dataset, *more)
         self.network = self._settle(tree, facts)
         self.max_boxes = (facts.run.max_boxes if facts and facts.run else 0) or self._settle_boxes()
