@@ -297,7 +297,12 @@ def test_what_is_not_used_is_said(folder, said):
     (folder / "net.cfg").write_text(text.replace("scales=.1", "scales=.1,10"))
     assert read_recipe("net.cfg", "obj.data").optimizer.boundaries == (0, 0.75)
     text = "\n".join(said)
-    assert "mosaic=1" in text and "blur=1" in text and "a negative number in steps counts from the start" in text
+    assert (
+        "subdivisions=2: the batch is worked on as a whole" in text
+        and "mosaic=1" in text
+        and "blur=1" in text
+        and "a negative number in steps counts from the start" in text
+    )
 
 
 def test_a_text_is_no_path():

@@ -112,6 +112,11 @@ def _where(plan: Cfg, layer: Layer) -> str:
 def _notes(plan: Cfg) -> list[str]:
     """What is done otherwise than Darknet's last version does it."""
     notes = []
+    if plan.net.subdivisions > 1:
+        notes.append(
+            f"{plan.name}: subdivisions={plan.net.subdivisions}: the batch is worked on as a whole, and its batch norm "
+            "sees all of it; give a smaller batch if memory is short"
+        )
     if any(step < 0 for step in plan.net.steps) and plan.net.policy == "steps":
         notes.append(
             f"{plan.name}: a negative number in steps counts from the start on, as it is meant; Darknet's last version "
