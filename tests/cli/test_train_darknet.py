@@ -296,13 +296,10 @@ def test_what_is_not_used_is_said(folder, said):
     text = DETECTOR.replace("policy=steps", "policy=steps\nmosaic=1\nblur=1").replace("steps=3\n", "steps=-1,3\n")
     (folder / "net.cfg").write_text(text.replace("scales=.1", "scales=.1,10"))
     assert read_recipe("net.cfg", "obj.data").optimizer.boundaries == (0, 0.75)
-    text = "\n".join(said)
-    assert (
-        "subdivisions=2: the batch is worked on as a whole" in text
-        and "mosaic=1" in text
-        and "blur=1" in text
-        and "a negative number in steps counts from the start" in text
-    )
+    for part in ("mosaic=1", "blur=1", "subdivisions=2: the batch is worked on", "a negative number in steps counts"):
+        assert any(part in line for line in said), part
+    (folder / "net.cfg").write_text(DETECTOR.replace("batch=4\nsubdivisions=2", "batch=1"))
+    assert read_recipe("net.cfg", "obj.data").batch_size == 1 and "batch=1 is for testing" in said[-1]
 
 
 def test_a_text_is_no_path():

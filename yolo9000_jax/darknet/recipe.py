@@ -112,6 +112,10 @@ def _where(plan: Cfg, layer: Layer) -> str:
 def _notes(plan: Cfg) -> list[str]:
     """What is done otherwise than Darknet's last version does it."""
     notes = []
+    if plan.net.batch == 1:
+        notes.append(
+            f"{plan.name}: batch=1 is for testing a network: to train it put the batch of training, such as 64"
+        )
     if plan.net.subdivisions > 1:
         notes.append(
             f"{plan.name}: subdivisions={plan.net.subdivisions}: the batch is worked on as a whole, and its batch norm "
