@@ -9,11 +9,11 @@ off; theirs the library of Debian's package `darknet`, the code of its program, 
 file and get the same numbers as pictures and truths. "Loss" is what Darknet prints: of a detector the sum of the
 squares of its delta over a picture, of a classifier the cross-entropy.
 
-Two things keep the numbers apart. On a CPU Darknet's region layer passes no gradient on (darknet.md 0, 3), so what its
-GPU code does is put in its place (darknet_training.c); `--as-it-is` leaves it out. And its backward pass of batch norm
-is no exact derivative (4.2): `--batch-norm darknet`, the default, gives ours the same inexact one, `exact` what our
-training uses. What is left is rounding, which a random network magnifies: the last column says how far ours is from
-ours, started from the same weights with each number one place of float32 up or down.
+On a CPU Darknet's region layer passes no gradient on (darknet.md 0, 3), so what its GPU code does is put in its place
+(darknet_training.c); `--as-it-is` leaves it out. Ours normalises as Darknet's CPU code does (4.2: `--batch-norm cpu`,
+the default) or as our training does (`gpu`); its gradient is the exact one, Darknet's is not. What else keeps the
+numbers apart is rounding, which a random network magnifies: the last column says how far ours is from ours, started
+from the same weights with each number one place of float32 up or down.
 
 With --keep FOLDER the files of the run stay there: the weights of both after the last step.
 """
@@ -28,7 +28,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,54 +53,8 @@ TRUTHS = 30  # rows of a region layer's truth
 SHOWN = (1, 2, 5, 10, 20, 50, 100)
 
 
-@jax.custom_vjp
-def _normalise(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    """Batch norm as Darknet's CPU code computes it, forward (darknet.md 4.2)."""
-    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2), ddof=1)
-    return scale * (x - mean) / (jnp.sqrt(variance) + 1e-6) + bias
-
-
-def _normalise_forward(x, scale, bias):
-    return _normalise(x, scale, bias), (x, scale)
-
-
-def _normalise_backward(saved, slope):
-    """The same, backward."""
-    x, scale = saved
-    mean, variance, count = x.mean((0, 1, 2)), x.var((0, 1, 2), ddof=1), x.size // x.shape[-1]
-    normalised = (x - mean) / (jnp.sqrt(variance) + 1e-6)
-    inner = slope * scale
-    mean_slope = -inner.sum((0, 1, 2)) / jnp.sqrt(variance + 1e-5)
-    variance_slope = -0.5 * (variance + 1e-5) ** -1.5 * (inner * (x - mean)).sum((0, 1, 2))
-    back = inner / jnp.sqrt(variance + 1e-5) + 2 * variance_slope * (x - mean) / count + mean_slope / count
-    return back, (slope * normalised).sum((0, 1, 2)), slope.sum((0, 1, 2))
-
-
-_normalise.defvjp(_normalise_forward, _normalise_backward)
-
-
-class CpuBatchNorm(nn.Module):
-    """Batch norm whose training is that of Darknet's CPU code, inexact derivative and all."""
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        shape = x.shape[-1:]
-        scale = self.param("scale", nn.initializers.ones, shape)
-        bias = self.param("bias", nn.initializers.zeros, shape)
-        mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
-        variance = self.variable("batch_stats", "var", jnp.ones, shape)
-        if not train:
-            return scale * (x - mean.value) / (jnp.sqrt(variance.value) + 1e-6) + bias
-        mean.value = 0.99 * mean.value + 0.01 * x.mean((0, 1, 2))
-        variance.value = 0.99 * variance.value + 0.01 * x.var((0, 1, 2), ddof=1)
-        return _normalise(x, scale, bias)
-
-
-class CpuNorm(BatchNormOptions):
-    """Makes a CpuBatchNorm for each layer."""
-
-    def __call__(self, param_dtype, name):
-        return CpuBatchNorm(name=name)
+# Batch norm in training as Darknet's CPU code has it forward (darknet.md 4.2).
+CPU_NORM = BatchNormOptions(epsilon=1e-6, epsilon_outside_root=True, unbiased=True)
 
 
 class Darknet:
@@ -279,8 +232,8 @@ def compare(options, folder: Path) -> tuple[np.ndarray, list[str]]:
     config.augment.update(augment | {"hue": 0.0, "saturation": 1.0, "exposure": 1.0})
     config.evaluation.may_share_pictures = True
     task, plan = make_task(config), plan_of(config.model.cfg)
-    if options.batch_norm == "darknet":
-        task.model = task.model.clone(norm=CpuNorm())
+    if options.batch_norm == "cpu":
+        task.model = task.model.clone(norm=CPU_NORM)
     write_weights(start, plan, to_arrays(plan, task.init(options.seed)))
     before = read_weights(start, plan)[1]
     variables = to_variables(plan, before)
@@ -317,7 +270,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the weights at the start")
     parser.add_argument("--as-it-is", action="store_true", help="leave the region layer's backward pass empty")
-    parser.add_argument("--batch-norm", choices=("darknet", "exact"), default="darknet")
+    parser.add_argument("--batch-norm", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--keep", metavar="FOLDER", help="a new folder for the files of the run")
     options = parser.parse_args()
     try:
