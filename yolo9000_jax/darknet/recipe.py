@@ -77,7 +77,7 @@ def training_of(plan: Cfg) -> ConfigDict:
     elif isinstance(head, Detection):
         _set_yolo_v1(c, plan, head)
     else:
-        _set_yolo_v2(c, head)
+        _set_yolo_v2(c, plan, head)
     return c
 
 
@@ -195,11 +195,11 @@ def _set_yolo_v1(c: ConfigDict, plan: Cfg, head: Detection) -> None:
     c.yolo_v1_loss.update({name: getattr(head, name) for name in (*SCALES, "forced")})
 
 
-def _set_yolo_v2(c: ConfigDict, head: Region) -> None:
+def _set_yolo_v2(c: ConfigDict, plan: Cfg, head: Region) -> None:
     """How a YOLOv2's pictures are moved (darknet.md 9), its sizes (10) and its loss (5)."""
     c.augment.geometry, c.augment.jitter = "place", head.jitter
     c.data.max_boxes = head.max
-    c.evaluation.resize = "letterbox"
+    c.evaluation.resize = plan.resize
     c.multi_scale = SIZES if head.random else ()
     c.loss.update({name: getattr(head, name) for name in (*SCALES, "bias_match")})
     c.loss.ignore_threshold = head.thresh
