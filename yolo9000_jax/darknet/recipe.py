@@ -116,11 +116,6 @@ def _notes(plan: Cfg) -> list[str]:
         notes.append(
             f"{plan.name}: batch=1 is for testing a network: to train it put the batch of training, such as 64"
         )
-    if plan.net.subdivisions > 1:
-        notes.append(
-            f"{plan.name}: subdivisions={plan.net.subdivisions}: the batch is worked on as a whole, and its batch norm "
-            "sees all of it; give a smaller batch if memory is short"
-        )
     if any(step < 0 for step in plan.net.steps) and plan.net.policy == "steps":
         notes.append(
             f"{plan.name}: a negative number in steps counts from the start on, as it is meant; Darknet's last version "
@@ -144,6 +139,7 @@ def _set_updates(c: ConfigDict, plan: Cfg) -> None:
     if net.policy == "random":
         raise UserError(f"{plan.name}: policy=random draws another rate at every update: choose another in [net]")
     c.steps = net.max_batches
+    c.accumulate = net.subdivisions
     c.batch_size = max(net.batch // net.subdivisions, 1) * net.subdivisions
     c.optimizer.learning_rate = net.learning_rate
     c.optimizer.momentum = net.momentum
