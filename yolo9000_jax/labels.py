@@ -1,6 +1,7 @@
 """Names of classes: reading the files that hold them, and finding a data set's classes among a model's."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -90,6 +91,13 @@ def parse_label(line: str, place: str) -> tuple[str, str | None]:
     if not name or not is_printable(name):
         raise UserError(f"{place}: {name[:40]!r} is no name; give one class name a line" if name else f"{place}: blank")
     return name, synset
+
+
+def told_apart(names: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+    """The names, with the class's label behind each that several classes have: ImageNet has two cranes."""
+    counts = Counter(names)
+    pairs = zip(names, labels, strict=False)
+    return tuple(f"{name} ({label})" if counts[name] > 1 else name for name, label in pairs)
 
 
 def check_names(names: Iterable[str], place: str) -> None:

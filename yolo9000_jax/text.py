@@ -1,6 +1,7 @@
 """Text that can be printed: names of files and classes may hold what no console, log or file takes as it is."""
 
 import re
+from itertools import zip_longest
 from pathlib import PurePath
 
 # What moves a cursor, ends a line, or turns the direction of text; joiners and marks that scripts need are none.
@@ -24,3 +25,11 @@ def printable(text: str) -> str:
 def is_printable(text: str) -> bool:
     """Whether a text holds no control character."""
     return CONTROLS.search(text) is None
+
+
+def changed(old: object, new: object) -> str:
+    """'old' -> 'new' for a message; of texts of several lines the first line that differs."""
+    if isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
+        pairs = zip_longest(old.split("\n"), new.split("\n"), fillvalue="")
+        old, new = next(((one, other) for one, other in pairs if one != other), (old, new))
+    return f"{old!r} -> {new!r}"

@@ -124,9 +124,10 @@ def compare_detector(detector, darknet: Darknet, paths, pictures, threshold: flo
 
 
 def compare_classifier(classifier, darknet: Darknet, paths, pictures) -> list[Comparison]:
-    ranked = Comparison(f"classifier predict, the best {TOP}", classifier.classes, 5e-5)
+    top = min(TOP, len(classifier.classes))  # of fewer the program reads memory that is not its own
+    ranked = Comparison(f"classifier predict, the best {top}", classifier.classes, 5e-5)
     for path, ranking, theirs in zip(
-        paths, classifier.stream(pictures, top=TOP, batch_size=1), darknet.classify(TOP), strict=True
+        paths, classifier.stream(pictures, top=top, batch_size=1), darknet.classify(top), strict=True
     ):
         print(path)
         ours = [Row(int(label), float(score)) for label, score in zip(ranking.labels, ranking.scores, strict=True)]

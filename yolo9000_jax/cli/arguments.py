@@ -23,7 +23,10 @@ Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # what
 
 Number = TypeVar("Number", int, float)
 
-SOURCES = "voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml (or .data), folders:DIR, tfds:NAME, or emoji"
+SOURCES = (
+    "voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml (or .data), folders:DIR, darknet:FILE.data, tfds:NAME, "
+    "or emoji"
+)
 STANDARD_OUTPUT = "-"
 OF_OTHERS = {  # arguments of other programs -> ours, of which a verb has one
     "conf": ("--threshold",), "conf-thres": ("--threshold",), "thresh": ("--threshold",), "iou": ("--nms",),
@@ -54,11 +57,20 @@ def add_verb(
     return parser
 
 
-def add_config(parser: argparse.ArgumentParser, what: str) -> None:
+def add_config(parser: argparse.ArgumentParser, what: str, required: bool = True) -> None:
     """--config, and with it --config.a.b=value, which `read_overrides` reads."""
     parser.add_argument(
-        "--config", required=True, metavar="NAME|FILE.py", help=f"{what}; --config.KEY=VALUE changes a key of it"
+        "--config", required=required, metavar="NAME|FILE.py", help=f"{what}; --config.KEY=VALUE changes a key of it"
     )
+
+
+def add_experiment(parser: argparse.ArgumentParser, what: str) -> None:
+    """--config, or Darknet's files in its place, of which `read_experiment` makes one."""
+    add_config(parser, what, required=False)
+    files = parser.add_argument_group("Darknet's files", "in place of --config, as `darknet detector train` has them")
+    files.add_argument("--cfg", metavar="FILE", help="the network, and how it is trained")
+    files.add_argument("--data", metavar="FILE", help="the .data file: names, and the lists of pictures")
+    files.add_argument("--weights", metavar="FILE", help="weights to start from, all or the first layers")
 
 
 def add_network(parser: argparse.ArgumentParser, resizes: Sequence[str]) -> None:
@@ -157,6 +169,21 @@ def read_overrides(options: argparse.Namespace) -> dict[str, str]:
             raise UserError(f"{key} is given twice; leave one out")
         overrides[key.removeprefix("--config.")] = value
     return overrides
+
+
+def read_experiment(options: argparse.Namespace, overrides: dict[str, str]) -> Any:
+    """The experiment that `add_experiment` asks for, a ConfigDict with the changes of `read_overrides`."""
+    from yolo9000_jax import config
+
+    if options.config and not (options.cfg or options.data or options.weights):
+        return config.load(options.config, overrides)
+    if options.config or not (options.cfg and options.data):
+        raise UserError("say what to train: --config NAME|FILE.py, or Darknet's files: --cfg FILE --data FILE")
+    from yolo9000_jax.darknet.recipe import read_recipe
+
+    found = config.override(read_recipe(options.cfg, options.data, options.weights or ""), overrides)
+    config.check(found, "--config")
+    return found
 
 
 def unknown(argument: str, parser: argparse.ArgumentParser) -> str:

@@ -2,7 +2,16 @@
 
 import argparse
 
-from yolo9000_jax.cli.arguments import Verbs, add_config, add_json, add_verb, count, read_overrides, write_json
+from yolo9000_jax.cli.arguments import (
+    Verbs,
+    add_experiment,
+    add_json,
+    add_verb,
+    count,
+    read_experiment,
+    read_overrides,
+    write_json,
+)
 
 
 def add(verbs: Verbs) -> None:
@@ -15,7 +24,7 @@ def add(verbs: Verbs) -> None:
         "Compiles the training step of each input size. Public data sets need not be here; for others that are not, "
         "give blank pictures: --config.data.source=blank:CLASSES,PICTURES.",
     )
-    add_config(verb, "the experiment, as for `train`")
+    add_experiment(verb, "the experiment, as for `train`")
     where = verb.add_mutually_exclusive_group()
     where.add_argument(
         "--topology",
@@ -29,13 +38,12 @@ def add(verbs: Verbs) -> None:
 
 
 def plan(options: argparse.Namespace) -> None:
-    """Compiles what `--config` trains, and says what it needs."""
+    """Compiles what `--config`, or `--cfg` and `--data`, describe, and says what it needs."""
     overrides = read_overrides(options)
 
-    from yolo9000_jax import config
     from yolo9000_jax.report.plan import programs_table, totals
     from yolo9000_jax.training.plan import plan
 
-    found = plan(config.load(options.config, overrides), options.topology or "", options.devices or 0).to_json()
+    found = plan(read_experiment(options, overrides), options.topology or "", options.devices or 0).to_json()
     write_json(options.json, found)
     print("\n".join([programs_table(found).text(), *totals(found)]))

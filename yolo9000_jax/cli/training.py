@@ -3,7 +3,16 @@
 import argparse
 from typing import Any
 
-from yolo9000_jax.cli.arguments import Verbs, above_zero, add_config, add_distributed, add_verb, read_overrides
+from yolo9000_jax.cli.arguments import (
+    Verbs,
+    above_zero,
+    add_config,
+    add_distributed,
+    add_experiment,
+    add_verb,
+    read_experiment,
+    read_overrides,
+)
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.places import as_path
@@ -68,11 +77,11 @@ def _add_train(verbs: Verbs) -> None:
         verbs,
         "train",
         train,
-        "train what a config describes, or carry on",
+        "train what a config, or Darknet's files, describe, or carry on",
         "The same command with the same workdir carries on where the run stopped. SIGTERM and Ctrl-C stop it between "
         "two steps with its state saved; the exit status then is 143 and 130.",
     )
-    add_config(verb, "the experiment: NAME of one that comes with the package, or FILE.py; NAME:ROW for one of several")
+    add_experiment(verb, "the experiment: NAME of one that comes with the package, or FILE.py; NAME:ROW, of several")
     verb.add_argument(
         "--workdir", required=True, metavar="DIR", help="folder for all that the run leaves; made if need be"
     )
@@ -94,21 +103,23 @@ def _add_train(verbs: Verbs) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Trains what `--config` describes in `--workdir`."""
+    """Trains what `--config`, or `--cfg` and `--data`, describe in `--workdir`."""
     overrides = read_overrides(options)  # before the imports that take seconds
     if options.minutes is not None:
         if "minutes" in overrides:
             raise UserError("--minutes and --config.minutes both say how long: leave one out")
         overrides["minutes"] = str(options.minutes)
 
-    from yolo9000_jax import config
+    from yolo9000_jax import logs
     from yolo9000_jax.training import parallel
     from yolo9000_jax.training.loop import train
+
+    logs.show()
 
     if options.distributed is not None:
         parallel.join(options.distributed)
     given = {name: getattr(options, name) for name in ("stages", "extend") if getattr(options, name) is not None}
-    train(config.load(options.config, overrides), options.workdir, **given)
+    train(read_experiment(options, overrides), options.workdir, **given)
 
 
 def _add_ablation(verbs: Verbs) -> None:

@@ -35,7 +35,30 @@ class Unused(NamedTuple):
 UNUSED = (
     Unused(
         (
-            *("model.architecture", "model.box_parametrisation", "model.head", "model.hidden", "model.dropout"),
+            *("model.trunk", "model.use_batch_norm", "model.box_parametrisation", "model.logits", "model.head"),
+            *("model.hidden", "model.dropout", "model.side", "model.boxes_per_cell", "model.width"),
+            *("model.head_convolutions", "model.passthrough", "model.head_init"),
+            *("model.anchors_cells", "model.priors", "model.num_anchors", "model.rematerialise"),
+        ),
+        lambda c: c.model.architecture == "cfg",
+        "with model.architecture=cfg, whose cfg says it",
+        "change the cfg",
+    ),
+    Unused(
+        ("model.architecture",),
+        lambda c: c.task == "classification" and c.model.architecture != "cfg",
+        "with task=classification",
+        "choose task=detection",
+    ),
+    Unused(
+        ("model.cfg",),
+        lambda c: c.model.architecture != "cfg",
+        "without model.architecture=cfg",
+        "choose it",
+    ),
+    Unused(
+        (
+            *("model.box_parametrisation", "model.head", "model.hidden", "model.dropout"),
             *("model.side", "model.boxes_per_cell", "model.head_convolutions", "model.passthrough"),
             *("model.head_init", "model.anchors_cells", "model.priors", "model.num_anchors"),
             *("data.include_difficult", "data.max_boxes"),
@@ -57,7 +80,7 @@ UNUSED = (
             *("model.head", "model.hidden", "model.dropout", "model.side", "model.boxes_per_cell"),
             "yolo_v1_loss",
         ),
-        lambda c: c.task != "classification" and c.model.architecture != "yolo_v1",
+        lambda c: c.task != "classification" and c.model.architecture == "yolo_v2",
         "with model.architecture=yolo_v2",
         "choose model.architecture=yolo_v1",
     ),
@@ -140,6 +163,18 @@ UNUSED = (
         lambda c: c.optimizer.schedule != "polynomial",
         "without optimizer.schedule=polynomial",
         "choose it",
+    ),
+    Unused(
+        ("optimizer.decay_rate", "optimizer.decay_steps"),
+        lambda c: c.optimizer.schedule not in ("exponential", "sigmoid"),
+        "without optimizer.schedule=exponential or sigmoid",
+        "choose one",
+    ),
+    Unused(
+        ("data.map",),
+        lambda c: not c.model.tree,
+        "without model.tree",
+        "give one",
     ),
     Unused(
         ("optimizer.boundaries", "optimizer.factors"),

@@ -31,7 +31,9 @@ def detection() -> ConfigDict:
     c.pretraining = ConfigDict()
 
     c.model = ConfigDict()
-    c.model.architecture = "yolo_v2"  # of a detector; or "yolo_v1", which works at one input size
+    # Of a detector: "yolo_v2", or "yolo_v1", which works at one input size. Of any network: "cfg", that of model.cfg.
+    c.model.architecture = "yolo_v2"
+    c.model.cfg = ""  # the text of a Darknet cfg, whose layers are trained; `yolo9000 train --cfg` fills it in
     c.model.trunk = "darknet19"  # or "extraction", YOLOv1's; or "tiny", Fast YOLO's (yolo_v1 only)
     c.model.use_batch_norm = True  # False: convolutions have biases instead
     c.model.box_parametrisation = "direct"  # "direct" location prediction, or "offset" as region proposal networks
@@ -62,10 +64,11 @@ def detection() -> ConfigDict:
     c.model.compute_dtype = "float32"  # or "bfloat16"
 
     c.data = ConfigDict()
-    c.data.source = ""  # voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:data.yaml, folders:DIR, tfds:NAME, emoji
+    c.data.source = ""  # voc:DIR, coco:ANNOTATIONS.json,IMAGES_DIR, yolo:FILE, folders:DIR, … (data/sources.py)
     c.data.split = "train"  # of joined sources also one for each: "trainval+test,trainval"
     c.data.classes = ()  # class names in order, boxes of others are left out; empty: the source's own
     c.data.include_difficult = False  # train on boxes marked difficult (Darknet does not)
+    c.data.map = ""  # FILE.map: the node of the tree that each label of the data stands for, a line each, as Darknet's
     c.data.max_boxes = 0  # boxes an image in a batch; 0: as many as the fullest picture has
 
     c.classification = ConfigDict()  # of a joint experiment: pictures with a label and no box
@@ -97,10 +100,14 @@ def detection() -> ConfigDict:
     c.optimizer.momentum = 0.9
     c.optimizer.weight_decay = 5e-4
     c.optimizer.clip_norm = 0.0  # longest gradient; 0: any
-    c.optimizer.schedule = "steps"  # "steps", "polynomial", "cosine", "constant"
+    c.optimizer.schedule = "steps"  # "steps", "polynomial", "cosine", "exponential", "sigmoid", "constant"
     c.optimizer.boundaries = (0.375, 0.5625)  # of "steps": shares of the run (epochs 60 and 90 of 160)
     c.optimizer.factors = (0.1, 0.1)
     c.optimizer.power = 4.0  # of "polynomial"
+    # Of "exponential": the rate is multiplied by decay_rate after every decay_steps steps. Of "sigmoid": it falls as
+    # 1 / (1 + exp(decay_rate * (step - decay_steps))).
+    c.optimizer.decay_rate = 1.0
+    c.optimizer.decay_steps = 1
     c.optimizer.burn_in = 0  # steps over which the rate rises to learning_rate
     c.optimizer.burn_in_power = 4.0
     c.optimizer.average_decay = 0.0  # moving average of the weights for evaluation; 0: none
@@ -123,6 +130,7 @@ def detection() -> ConfigDict:
     c.yolo_v1_loss.noobject_scale = 0.5
     c.yolo_v1_loss.class_scale = 1.0
     c.yolo_v1_loss.rescore = True  # objectness learns the IoU rather than 1
+    c.yolo_v1_loss.forced = False  # True: box 1 of a cell is responsible for small truths, box 0 for the others
 
     c.evaluation = ConfigDict()
     c.evaluation.source = ""  # empty: as data.source

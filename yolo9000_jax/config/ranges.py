@@ -8,7 +8,7 @@ from yolo9000_jax.errors import UserError
 
 CHOICES = {
     "task": ("detection", "classification", "joint"),
-    "model.architecture": ("yolo_v2", "yolo_v1"),
+    "model.architecture": ("yolo_v2", "yolo_v1", "cfg"),
     "model.trunk": ("darknet19", "extraction", "tiny"),
     "model.box_parametrisation": ("direct", "offset"),
     "model.priors": ("kmeans", "hand_picked"),
@@ -20,7 +20,7 @@ CHOICES = {
     "model.compute_dtype": ("float32", "bfloat16"),
     "augment.geometry": ("crop", "place", "rotate_crop", "none"),
     "augment.crop": ("relative", "darknet"),
-    "optimizer.schedule": ("steps", "polynomial", "cosine", "constant"),
+    "optimizer.schedule": ("steps", "polynomial", "cosine", "exponential", "sigmoid", "constant"),
     "optimizer.learning_rate_scaling": ("none", "linear"),
     "loss.class_box": ("paper", "darknet", "detection"),
     "loss.class_objectness": ("paper", "darknet"),
@@ -113,6 +113,8 @@ RANGES = {
     "optimizer.boundaries": SHARE,
     "optimizer.factors": NOT_NEGATIVE,
     "optimizer.power": NOT_NEGATIVE,
+    "optimizer.decay_rate": NOT_NEGATIVE,
+    "optimizer.decay_steps": COUNT,
     "optimizer.burn_in": NOT_NEGATIVE,
     "optimizer.burn_in_power": NOT_NEGATIVE,
     "optimizer.average_decay": SHARE_BELOW_1,

@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from yolo9000_jax import text
 from yolo9000_jax.config.checks import UNUSED
 from yolo9000_jax.config.keys import flat, stages, without_stage
 from yolo9000_jax.config.merging import complete, one_line
@@ -118,7 +119,7 @@ def _changed_keys(old: ConfigDict, new: ConfigDict, prefix: str, free: Sequence[
     free = (*free, *(key for rule in UNUSED if rule.here(old) and rule.here(new) for key in rule.keys))
     before, after = flat(old), flat(new)
     return [
-        f"{prefix}{key}: {before[key]!r} -> {after[key]!r}"
+        f"{prefix}{key}: {text.changed(before[key], after[key])}"
         for key in after
         if not _is_one_of(key, (*free, "pretraining")) and before[key] != after[key]
     ]

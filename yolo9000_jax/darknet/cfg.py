@@ -20,13 +20,18 @@ MAX_PARAMETERS = 1 << 31
 
 @dataclass(frozen=True)
 class Cfg:
-    """A network description: where it came from, as written (`sections`, without [net]), and as planned (`layers`)."""
+    """A network description.
+
+    name: where it came from. sections, without [net], and text: as it is written; the text has neither comments nor
+    blanks. net, layers: as it is planned.
+    """
 
     name: str
     net: Net
     sections: tuple[Section, ...]
     layers: tuple[Layer, ...]
     warnings: tuple[str, ...]
+    text: str
 
     @property
     def head(self) -> Layer:
@@ -49,7 +54,7 @@ def parse_cfg(path_or_text: str | PathLike) -> Cfg:
 
     Returns:
         The Cfg; its `warnings` name options that are not known, those of training that cannot be read (they have their
-        defaults, and `darknet.train` refuses them), and lines with comments behind values.
+        defaults, and `darknet.recipe` refuses them), and lines with comments behind values.
 
     Raises:
         UserError: naming the file, the line, what is wrong and what to do.
@@ -66,7 +71,12 @@ def parse_cfg(path_or_text: str | PathLike) -> Cfg:
         raise UserError(f"{name}: {len(sections) - 1} layers after [net]; there must be 1 to {MAX_LAYERS}")
     net = _read_net(sections[0], remarks)
     layers = _plan(net, sections[1:], remarks)
-    return Cfg(name, net, tuple(sections[1:]), tuple(layers), remarks.lines())
+    written = "\n".join(map(_as_text, sections))
+    return Cfg(name, net, tuple(sections[1:]), tuple(layers), remarks.lines(), written)
+
+
+def _as_text(section: Section) -> str:
+    return "".join([f"[{section.type}]\n", *(f"{key}={value}\n" for key, value in section.options.items())])
 
 
 def _read_text(path: str | PathLike) -> str:

@@ -49,18 +49,29 @@ def _labels(names: Names, plan: Cfg, tree: WordTree | None) -> Labels:
     return Labels(tuple(names), (None,) * count)
 
 
-def _load_tree(plan: Cfg) -> WordTree | None:
-    """The WordTree that the cfg's last layer names, if it names one."""
-    written = getattr(plan.head, "tree", "")
-    if not written:
-        return None
+def find_file(plan: Cfg, option: str) -> Path:
+    """The file that an option of the cfg's last layer names, "tree" or "map", looked for as `read_classes` says.
+
+    Raises:
+        UserError: it is in none of these places.
+    """
+    written = getattr(plan.head, option)
     folder, bare = Path(plan.name).parent, PureWindowsPath(written).name
     places = [(Path(), written), (folder, written), (folder.parent, written), (folder, bare)]
     path = next(filter(None, (find(place, name, Path.is_file) for place, name in places)), None)
-    where = f"{plan.name}, line {plan.head.line}: [{plan.head.type}]"
     if path is None:
-        raise UserError(f"{where} there is no tree {written} in the working directory, in {folder} or in the one above")
+        where = f"{plan.name}, line {plan.head.line}: [{plan.head.type}] there is no {option} {written}"
+        raise UserError(f"{where} in the working directory, in {folder} or in the one above")
+    return path
+
+
+def _load_tree(plan: Cfg) -> WordTree | None:
+    """The WordTree that the cfg's last layer names, if it names one."""
+    if not getattr(plan.head, "tree", ""):
+        return None
+    path = find_file(plan, "tree")
     tree = WordTree.load(path)
     if len(tree) != count_classes(plan):
+        where = f"{plan.name}, line {plan.head.line}: [{plan.head.type}]"
         raise UserError(f"{where} has {count_classes(plan)} classes, but its tree {path} has {len(tree)} nodes")
     return tree

@@ -1,6 +1,7 @@
 """Between Darknet's files and our workdirs: `yolo9000 convert`, and weights to start a training run from."""
 
 import math
+import re
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -8,12 +9,15 @@ from typing import Any
 
 from yolo9000_jax import config as configs
 from yolo9000_jax.darknet import native
+from yolo9000_jax.darknet.building import plan_of
 from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
 from yolo9000_jax.darknet.classes import read_classes
-from yolo9000_jax.darknet.layers import Detection, Layer, Region
-from yolo9000_jax.darknet.weights import WeightsHeader, count_numbers, read_weights, write_weights
+from yolo9000_jax.darknet.layers import Convolutional, Detection, Layer, Region
+from yolo9000_jax.darknet.network import to_arrays, to_variables
+from yolo9000_jax.darknet.weights import Arrays, WeightsHeader, count_numbers, read_weights, write_weights
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
+from yolo9000_jax.logs import logger
 from yolo9000_jax.models import yolo_v1
 from yolo9000_jax.models.layers import scaled
 from yolo9000_jax.models.network import Network
@@ -94,9 +98,8 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
     if facts.run is not None:  # what else Darknet's cfg says is of the training
         config = configs.from_saved(facts.run.phase.config, FACTS)
         seen = facts.run.pictures_seen(step)
-    ours, text = _describe(network, config, {} if tree is None else {"tree": target.with_suffix(".tree").name})
-    plan = parse_cfg(text)
-    write_weights(target, plan, native.as_arrays(ours, plan, variables), WeightsHeader(seen=seen))
+    text, arrays = _as_darknet(network, config, variables, target.with_suffix(".tree").name)
+    write_weights(target, parse_cfg(text), arrays, WeightsHeader(seen=seen))
     beside = {".cfg": text, ".names": "".join(f"{name}\n" for name in network.classes)}
     if tree is not None:
         nodes = zip(tree.synsets, tree.parents, strict=True)
@@ -104,6 +107,15 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
     for suffix, content in beside.items():
         write_whole(target.with_suffix(suffix), content)
     return [target, *(target.with_suffix(suffix) for suffix in beside)]
+
+
+def _as_darknet(network: Network, config: Any, variables: dict[str, Any], tree: str) -> tuple[str, Arrays]:
+    """The cfg of a workdir's network, which finds its tree, if there is one, in the file `tree`; and its arrays."""
+    if network.architecture == "cfg":
+        text = re.sub(r"(?m)^tree=.*$", lambda _: f"tree={tree}", network.cfg)
+        return text, to_arrays(parse_cfg(text), variables)
+    ours, text = _describe(network, config, {} if network.tree is None else {"tree": tree})
+    return text, native.as_arrays(ours, parse_cfg(text), variables)
 
 
 def read_start(path: str | PathLike, network: Network) -> dict[str, Any]:
@@ -117,6 +129,8 @@ def read_start(path: str | PathLike, network: Network) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read, or it ends where no layer of such a network ends.
     """
+    if network.architecture == "cfg":
+        return _read_start_of_cfg(path, plan_of(network.cfg))
     numbers, own = count_numbers(path), network.passthrough
     ways = [own, *(way for way in PASSTHROUGHS if way != own)]
     fits = []
@@ -129,6 +143,20 @@ def read_start(path: str | PathLike, network: Network) -> dict[str, Any]:
     # What fits by accident takes missing layers for a great many outputs.
     outputs, task, way = min(fits, key=lambda fit: fit[0], default=(1, "detection", own))
     return _without_other_orders(_read(path, replace(network, passthrough=way), task, outputs), network, way)
+
+
+def _read_start_of_cfg(path: str | PathLike, plan: Cfg) -> dict[str, Any]:
+    """The same for a network that a cfg describes; its last layer may have other outputs in the file."""
+    *body, last = (layer for layer in plan.layers if layer.parameters() and not layer.dontload)
+    rest = count_numbers(path) - sum(map(_count, body))
+    outputs, odd = divmod(rest, max(_count(last) // last.out_shape[2], 1))
+    if rest > 0 and not odd and outputs != last.out_shape[2] and isinstance(last, Convolutional):
+        other = replace(last, filters=outputs, out_shape=(*last.out_shape[:2], outputs))
+        plan = replace(plan, layers=tuple(other if layer is last else layer for layer in plan.layers))
+    header, arrays = read_weights(path, plan, allow_partial=True)
+    if header.seen:
+        logger.info(f"{path}: has seen {header.seen} pictures; here the rates begin anew, as with Darknet's -clear")
+    return to_variables(plan, arrays)
 
 
 def _without_other_orders(variables: dict[str, Any], network: Network, way: str) -> dict[str, Any]:

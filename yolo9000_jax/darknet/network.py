@@ -28,9 +28,15 @@ from yolo9000_jax.models.layers import (
 
 ACTIVATIONS = {"linear": None, "leaky": leaky_relu, "relu": nn.relu, "logistic": nn.sigmoid}
 
+# How Darknet starts the weights of convolutions, and those of connected layers (darknet.md 4.1).
+NORMAL = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+UNIFORM = nn.initializers.variance_scaling(2.0 / 3, "fan_in", "uniform")
+
 
 class Network(nn.Module):
     """The network of a cfg. Made by `build_network`.
+
+    From a layer with stopbackward=1 back to the input nothing learns but by the decay.
 
     Attributes:
       layers: the plan, as `Cfg.layers`.
@@ -65,9 +71,11 @@ class Network(nn.Module):
         """
         self._check_images(images)
         outputs: list[jax.Array] = []
+        stopped = max((layer.index for layer in self.layers if layer.stopbackward), default=-1)
         for layer in self.layers:
             x = _join(layer, [outputs[i] if i >= 0 else images for i in layer.inputs])
-            outputs.append(_run(layer, x, train, self))
+            x = _run(layer, x, train, self)
+            outputs.append(jax.lax.stop_gradient(x) if layer.index <= stopped else x)
         result = _head_output(self.layers, outputs).astype(self.param_dtype)
         return (result, outputs) if capture else result
 
@@ -95,10 +103,12 @@ def _run(layer: plan.Layer, x: jax.Array, train: bool, network: Network) -> jax.
         case plan.Convolutional():
             norm = network.norm if layer.batch_normalize else None
             act = ACTIVATIONS[layer.activation]
-            return Conv(layer.filters, layer.size, layer.stride, layer.padding, act, norm, **options)(x, train)
+            convolution = (layer.filters, layer.size, layer.stride, layer.padding, act, norm)
+            return Conv(*convolution, kernel_init=NORMAL, **options)(x, train)
         case plan.Connected():
             norm = network.norm if layer.batch_normalize else None
-            return Connected(layer.output, ACTIVATIONS[layer.activation], norm, **options)(x, train)
+            act = ACTIVATIONS[layer.activation]
+            return Connected(layer.output, act, norm, kernel_init=UNIFORM, **options)(x, train)
         case plan.Local():
             size = layer.out_shape[:2]
             act = ACTIVATIONS[layer.activation]
@@ -131,7 +141,11 @@ def _head_output(layers: tuple[plan.Layer, ...], outputs: list[jax.Array]) -> ja
 
 
 def build_network(
-    cfg: Cfg, dtype: Any = jnp.float32, batch_norm: str = "cpu", param_dtype: Any = jnp.float32
+    cfg: Cfg,
+    dtype: Any = jnp.float32,
+    batch_norm: str = "cpu",
+    param_dtype: Any = jnp.float32,
+    norm: BatchNormOptions | None = None,
 ) -> Network:
     """The Flax module of a cfg.
 
@@ -142,6 +156,7 @@ def build_network(
             "gpu": sqrt(var + 1e-5), as the published networks were trained (darknet.md 4.2). Probabilities of published
             networks move by some 1e-4 between the two.
         param_dtype: type of the parameters.
+        norm: all options of batch norm, in the place of `batch_norm`.
 
     Raises:
         UserError: for layers that can be read but not run.
@@ -152,7 +167,7 @@ def build_network(
             raise UserError(f"{where} groups={layer.groups}: grouped convolutions can be read but not run")
     if batch_norm not in BATCH_NORMS:
         raise UserError(f"batch_norm={batch_norm!r} is not known: use one of {', '.join(BATCH_NORMS)}")
-    return Network(cfg.layers, cfg.net.shape, BATCH_NORMS[batch_norm], dtype, param_dtype)
+    return Network(cfg.layers, cfg.net.shape, norm or BATCH_NORMS[batch_norm], dtype, param_dtype)
 
 
 def load_network(

@@ -108,6 +108,12 @@ class Dataset(Sequence[Record]):
         renamed.spec, renamed.split = spec, split
         return renamed
 
+    def called(self, classes: Sequence[str], synsets: Sequence[str | None]) -> "Dataset":
+        """The same data, its classes by other names; fewer where no label is of those left out."""
+        renamed = copy.copy(self)
+        renamed.classes, renamed.synsets = tuple(classes), tuple(synsets)
+        return renamed
+
     def noted(self, notes: Sequence[str]) -> "Dataset":
         """The same data with more notes."""
         more = copy.copy(self)

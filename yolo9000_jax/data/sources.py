@@ -4,6 +4,7 @@
     coco:ANNOTATIONS.json,IMAGES_DIR COCO instances (coco.py)
     yolo:data.yaml                   or Darknet's .data: one text file a picture (yolo.py)
     folders:DIR                      classification: one folder a class (folders.py)
+    darknet:FILE.data                classification: Darknet's lists, the class in each path (darknet_lists.py)
     tfds:NAME                        prepared data of TensorFlow Datasets (tfds.py)
     blank:CLASSES,PICTURES           blank pictures, where the data are not at hand (blank.py)
     emoji, emoji:VARIANT             the embedded set, rendered as it is read, and its variants (emoji.py): emoji:coarse
@@ -22,6 +23,7 @@ from pathlib import Path
 from yolo9000_jax.data.blank import open_blank
 from yolo9000_jax.data.choosing import alike, with_classes
 from yolo9000_jax.data.coco import coco_splits, file_and_folder, open_coco
+from yolo9000_jax.data.darknet_lists import open_darknet
 from yolo9000_jax.data.folders import class_names, open_folders
 from yolo9000_jax.data.layouts import maybe
 from yolo9000_jax.data.messages import nearest, quote
@@ -49,6 +51,7 @@ SCHEMES: dict[str, Callable[[str, Split], Dataset]] = {
     "coco": open_coco,
     "yolo": open_yolo,
     "folders": open_folders,
+    "darknet": open_darknet,
     "tfds": _open_tfds,
     "blank": open_blank,
 }

@@ -85,7 +85,7 @@ def open_yolo(location: str, split: Split) -> Dataset:
         if number > 1:
             notes.add(REPEATED, f"{shown(image.name)}, {number} times")
     records = records.take(np.repeat(np.arange(len(images)), times)) if sum(times) > len(times) else records
-    return Dataset(f"yolo:{location}", split.text, description.names, records, notes=notes.lines())
+    return Dataset(f"yolo:{location}", split.text, description.names, records, description.synsets, notes.lines())
 
 
 def label_places(image: Path, labels: str = "labels") -> list[Path]:
@@ -151,7 +151,7 @@ def _images_of(description: Description, key: str, first: dict[str, Path], notes
         elif has_picture_ending(place):
             in_folders.append(place)
         else:
-            in_lists += _listed_images(place, description.places.roots, notes)
+            in_lists += listed_images(place, description.places.roots, notes)
     in_folders, in_lists = (
         [first.setdefault(os.path.abspath(image), image) for image in images] for images in (in_folders, in_lists)
     )
@@ -172,7 +172,7 @@ def _named_places(description: Description, key: str) -> Iterator[Path]:
         yield from several
 
 
-def _listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Path]:
+def listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Path]:
     """The pictures that a list names, a line each."""
     images = []
     places = Places([listed.parent, *roots, Path()], notes)

@@ -19,6 +19,7 @@ from yolo9000_jax.data.yolo_places import Places
 from yolo9000_jax.data.yolo_yaml import Value, parse_yaml
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import read_text, shown
+from yolo9000_jax.labels import synsets_of, told_apart
 from yolo9000_jax.text import is_printable
 
 SPLITS = ("train", "val", "test")
@@ -35,6 +36,7 @@ class Description:
 
     file: Path
     names: tuple[str, ...]
+    synsets: tuple[str | None, ...]  # of the classes, where a file of labels beside that of the names says them
     splits: dict[str, list[str]]  # of train, val and test those that there are: folders and lists as written
     places: Places  # where what is written is looked for
     keypoints: int  # columns of a label row after its box
@@ -63,13 +65,13 @@ def describe(text: str, file: Path, notes: Notes) -> Description:
     entries = parse_data(text, name) if is_darknet else parse_description_yaml(text, name)
     around = [file.parent, file.parent / "..", Path()] if is_darknet else [file.parent]
     places = Places([*_stated_root(name, entries.get("path"), around, notes), *around], notes)
-    names = _names(name, entries.get("names"), places)
-    _check_count(name, entries.get("nc"), len(names))
+    names, synsets = _names(name, entries.get("names"), places, entries.get("labels"))
+    _check_count(name, "classes" if is_darknet else "nc", entries.get("nc"), len(names))
     splits = {split: _paths(name, split, entries.get(split)) for split in SPLITS}
     there = {split: paths for split, paths in splits.items() if paths}
     if not there:
         raise UserError(f"{name}: none of the keys {', '.join(SPLITS)} names pictures: give a folder or list for one")
-    return Description(file, names, there, places, _keypoints(entries.get("kpt_shape")))
+    return Description(file, names, synsets, there, places, _keypoints(entries.get("kpt_shape")))
 
 
 def read_limited(file: Path, most_bytes: int = MOST_BYTES) -> str:
@@ -149,7 +151,19 @@ def _stated_root(file: str, stated: Value, around: list[Path], notes: Notes) -> 
     return [there]
 
 
-def _names(file: str, names: Value, places: Places) -> tuple[str, ...]:
+def _names(
+    file: str, names: Value, places: Places, labels: Value = None
+) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """The names of the classes, and their synsets; with `labels` several classes may have one name."""
+    if isinstance(names, str) and isinstance(labels, str) and labels != names:
+        ids = _names_in_file(file, labels, places)
+        found = told_apart(_lines_in_file(file, names, places)[1][: len(ids)], ids)
+        return found, synsets_of(ids[: len(found)])
+    found = _own_names(file, names, places)
+    return found, (None,) * len(found)
+
+
+def _own_names(file: str, names: Value, places: Places) -> tuple[str, ...]:
     if isinstance(names, str):
         return _names_in_file(file, names, places)
     if isinstance(names, dict):
@@ -164,6 +178,12 @@ def _names(file: str, names: Value, places: Places) -> tuple[str, ...]:
 
 
 def _names_in_file(file: str, text: str, places: Places) -> tuple[str, ...]:
+    found, lines = _lines_in_file(file, text, places)
+    return _checked_names(lines, lambda index: f"{shown(found)}:{index + 1}")
+
+
+def _lines_in_file(file: str, text: str, places: Places) -> tuple[Path, list[str]]:
+    """The file that `text` names, and its lines."""
     found = places.find(_text(file, "names", text), Path.is_file)
     if found is None:
         words = text.replace(",", " ").split()
@@ -171,8 +191,7 @@ def _names_in_file(file: str, text: str, places: Places) -> tuple[str, ...]:
             some = ", ".join(words[:3]) + (", …" if len(words) > 3 else "")
             raise UserError(f"{file}: names is one text, {quote(text)}: write a list, names: [{some}]")
         raise UserError(f"{file}: names: there is no file {quote(text, 200)}: correct it, or list the names: [a, b]")
-    lines = [line.strip() for line in read_limited(found, MOST_LIST_BYTES).rstrip().split("\n")]
-    return _checked_names(lines, lambda index: f"{shown(found)}:{index + 1}")
+    return found, [line.strip() for line in read_limited(found, MOST_LIST_BYTES).rstrip().split("\n")]
 
 
 def _checked_names(names: Sequence[Value], place: Callable[[int], str]) -> tuple[str, ...]:
@@ -189,14 +208,14 @@ def _checked_names(names: Sequence[Value], place: Callable[[int], str]) -> tuple
     return tuple(first)
 
 
-def _check_count(file: str, count: Value, names: int) -> None:
+def _check_count(file: str, key: str, count: Value, names: int) -> None:
     try:
         fits = count is None or (isinstance(count, str) and float(count) == names)
     except ValueError:
         fits = False
     if not fits:
         stated = count[:60] if isinstance(count, str) else quote(count)
-        raise UserError(f"{file}: nc is {stated}, but names has {names} names: correct one of them")
+        raise UserError(f"{file}: {key} is {stated}, but names has {names} names: correct one of them")
 
 
 def _paths(file: str, key: str, value: Value) -> list[str]:

@@ -1,4 +1,7 @@
-"""From what a network is to the Flax module, and to the head that reads its output."""
+"""From what a network of ours is to the Flax module, and to the head that reads its output.
+
+The networks that a cfg describes are joined to them in darknet/building.py.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -36,8 +39,8 @@ def build_model(
     common: dict[str, Any] = {
         "num_classes": len(network.classes),
         "width": network.width,
-        "norm": _norm(network, axis_name, axis_group),
-        "dtype": _dtype(network.compute_dtype),
+        "norm": batch_norm_of(network, axis_name, axis_group),
+        "dtype": dtype_of(network.compute_dtype),
         "remat": remat,
     }
     if network.task == "classification":
@@ -63,14 +66,16 @@ def build_head(network: Network) -> RegionHead | YoloV1Head:
     return RegionHead(network.anchors_cells, tree=network.tree, location=network.box_parametrisation, **rule)
 
 
-def _norm(network: Network, axis_name: str | None, axis_group: int) -> Any:
+def batch_norm_of(network: Network, axis_name: str | None, axis_group: int) -> Any:
+    """The batch norm of its layers; None where they have none."""
     if not network.use_batch_norm:
         return None
     shared: dict[str, Any] = {"axis_name": axis_name, "axis_group": axis_group}
     return replace(BATCH_NORMS[network.batch_norm], momentum=network.batch_norm_momentum, **shared)
 
 
-def _dtype(name: str) -> Any:
+def dtype_of(name: str) -> Any:
+    """The type that model.compute_dtype names."""
     if name not in DTYPES:
         raise UserError(f"model.compute_dtype is {name!r}; it can be {' or '.join(DTYPES)}")
     return DTYPES[name]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from yolo9000_jax import text
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.wordtree.tree import WordTree
 
@@ -52,6 +53,7 @@ class Network:
     batch_norm: str = "gpu"
     batch_norm_momentum: float = 0.99
     compute_dtype: str = "float32"
+    cfg: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The facts for a file, without the tree, which has files of its own."""
@@ -84,7 +86,7 @@ class Network:
 
 
 # What says which module a network is: the fields that are keys of config.model as well.
-ARCHITECTURE = tuple(field.name for field in fields(Network))[-16:]
+ARCHITECTURE = tuple(field.name for field in fields(Network))[-17:]
 
 
 def differences(old: Network, new: Network) -> list[str]:
@@ -92,7 +94,7 @@ def differences(old: Network, new: Network) -> list[str]:
     free = ("image_size", "resize", "sampling", "hierarchy_rule", "nodes_with_boxes", "tree", "dropout")
     names = [field.name for field in fields(Network) if field.name not in free]
     pairs = [(name, getattr(old, name), getattr(new, name)) for name in names]
-    found = [f"{name}: {before!r} -> {after!r}" for name, before, after in pairs if before != after]
+    found = [f"{name}: {text.changed(before, after)}" for name, before, after in pairs if before != after]
     if (old.tree is None) != (new.tree is None):
         found.append("tree: there was one" if new.tree is None else "tree: there was none")
     elif old.tree != new.tree:

@@ -7,19 +7,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from yolo9000_jax.boxes.heads import RegionHead, YoloV1Head
-from yolo9000_jax.darknet.cfg import Cfg, parse_cfg
+from yolo9000_jax.darknet.building import build_head, build_model, head_of_cfg
+from yolo9000_jax.darknet.cfg import parse_cfg
 from yolo9000_jax.darknet.classes import Names, read_classes
-from yolo9000_jax.darknet.layers import Detection, Region
 from yolo9000_jax.darknet.network import load_network
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
-from yolo9000_jax.models.build import build_head, build_model
 from yolo9000_jax.models.network import Network
 from yolo9000_jax.places import as_path
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import Detector
-from yolo9000_jax.wordtree.tree import WordTree
 from yolo9000_jax.workdir.facts import load_best
 
 
@@ -92,16 +89,4 @@ def load_darknet(
     options: dict[str, Any] = {"synsets": synsets, "notes": notes}
     if kind in ("softmax", "avgpool"):
         return Classifier(model, variables, classes, size_wh, tree=tree, **options)
-    return Detector(model, variables, classes, _head(plan, tree), size_wh, plan.resize, **options)
-
-
-def _head(plan: Cfg, tree: WordTree | None) -> RegionHead | YoloV1Head:
-    """How the output of a detection network is read."""
-    head = plan.head
-    if isinstance(head, Detection):
-        return YoloV1Head(head.side, head.num, head.classes, head.sqrt, head.softmax)
-    assert isinstance(head, Region)
-    if tree is not None and head.background:
-        raise UserError(f"{plan.name}, line {head.line}: [region] background=1 with a tree is not supported")
-    anchors = tuple(zip(head.anchors[::2], head.anchors[1::2], strict=True))
-    return RegionHead(anchors, "softmax" if head.softmax else "logistic", head.background, tree)
+    return Detector(model, variables, classes, head_of_cfg(plan, tree), size_wh, plan.resize, **options)

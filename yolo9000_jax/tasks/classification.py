@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.darknet.building import build_model
 from yolo9000_jax.data.table import Record
 from yolo9000_jax.evaluation import Evaluation, evaluate
 from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.losses.classification import softmax_loss, tree_softmax_loss
-from yolo9000_jax.models.build import build_model
 from yolo9000_jax.tasks.task import (
     Preview,
     Task,
@@ -23,7 +23,7 @@ from yolo9000_jax.tasks.task import (
     open_set,
     training_options,
 )
-from yolo9000_jax.tasks.trees import nodes_of, open_tree
+from yolo9000_jax.tasks.trees import by_number, nodes_of, open_tree
 from yolo9000_jax.wordtree.softmax import class_probabilities
 from yolo9000_jax.workdir.facts import Facts
 
@@ -42,13 +42,16 @@ class Classification(Task):
         self.dataset = open_set("data.source", config.data.source, config.data.split, config.data.classes)
         self.tree = facts.network.tree if facts else open_tree(config.model.tree, self.dataset)
         tree = self.tree
+        self.dataset = by_number(self.dataset, tree, config)
         self.nodes = np.arange(len(self.dataset.classes)) if tree is None else nodes_of(self.dataset, tree)
         if facts:
             check_classes(facts, self.dataset, None if tree is None else self.nodes)
         source = config.evaluation.source or config.data.source
-        classes = config.evaluation.classes or self.dataset.classes
+        own = tree is not None and source == config.data.source
+        classes = config.evaluation.classes or (() if own else self.dataset.classes)
         learnt = not config.evaluation.classes
         self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes, learnt)
+        self.evaluation_set = by_number(self.evaluation_set, tree, config)
         check_judged(config, self.evaluation_set, self.dataset)
         synsets = self.dataset.synsets if any(self.dataset.synsets) else None
         settled: dict[str, Any] = {"classes": self.dataset.classes, "synsets": synsets}

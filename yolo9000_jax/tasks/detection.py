@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from yolo9000_jax.boxes.heads import YoloV1Head
 from yolo9000_jax.boxes.priors import hand_picked_anchors, kmeans_priors, to_cells
+from yolo9000_jax.darknet.building import build_head, build_model, stride_of
 from yolo9000_jax.data.counts import check_boxes, fullest, left_out
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.table import Record
@@ -17,8 +19,6 @@ from yolo9000_jax.evaluation.detection import EXAMPLES
 from yolo9000_jax.logs import logger
 from yolo9000_jax.losses.region import RegionLoss, region_loss
 from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
-from yolo9000_jax.models import yolo_v1, yolo_v2
-from yolo9000_jax.models.build import build_model
 from yolo9000_jax.models.network import Network
 from yolo9000_jax.tasks.task import (
     Preview,
@@ -31,11 +31,9 @@ from yolo9000_jax.tasks.task import (
     open_set,
     training_options,
 )
-from yolo9000_jax.tasks.trees import nodes_of, open_tree
+from yolo9000_jax.tasks.trees import by_number, nodes_of, open_tree
 from yolo9000_jax.wordtree.tree import WordTree
 from yolo9000_jax.workdir.facts import Facts
-
-STRIDES = {"yolo_v1": yolo_v1.STRIDE, "yolo_v2": yolo_v2.STRIDE}
 
 
 class Detection(Task):
@@ -47,12 +45,13 @@ class Detection(Task):
     """
 
     def __init__(self, config: Any, facts: Facts | None = None):
-        check_sizes(config, STRIDES[config.model.architecture])
+        check_sizes(config, stride_of(config.model.architecture, config.model.cfg))
         self.config = config
         self.dataset = open_set("data.source", config.data.source, config.data.split, config.data.classes)
         check_boxes(self.dataset, config.data.include_difficult)
         more = self._more_sets()
         tree = facts.network.tree if facts else open_tree(config.model.tree, self.dataset, *more)
+        self.dataset = by_number(self.dataset, tree, config)
         # Labels of the batches are the data set's; these are the network's.
         self.nodes = np.arange(len(self.dataset.classes)) if tree is None else nodes_of(self.dataset, tree)
         if facts:
@@ -61,10 +60,12 @@ class Detection(Task):
         source = config.evaluation.source or config.data.source
         learnt = not config.evaluation.classes
         self.evaluation_set = open_set("evaluation.source", source, config.evaluation.split, classes, learnt)
+        self.evaluation_set = by_number(self.evaluation_set, tree, config)
         check_judged(config, self.evaluation_set, self.dataset, *more)
         self.network = self._settle(tree, facts)
         self.max_boxes = (facts.run.max_boxes if facts and facts.run else 0) or self._settle_boxes()
         self.model = build_model(self.network, head_init=config.model.head_init, **training_options(config))
+        self.head = build_head(self.network)
 
     def _more_sets(self) -> list[Dataset]:
         """The other data sets whose classes the network learns."""
@@ -78,7 +79,7 @@ class Detection(Task):
         elif any(self.dataset.synsets):
             settled["synsets"] = self.dataset.synsets
         network = describe(self.config, **settled)
-        if network.architecture == "yolo_v1":
+        if network.architecture != "yolo_v2":  # whose priors are none, or in the cfg
             return network
         anchors = facts.network.anchors_cells if facts else tuple(map(tuple, self.config.model.anchors_cells))
         return replace(network, anchors_cells=anchors or self._priors())
@@ -128,8 +129,8 @@ class Detection(Task):
     def loss(self, params: Any, batch_stats: Any, batch: Any, step: jax.Array) -> tuple[jax.Array, Any]:
         """The mean loss of a batch: (scalar, (metrics, batch_stats))."""
         output, batch_stats = self.apply(params, batch_stats, batch, step)
-        loss_of = self._yolo_v1_loss if self.network.architecture == "yolo_v1" else self._region_loss
-        loss = loss_of(output, batch, step)
+        loss_of = self._yolo_v1_loss if isinstance(self.head, YoloV1Head) else self._region_loss
+        loss = loss_of(self.head, output, batch, step)
         metrics = {
             "loss": loss.total,
             "loss_xy": loss.xy,
@@ -141,29 +142,33 @@ class Detection(Task):
         }
         return loss.total, (metrics, batch_stats)
 
-    def _region_loss(self, raw: jax.Array, batch: Any, step: jax.Array) -> RegionLoss:
+    def _region_loss(self, head: Any, raw: jax.Array, batch: Any, step: jax.Array) -> RegionLoss:
         return region_loss(
             raw,
             batch["boxes_cxcywh"],
             jnp.asarray(self.nodes)[batch["labels"]],
             batch["mask"],
-            jnp.asarray(self.network.anchors_cells, jnp.float32),
+            jnp.asarray(head.anchors_cells, jnp.float32),
             seen=(step + 1) * self.config.batch_size,
-            tree=self.network.tree,
+            tree=head.tree,
             image_labels=self.image_labels(batch),
-            location=self.network.box_parametrisation,
+            location=head.location,
+            class_activation=head.class_activation,
+            background=head.background,
             **self.config.loss.to_dict(),
         )
 
-    def _yolo_v1_loss(self, vector: jax.Array, batch: Any, step: jax.Array) -> RegionLoss:
+    def _yolo_v1_loss(self, head: Any, vector: jax.Array, batch: Any, step: jax.Array) -> RegionLoss:
         return yolo_v1_loss(
             vector,
             batch["boxes_cxcywh"],
             batch["labels"],
             batch["mask"],
-            side=self.network.side,
-            boxes_per_cell=self.network.boxes_per_cell,
-            num_classes=len(self.network.classes),
+            side=head.side,
+            boxes_per_cell=head.boxes_per_cell,
+            num_classes=head.num_classes,
+            sqrt=head.sqrt,
+            softmax=head.softmax,
             **self.config.yolo_v1_loss.to_dict(),
         )
 

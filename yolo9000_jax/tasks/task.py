@@ -1,6 +1,6 @@
 """What all tasks share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from yolo9000_jax.config.keys import detection
+from yolo9000_jax.darknet.building import layer_rates
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.shared import shared_pictures
 from yolo9000_jax.data.sources import open_source
@@ -61,6 +62,11 @@ class Task:
     def pictures(self) -> int:
         """How many pictures make an epoch."""
         return len(self.dataset)
+
+    @property
+    def layer_rates(self) -> Mapping[str, float]:
+        """The factors of the learning rates of single layers, by the names that they have in the parameters."""
+        return layer_rates(self.network)
 
     def fingerprints(self) -> dict[str, str]:
         """What tells the data sets of the task from others: {key of the config: fingerprint}, class names included."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from yolo9000_jax import config as configs
+from yolo9000_jax import text
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.models.network import differences
@@ -105,7 +106,7 @@ def _network_changes(before: Any, config: Any) -> list[str]:
         *("rematerialise", "compute_dtype"),
     )
     pairs = [(key, known[key], value) for key, value in configs.flat(config.model).items() if key not in free]
-    return [f"model.{key}: {old!r} -> {new!r}" for key, old, new in pairs if old != new]
+    return [f"model.{key}: {text.changed(old, new)}" for key, old, new in pairs if old != new]
 
 
 def _compare(workdir: Path, phase: Phase, step: int, config: Any, extend: str) -> None:

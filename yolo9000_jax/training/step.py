@@ -17,7 +17,7 @@ from yolo9000_jax.training.state import TrainState
 def step_of(task: Task) -> tuple[optax.GradientTransformation, Callable]:
     """The optimiser of a task, and its `make_step`: what training runs, and what `yolo9000 plan` compiles."""
     options = task.config.optimizer
-    optimizer = schedule.optimizer(options)
+    optimizer = schedule.optimizer(options, task.layer_rates)
     rate = schedule.learning_rate(options, configs.learning_rate_of(task.config))
     return optimizer, make_step(task.loss, optimizer, rate, options.average_decay, task.config.accumulate)
 
