@@ -16,9 +16,6 @@ WEIGHTS = Path(os.environ.get("YOLO9000_WEIGHTS", ROOT.parent / "shared/weights"
 # Darknet's own cfg files, for golden networks of full size; the default is that of Debian's package.
 DARKNET_CFG = Path(os.environ.get("YOLO9000_DARKNET_CFG", "/usr/share/darknet/cfg"))
 
-# Options of XLA for processes whose numbers must agree: without its emitters (see conftest.py) sums are less exact.
-EXACT_SUMS = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=true"
-
 
 def golden_root() -> Path:
     """The golden folder, whether or not it exists (for collecting test cases)."""
