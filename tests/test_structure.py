@@ -20,6 +20,7 @@ NAME = "yolo9000_jax"
 # it stands there.
 ORDER = {
     "text": "any part may have something to print",
+    "html": "any part may show itself in a notebook",
     "errors": "any part may find a mistake of the user's",
     "files": "writing whole files, and reading those of other systems",
     "labels": "class names, out of files",
@@ -42,6 +43,7 @@ ORDER = {
     "tasks": "model + loss + data + evaluation",
     "report": "pictures and tables of the numbers",
     "predict": "a trained network for people: its results are drawn, so it stands above the drawing",
+    "notebook": "shows pictures and curves: needs what draws them",
     "training": "runs a task, and reports on it",
     "cli": "one library call a verb",
     "__main__": "python -m",

@@ -1,6 +1,8 @@
 """The detector around a network that always answers the same: pixels, clipping, batches, JSON, pictures."""
 
+import base64
 import io
+import re
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -191,7 +193,8 @@ def test_json():
 
 def test_a_result_shows_itself():
     result = detector((0.5, 0.5, 0.5, 0.5, 0.9, 1))(picture(80, 60))
-    with Image.open(io.BytesIO(result._repr_png_())) as shown:
+    shown = re.search('src="data:image/png;base64,([^"]+)"', result._repr_html_())
+    with Image.open(io.BytesIO(base64.b64decode(shown[1]))) as shown:
         assert shown.format == "PNG" and shown.size == (80, 60)
         np.testing.assert_array_equal(np.asarray(shown), result.draw())
     assert (result.draw() != result.image).any()

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.html import Html, card, centred, table
 from yolo9000_jax.shapes import Array, check_shapes
 
 CHUNK = 1 << 12  # boxes handled at once, so that the temporaries stay in the processor's cache
@@ -36,6 +37,11 @@ class Priors(NamedTuple):
 
     anchors: np.ndarray
     average_iou: float
+
+    def _repr_html_(self) -> Html:
+        shapes = [f"{width:.3g} x {height:.3g}" for width, height in self.anchors.tolist()]
+        title = f"{len(shapes)} priors, average IoU {self.average_iou:.3f}"
+        return card(title, None, centred(self.anchors, shapes), table((), [[shape] for shape in shapes]))
 
 
 def kmeans_priors(

@@ -4,10 +4,22 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from yolo9000_jax.html import Html, card, folded, table
 
-def detection() -> ConfigDict:
+
+class Config(ConfigDict):
+    """A ConfigDict that shows itself in a notebook: what differs from the defaults of `detection`, then every key."""
+
+    def _repr_html_(self) -> Html:
+        defaults, values = flat(detection()), flat(self)
+        changed = {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}
+        every = folded(f"all {len(values)} keys", table((), list(values.items())))
+        return card(f"config {self.get('name', '')}", changed, every)
+
+
+def detection() -> Config:
     """Every key of an experiment, with the paper's recipe for detection as the default, but no length."""
-    c = ConfigDict()
+    c = Config()
     c.name = "experiment"  # names the folder of a run that pre-trains for others
     c.task = "detection"  # "classification", "detection", or "joint" (paper, section 4)
     c.seed = 0
@@ -28,7 +40,7 @@ def detection() -> ConfigDict:
     c.init_from = ""  # weights to start from: a workdir's, matched by name and shape, or darknet:FILE.weights
     # The experiment to train first and to start from; empty: none. On the command line --config.pretraining=none, or
     # NAME[:ROW] of another one, or FILE.py[:ROW].
-    c.pretraining = ConfigDict()
+    c.pretraining = Config()
 
     c.model = ConfigDict()
     # Of a detector: "yolo_v2", or "yolo_v1", which works at one input size. Of any network: "cfg", that of model.cfg.
@@ -151,7 +163,7 @@ def detection() -> ConfigDict:
     return c.lock()
 
 
-def classification() -> ConfigDict:
+def classification() -> Config:
     """Every key of a classification experiment, with the paper's recipe (section 3) as the default."""
     c = detection()
     c.task = "classification"
@@ -167,7 +179,7 @@ def classification() -> ConfigDict:
     return c
 
 
-def from_scratch() -> ConfigDict:
+def from_scratch() -> Config:
     """`detection` for little data and no pre-training: a narrow network, larger steps, an average of the weights.
 
     Made for a CPU and some minutes: our choice, measured on the demo and experiments/blood_cells.py, not the paper's.
@@ -190,7 +202,7 @@ def from_scratch() -> ConfigDict:
     return c
 
 
-def classifier_from_scratch() -> ConfigDict:
+def classifier_from_scratch() -> Config:
     """`classification` for little data: narrow and short, as `from_scratch`, for which it is the pre-training."""
     c = classification()
     c.batch_size = 32

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from yolo9000_jax.config import experiments
 from yolo9000_jax.config.checks import LENGTHS, check
-from yolo9000_jax.config.keys import stages
+from yolo9000_jax.config.keys import Config, stages
 from yolo9000_jax.config.merging import merge
 from yolo9000_jax.errors import UserError
 
@@ -84,7 +84,7 @@ def _get(config: ConfigDict, key: str) -> Any:
 def _replace_pretraining(config: ConfigDict, key: str, text: str, where: str) -> None:
     """Sets the pre-training of the experiment, or of a stage of it, to that of the name `text`."""
     _check_stage(key, [prefix for prefix, _ in stages(config)], where)
-    new = ConfigDict()
+    new = Config()
     if text.lower() not in ("", "none"):
         try:
             new = experiments.run(text, {})

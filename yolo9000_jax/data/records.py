@@ -10,6 +10,8 @@ from typing import overload
 import numpy as np
 
 from yolo9000_jax.data.table import GroundTruth, Indexed, Origin, Record, Some, Table, origins_of
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.html import Html, card, folded, picture, text
 from yolo9000_jax.labels import check_names
 from yolo9000_jax.logs import logger
 from yolo9000_jax.text import printable
@@ -17,6 +19,7 @@ from yolo9000_jax.text import printable
 READ_AHEAD = 256  # records of a lazy set that are fetched at once, by THREADS threads
 THREADS = 8
 RENDERED_BOXES = 20_000  # whose shapes stand for those of a rendered set
+SHOWN, SHOWN_SIDE, LISTED = 4, 200, 50  # pictures in a notebook, pixels of one, and classes
 MANY = 20_000  # records of a lazy set: reading the labels of more than these is announced
 
 
@@ -171,3 +174,21 @@ class Dataset(Sequence[Record]):
 
     def __repr__(self) -> str:
         return f"<Dataset {self.spec} {self.split}: {len(self)} pictures, {len(self.classes)} classes>"
+
+    def _repr_html_(self) -> Html:
+        facts: dict[str, object] = {"pictures": len(self), "classes": ", ".join(self.classes[:LISTED])}
+        if len(self.classes) > LISTED:
+            facts["more classes"] = len(self.classes) - LISTED
+        first = [_shown(self[index], self.classes) for index in range(min(SHOWN, len(self)))]
+        notes = (folded(f"{len(self.notes)} notes", text("\n".join(self.notes))),) if self.notes else ()
+        return card(f"{self.spec} {self.split}", facts, *first, *notes)
+
+
+def _shown(record: Record, classes: Sequence[str]) -> Html:
+    """A record in a notebook; what is wrong with a picture that cannot be read stands in its place."""
+    names = [classes[label] for label in record.labels]
+    try:
+        shown = picture(record.read(), record.boxes_xyxy, names[: len(record.boxes_xyxy)], SHOWN_SIDE)
+    except UserError as error:
+        return text(error)
+    return shown if len(record.boxes_xyxy) else card("", None, shown, ", ".join(names))

@@ -10,12 +10,14 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.html import Html, card, folded, text
 from yolo9000_jax.images.resizing import Resize, Sampling, Way
 from yolo9000_jax.predict.pictures import Picture, to_pixels
 from yolo9000_jax.predict.streaming import run_in_batches
 from yolo9000_jax.wordtree.tree import WordTree
 
 SHARES = "shares"  # the axis of the devices that share a batch
+LISTED = 200  # classes, in a notebook
 
 
 class Predictor:
@@ -102,6 +104,18 @@ class Predictor:
         width, height = self.size_wh
         return f"<{name} {model}, {len(self.classes)} classes{tree}, {width}x{height}, {self.resize}>"
 
+    def _repr_html_(self) -> Html:
+        width, height = self.size_wh
+        count = sum(np.size(leaf) for leaf in jax.tree.leaves(self.variables.get("params", {})))
+        facts = {
+            "network": f"{type(self.model).__name__}, {count / 1e6:.2f} M parameters",
+            "input": f"{width}x{height} pixels, {self.resize}",
+        }
+        classes = folded(f"{len(self.classes)} classes", text(_some(self.classes)))
+        tree = () if self.tree is None else (folded("tree", self.tree._repr_html_()),)
+        notes = () if not self.notes else (folded("notes", text("\n".join(self.notes))),)
+        return card(type(self).__name__, facts, classes, *tree, *notes)
+
     def to_inputs(self, pictures: Sequence[Picture]) -> np.ndarray:
         """The network's inputs of pictures: float32 [B, height, width, 3] in 0..1. Raises UserError as a call does."""
         width, height = self.size_wh
@@ -143,6 +157,11 @@ class Predictor:
             arguments: arrays, or None.
         """
         return _read_output(function, self._mesh, output, *arguments)
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f", … {rest} more" if rest > 0 else "")
 
 
 @partial(jax.jit, static_argnames=("model", "mesh"))

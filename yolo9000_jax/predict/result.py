@@ -1,20 +1,23 @@
 """What a detector and a classifier say of a picture."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os import PathLike
 from typing import Any, NamedTuple, overload
 
 import numpy as np
-from PIL import Image
 
-from yolo9000_jax.report.draw import class_color, draw_boxes
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.html import Html, bar, card, picture, table
+from yolo9000_jax.places import as_path
+from yolo9000_jax.report.draw import class_color, draw_boxes, save_picture
 from yolo9000_jax.report.fonts import drawable
 from yolo9000_jax.wordtree.tree import WordTree
 
 PATH_STEPS = 2  # of a path, in a picture
 SHOWN = 5  # in a repr
+LISTED = 20  # in a notebook
 
 
 class Detection(NamedTuple):
@@ -125,10 +128,70 @@ class Result(Sequence[Detection]):
         height, width = self.image.shape[:2]
         return {"width": width, "height": height, "detections": [_detection_json(found) for found in self]}
 
-    def _repr_png_(self) -> bytes:
-        data = io.BytesIO()
-        Image.fromarray(self.draw()).save(data, "PNG")
-        return data.getvalue()
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame, a row a detection: x0, y0, x1, y1 in pixels of the picture, score, label and name.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise UserError("to_pandas: pandas is not installed: pip install pandas") from None
+        sides = dict(zip(("x0", "y0", "x1", "y1"), self.boxes_xyxy.T, strict=True))
+        return pandas.DataFrame(sides | {"score": self.scores, "label": self.labels, "name": list(self.names)})
+
+    def to_supervision(self) -> Any:
+        """The detections as `supervision.Detections`, the names as its data "class_name".
+
+        Raises:
+            UserError: supervision is not installed.
+        """
+        try:
+            import supervision
+        except ImportError:
+            raise UserError("to_supervision: supervision is not installed: pip install supervision") from None
+        return supervision.Detections(
+            xyxy=self.boxes_xyxy.astype(np.float32),
+            confidence=self.scores.astype(np.float32),
+            class_id=self.labels.astype(int),
+            data={"class_name": np.array(self.names, str)},
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes the picture with its boxes (`draw`); the path's ending chooses the format.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        save_picture(self.draw(), as_path(path))
+
+    def crop(self, margin: float = 0.0) -> list[np.ndarray]:
+        """What each box holds: a list of N pictures, uint8 [h, w, 3], of one pixel at least.
+
+        Args:
+            margin: how much more to each side, a share of the box's own; the picture's edge ends it.
+        """
+        height, width = self.image.shape[:2]
+        low, high = self.boxes_xyxy[:, :2], self.boxes_xyxy[:, 2:]
+        wider = margin * (high - low)
+        last = np.array([width, height]) - 1
+        starts = np.clip(np.floor(low - wider), 0, last).astype(int)
+        ends = np.maximum(np.clip(np.ceil(high + wider), 0, last + 1).astype(int), starts + 1)
+        return [
+            self.image[y0:y1, x0:x1].copy() for (x0, y0), (x1, y1) in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+
+    def _repr_html_(self) -> Html:
+        rows = [
+            (found.name, f"{found.score:.2f}", ", ".join(f"{side:.0f}" for side in found.box_xyxy), _path_end(found))
+            for found in self[:LISTED]
+        ]
+        more = f"and {len(self) - LISTED} more" if len(self) > LISTED else ""
+        heads = ("name", "score", "box: x0, y0, x1, y1 in pixels", "path" if self.path_probabilities else "")
+        found = table(heads, rows) if rows else ""
+        title = f"{len(self)} detection{'s' * (len(self) != 1)}"
+        return card(title, None, picture(self.draw()), found, more)
 
     def __repr__(self) -> str:
         found = f": {_listed(self.names, self.scores, 2)}" if len(self) else ""
@@ -176,6 +239,9 @@ class Ranking(Sequence[RankedClass]):
     def to_json(self) -> dict[str, Any]:
         """As `yolo9000 classify --json` writes it."""
         return {"top": [{"class": label, "label": name, "score": round(score, 6)} for label, name, score in self]}
+
+    def _repr_html_(self) -> Html:
+        return table((), [(name, f"{score:.3f}", bar(score)) for _, name, score in self])
 
     def __repr__(self) -> str:
         return f"<{_listed(self.names, self.scores, 3)}>"

@@ -7,6 +7,7 @@ from os import PathLike
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from yolo9000_jax.errors import UserError
@@ -49,6 +50,19 @@ def plot_curves(metrics_jsonl_path: str | PathLike, output: str | PathLike) -> N
         UserError: the file cannot be read or has no usable line; the picture cannot be written.
     """
     series, broken = read_metrics(metrics_jsonl_path)
+    save(draw_curves(series, str(metrics_jsonl_path), broken), output)
+
+
+def draw_curves(series: Series, source: str, broken: int = 0) -> Figure:
+    """The figure of `plot_curves`.
+
+    Args:
+        series: {name: (steps [n], values [n])}, as `read_metrics` gives them.
+        source: what messages call the file.
+        broken: lines of it that could not be read, which the figure says.
+    Raises:
+        UserError: there is nothing to draw.
+    """
     parts = [name for name in series if name.startswith("loss_")]
     panels = [
         (_plot_losses, [name for name in ("loss", *parts) if name in series]),
@@ -58,7 +72,7 @@ def plot_curves(metrics_jsonl_path: str | PathLike, output: str | PathLike) -> N
     ]
     panels = [(draw, names) for draw, names in panels if names]
     if not panels:
-        raise UserError(f"{metrics_jsonl_path}: no line with a step and a loss or an evaluation: nothing to draw")
+        raise UserError(f"{source}: no line with a step and a loss or an evaluation: nothing to draw")
     columns = min(2, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure, grid = new_figure(5.6 * columns, 3.6 * rows, rows, columns)
@@ -73,7 +87,7 @@ def plot_curves(metrics_jsonl_path: str | PathLike, output: str | PathLike) -> N
     if broken:
         note = f"{broken} unreadable line{'s' * (broken > 1)} of the metrics left out"
         figure.supxlabel(note, fontsize=8, color=GREY, x=0.99, ha="right")
-    save(figure, output)
+    return figure
 
 
 def read_metrics(path: str | PathLike) -> tuple[Series, int]:

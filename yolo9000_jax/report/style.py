@@ -85,16 +85,26 @@ def check_output(output: str | PathLike | None) -> None:
         )
 
 
+def to_png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    return _written(figure, "png")
+
+
 def save(figure: Figure, output: str | PathLike, **options: Any) -> None:
     """Writes a figure, making its folder; options as for savefig. Raises UserError where that cannot be done."""
     try:
-        path, content = as_path(output), io.BytesIO()
-        for text in figure.findobj(Text):
-            _find_letters(text)
-        figure.savefig(content, format=path.suffix[1:] or None, **options)
-        write_whole(path, content.getvalue())
+        path = as_path(output)
+        write_whole(path, _written(figure, path.suffix[1:] or None, **options))
     except (OSError, ValueError) as error:
         raise UserError(f"{output}: cannot write the plot ({error}): name a .png, .svg or .pdf file") from error
+
+
+def _written(figure: Figure, kind: str | None, **options: Any) -> bytes:
+    content = io.BytesIO()
+    for text in figure.findobj(Text):
+        _find_letters(text)
+    figure.savefig(content, format=kind, **options)
+    return content.getvalue()
 
 
 def _find_letters(text: Text) -> None:

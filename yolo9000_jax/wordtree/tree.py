@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.html import Html, card, folded, text
 from yolo9000_jax.wordtree.lines import FilePath, check_text, read_lines, short, write_lines
 
 MAX_NODES = 200_000
 MAX_DEPTH = 64
+MAX_SHOWN = 300  # lines of an outline in a notebook
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
 
 Node = int | str  # its number, its synset, or its name
@@ -86,6 +88,13 @@ class WordTree:
 
     def __repr__(self) -> str:
         return f"<WordTree {self.source}: {len(self)} nodes, {int(self.leaves.sum())} leaves, {self.levels} levels>"
+
+    def _repr_html_(self) -> Html:
+        outline = self.show().split("\n") if len(self) <= MAX_SHOWN else self.show(depth=1).split("\n")
+        rest = len(outline) - MAX_SHOWN
+        shown = "\n".join(outline[:MAX_SHOWN] + ([f"… {rest} more lines"] if rest > 0 else []))
+        facts = {"nodes": len(self), "leaves": int(self.leaves.sum()), "levels": self.levels}
+        return card(f"WordTree {self.source}", facts, folded("outline", text(shown)))
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, WordTree) and self._digest == other._digest)
