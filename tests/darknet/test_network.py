@@ -83,7 +83,7 @@ def test_every_layer_is_darknets(name, tmp_path):
     assert np.abs(final[index] - expected).max() < TOLERANCE_WHOLE * expected.std()
     _check_result(cfg.head, result, outputs[cfg.head.index])
     raw = network_output(golden_dir(), name, net)
-    if raw.size:  # not stored of networks of full size
+    if raw.size:  # not stored of large networks
         assert np.abs(as_darknet(result) - raw).max() < TOLERANCE_WHOLE * raw.std()
 
 

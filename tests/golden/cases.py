@@ -21,10 +21,10 @@ def network_input(path: Path) -> np.ndarray:
 
 
 def network_output(folder: Path, name: str, net: dict[str, Any]) -> np.ndarray:
-    """What Darknet has before the activations of a network's last layer, flat, in its order."""
+    """What Darknet has before the activations of a network's last layer, flat, in its order; empty if not stored."""
     activates = net["layers"][net["output_layer"]][0] != "convolutional"  # where it does not, that is the raw output
     with np.load(folder / f"net_{name}.npz") as stored:
-        return stored["final_raw" if activates else "final"]
+        return stored.get("final_raw" if activates else "final", np.empty(0))
 
 
 def as_darknet(result: Any) -> np.ndarray:
