@@ -72,7 +72,15 @@ def open_coco(location: str, split: Split) -> Dataset:
     lines = [CALLED.format(quote(split.name), called)] if per_split and called != split.name else []
     lines += [] if per_split or split.is_all else [WHOLE_FILE.format(quote(split.name))]
     lines += notes.lines()
-    return Dataset(f"coco:{location}", split.text, instances.classes, records, instances.synsets, lines)
+    return Dataset(
+        f"coco:{location}",
+        split.text,
+        instances.classes,
+        records,
+        instances.synsets,
+        lines,
+        category_ids=instances.category_ids,
+    )
 
 
 def coco_splits(location: str) -> list[str]:
