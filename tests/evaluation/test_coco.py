@@ -1,4 +1,4 @@
-"""COCO's twelve numbers are pycocotools': on drawn scenes with crowds, equal overlaps and scores, and on the golden ones."""
+"""COCO's twelve numbers are pycocotools': scenes with crowds, equal overlaps and scores, and the golden cases."""
 
 import contextlib
 import io
@@ -46,7 +46,8 @@ def as_files(detections, truths, num_classes):
         sides = [np.concatenate([rows[:, :2], rows[:, 2:] - rows[:, :2]], 1) for rows in (found[0], truth[0])]
         for box, score, label in zip(sides[0].tolist(), found.scores.tolist(), found.labels.tolist(), strict=True):
             results.append({"image_id": image, "category_id": label, "bbox": box, "score": score})
-        for box, label, crowd, area in zip(sides[1].tolist(), truth.labels.tolist(), *map(np.ndarray.tolist, truth[3:])):
+        rest = map(np.ndarray.tolist, truth[3:])
+        for box, label, crowd, area in zip(sides[1].tolist(), truth.labels.tolist(), *rest, strict=True):
             annotation = {"id": len(annotations) + 1, "image_id": image, "category_id": label, "bbox": box}
             annotations.append(annotation | {"area": area, "iscrowd": int(crowd)})
     lists = {"images": [{"id": image} for image in range(len(truths))], "annotations": annotations}

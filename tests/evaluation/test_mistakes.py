@@ -61,7 +61,9 @@ def scenes(draw):
 
     def boxes(count):
         low = draw(hnp.arrays(int, (count, 2), elements=st.integers(0, 4)))
-        return np.concatenate([low, low + draw(hnp.arrays(int, (count, 2), elements=st.integers(2, 7)))], 1).astype(float)
+        return np.concatenate([low, low + draw(hnp.arrays(int, (count, 2), elements=st.integers(2, 7)))], 1).astype(
+            float
+        )
 
     certain, no = np.float64([[0, 0, 5, 5]]), np.zeros(1, bool)
     detections = [ImageDetections(certain, np.array([0.5]), np.array([0]))]

@@ -63,7 +63,7 @@ class Annotation:
 
     `boxes_xyxy` are pixels, or fractions of the picture where `fractions` is set; `places` says for messages where each
     box stands in the file ("object 5"). A picture label without box has one label and no boxes. `crowd` says which of
-    the difficult boxes are crowds; empty: none. `areas` are square pixels as stated, NaN where they are not; empty: none.
+    the difficult boxes are crowds; empty: none. `areas` are square pixels as stated, NaN for not; empty: none.
     """
 
     name: str  # short, for notes and `Record.name`

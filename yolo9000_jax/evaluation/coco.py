@@ -46,8 +46,8 @@ class Matching:
         detections, truths: of each image, as voc.checked gives them.
         num_classes: labels are 0 … num_classes - 1.
 
-    Attributes, for whoever groups them: boxes_xyxy [D, 4] of the detections that count; true_xyxy [M, 4], true_areas
-    [M] and crowd [M] of the truths, those of the first image first.
+    Attributes, for whoever groups them: boxes_xyxy [D, 4] and images [D] of the detections that count; true_xyxy
+    [M, 4], true_areas [M] and crowd [M] of the truths, those of the first image first.
     """
 
     def __init__(self, detections: Sequence[ImageDetections], truths: Sequence[GroundTruth], num_classes: int):
@@ -69,7 +69,7 @@ class Matching:
         starts = np.flatnonzero(np.diff(labels[order] * len(detections) + images[order], prepend=-1))
         ranks = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
         order, self._ranks = order[ranks < MOST[-1]], ranks[ranks < MOST[-1]]
-        self._labels, self._scores = labels[order], scores[order]
+        self._labels, self._scores, self.images = labels[order], scores[order], images[order]
         self.boxes_xyxy = np.concatenate([np.zeros((0, 4)), *(found.boxes_xyxy for found in detections)])[order]
         self._pairs = _by_detection(order, len(scores), rows, columns, shares)
 
