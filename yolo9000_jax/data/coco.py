@@ -138,7 +138,7 @@ def _one_of(folder: Path, ends: set[str], image: Path, named: dict[str, Annotati
                     f"{other.source}: {quote(other_name)} leads to {shown(image)}, as {quote(name)} does, but states "
                     "other boxes or another size: correct one of the names, or remove an entry"
                 )
-            for key in ("boxes_xyxy", "labels", "difficult", "crowd", "places"):
+            for key in ("boxes_xyxy", "labels", "difficult", "crowd", "areas", "places"):
                 getattr(first, key).extend(getattr(other, key))
         notes.add(coco_json.SAME_IMAGE, quote(other_name))
     return first
