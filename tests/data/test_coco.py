@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.data.test_sources import write_picture, write_xml
 from yolo9000_jax.data.annotations import Notes
