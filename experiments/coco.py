@@ -1,10 +1,10 @@
 """YOLOv2 on COCO (paper, table 5).
 
     yolo9000 train --config coco --workdir runs/coco
-    yolo9000 evaluate --workdir runs/coco --size 544
+    yolo9000 evaluate --workdir runs/coco --size 544 --json coco.json --coco-results for_the_server.json
+    python experiments/coco.py coco.json                                            table 5, the paper's numbers beside
 
-The paper, on test-dev: AP 21.6, AP50 44.0, AP75 19.2 %. Ours: not run (no COCO and no accelerator at hand). Our
-voc_ap50 is nearly COCO's AP50: the mean precision over all recalls instead of over 101 of them, crowds left out alike.
+The paper, on test-dev: AP 21.6, AP50 44.0, AP75 19.2 %. Ours: not run (no COCO and no accelerator at hand).
 
 Data: TensorFlow Datasets' coco/2017, or the annotation files and the folders of the pictures,
 --config.data.source='coco:DIR/annotations/instances_{split}2017.json,DIR/{split}2017' --config.evaluation.split=val.
@@ -14,10 +14,15 @@ Rows: `paper`, the recipe of experiments/voc.py on these pictures; `darknet`, as
 500200 steps, an input of 608, the priors of the cfg and the rest as in experiments/voc.py:darknet.
 """
 
+import json
+import sys
+from pathlib import Path
+
 import voc  # beside this file
 from ml_collections import ConfigDict
 
 from yolo9000_jax import config
+from yolo9000_jax.report.coco import coco_table
 
 ROWS = ("paper", "darknet")
 ANCHORS_CELLS = ((0.57273, 0.677385), (1.87446, 2.06253), (3.33843, 5.47434), (7.88282, 3.52778), (9.77052, 9.16828))
@@ -34,8 +39,12 @@ def get_config(row: str = "paper") -> ConfigDict:
     c.data.split, c.evaluation.split = "train", "validation"
     c.data.classes = ()
     c.data.max_boxes = 100
-    c.evaluation.metric = ""
+    c.evaluation.metric = "coco_ap"
     if row == "darknet":
         voc.as_darknet(c, 500_200, (400_000, 450_000), ANCHORS_CELLS)
         c.image_size = 608
     return c
+
+
+if __name__ == "__main__":
+    print(coco_table({Path(name).stem: json.loads(Path(name).read_text()) for name in sys.argv[1:]}).text())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.data.test_sources import write_picture, write_xml
 from yolo9000_jax.data.annotations import Notes
@@ -562,3 +563,23 @@ def test_boxes_of_texts():
     annotation, _ = only(annotations=[BOX | {"bbox": ["4", "2.0", 10, "6"]}])
     assert annotation.boxes_xyxy == [tuple(CORNERS)]
     refused("annotation 1", "holds 'x', not a finite number", annotations=[BOX | {"bbox": ["4", "x", "10", "6"]}])
+
+
+def test_areas_and_ids_are_the_files_own(tmp_path):
+    """What is told of an outline's area, and COCO's ids, stay; an area that is not stated is that of the box."""
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
+    boxes = ([0, 0, 10, 10], [0, 0, 8, 8], [20, 0, 10, 20])
+    annotations = [{"id": n, "image_id": 71, "category_id": 9, "bbox": box} for n, box in enumerate(boxes, 1)]
+    annotations[0] |= {"area": 60.5}
+    annotations[2] |= {"area": 150, "iscrowd": 1, "category_id": 4}
+    categories = [{"id": 9, "name": "dog"}, {"id": 4, "name": "cat"}]
+    images = [{"id": 71, "file_name": "a.png", "width": 40, "height": 20}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    source = f"coco:{tmp_path / 'a.json'},{tmp_path}"
+    whole = open_source(source)
+    assert whole.category_ids == (4, 9) and whole[0].image_id == 71 and whole[0].areas.tolist() == [60.5, 64, 150]
+    joined = open_source(f"{source}+{source}")
+    assert joined.category_ids == (4, 9) and joined[1].areas.tolist() == [60.5, 64, 150]
+    dogs = open_source(source, classes=("dog",))
+    assert dogs.category_ids == (9,) and dogs[0].areas.tolist() == [60.5, 64] and dogs[0].image_id == 71

@@ -26,6 +26,7 @@ from tests.data.tfds_sets import (
 )
 from tests.helpers import data_dir
 from yolo9000_jax.data import tfds as source
+from yolo9000_jax.data.coco_classes import coco_classes
 from yolo9000_jax.data.counts import empty_classes, fullest, left_out
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.shared import shared_pictures
@@ -102,7 +103,7 @@ def test_the_latest_version_or_the_one_named(array_record):
 @pytest.mark.parametrize("config", ["2017", "named"])
 def test_coco(array_record, config):
     dataset = open_source(f"tfds:coco/{config}")  # it has one split only
-    known = source.coco_classes()
+    known = coco_classes()
     assert dataset.classes == tuple(known)[:: 1 if config == "2017" else -1]
     assert dict(zip(dataset.classes, dataset.synsets, strict=True)) == known
     assert known["person"] == "n00007846" and known["toothbrush"] == "n04453156"
@@ -120,7 +121,7 @@ def test_coco(array_record, config):
 def test_names_of_coco():
     folder = data_dir("coco128")
     listed = open_source(f"coco:{folder}/instances_train2017.json,{folder}/images/train2017", "all").classes
-    assert tuple(source.coco_classes()) == listed
+    assert tuple(coco_classes()) == listed
 
 
 def test_photographs_are_those_of_coco_py(tmp_path, monkeypatch):

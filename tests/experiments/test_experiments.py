@@ -17,8 +17,8 @@ from tests.data import tfds_sets as formats
 from tests.helpers import ROOT
 from tests.wordtree.wordnet_files import NOUNS, write_wordnet
 from yolo9000_jax import config as configs
+from yolo9000_jax.data.coco_classes import coco_classes
 from yolo9000_jax.data.sources import open_source
-from yolo9000_jax.data.tfds import coco_classes
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.training import schedule
 from yolo9000_jax.training.loop import train

@@ -1,6 +1,7 @@
 """`yolo9000 evaluate` and `benchmark`."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from yolo9000_jax.cli.arguments import (
 )
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
-from yolo9000_jax.places import as_path
+from yolo9000_jax.places import as_path, is_in_bucket
 
 if TYPE_CHECKING:
     from yolo9000_jax.evaluation import Evaluation
@@ -51,6 +52,10 @@ def _add_evaluate(verbs: Verbs) -> None:
     )
     add_json(verb, "the metrics")
     verb.add_argument("--report", metavar="DIR", help="folder for the precision/recall plot and the pictures")
+    official = verb.add_argument_group("files for the official tools and servers, of a detector")
+    official.add_argument("--coco-results", metavar="FILE", help="all detections, as COCO takes them")
+    official.add_argument("--coco-truth", metavar="FILE", help="the truth as a COCO file, with the same ids")
+    official.add_argument("--voc-results", metavar="DIR", help="folder for a file a class, as VOC takes them")
     add_distributed(verb, "share the pictures")
 
 
@@ -64,6 +69,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
     if options.distributed is not None:
         parallel.join(options.distributed)
+    _check_outputs(options)
     model, dataset, given = hosts.on_all(lambda: _prepare(options))
     parallel.check_same([dataset.fingerprint(), given], "the data set, or how it is evaluated,")
     model.devices = jax.local_devices()
@@ -82,8 +88,36 @@ def _show(options: argparse.Namespace, result: "Evaluation") -> None:
     else:
         _print_detection(result.metrics)
     write_json(options.json, result.metrics)
+    _write_official(options, result)
     if options.report:
         write_report(as_path(options.report), result)
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Raises UserError for a place that cannot be written, before the work for it is done."""
+    for name in ("coco_results", "coco_truth", "voc_results", "report"):
+        path = getattr(options, name)
+        if path and not is_in_bucket(path):
+            place = as_path(path).absolute()
+            is_file = name.startswith("coco")
+            near = next(each for each in (*([] if is_file else [place]), *place.parents) if each.exists())
+            if not near.is_dir() or not os.access(near, os.W_OK) or (is_file and place.is_dir()):
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(f"{flag} {path}: cannot be written; name a {'file' if is_file else 'folder'} of yours")
+
+
+def _write_official(options: argparse.Namespace, result: "Evaluation") -> None:
+    """Writes the files that COCO's and VOC's tools and servers take."""
+    from yolo9000_jax.report import results_files
+
+    if result.compared is None:
+        return
+    if options.coco_results:
+        results_files.write_coco_results(as_path(options.coco_results), result.compared)
+    if options.coco_truth:
+        results_files.write_coco_truth(as_path(options.coco_truth), result.compared, result.class_names)
+    if options.voc_results:
+        results_files.write_voc_results(as_path(options.voc_results), result.compared, result.class_names)
 
 
 def _prepare(options: argparse.Namespace) -> tuple["Detector | Classifier", Any, dict[str, Any]]:
@@ -97,6 +131,10 @@ def _prepare(options: argparse.Namespace) -> tuple["Detector | Classifier", Any,
         raise UserError(f"--hierarchical-threshold is for detectors: {why}; leave it out")
     if isinstance(model, Classifier) and options.iou_rule is not None:
         raise UserError("--iou-rule is for detectors, and this network is a classifier: leave it out")
+    official = [name for name in ("coco_results", "coco_truth", "voc_results") if getattr(options, name)]
+    if isinstance(model, Classifier) and official:
+        flag = f"--{official[0].replace('_', '-')}"
+        raise UserError(f"{flag} is for detectors, and this network is a classifier: leave it out")
     if isinstance(model, Classifier) and options.class_agnostic:
         raise UserError("--class-agnostic is for detectors, and this network is a classifier: leave it out")
     dataset = _evaluation_set(options, model, settings)
@@ -148,13 +186,19 @@ def _print_classification(metrics: dict[str, Any]) -> None:
 
 
 def _print_detection(metrics: dict[str, Any]) -> None:
-    scores = [name for name in ("voc_ap50", "ilsvrc_ap") if name in metrics]
+    from yolo9000_jax.report.diagnosis import diagnosis
+
+    scores = [name for name in ("voc_ap50", "ilsvrc_ap", "coco_ap") if name in metrics]
     divided = [f"{name}_{kind}" for name in scores for kind in ("seen", "unseen")]
-    for key in ("voc_ap50", "voc07_ap50", "recall50", *scores[1:], *divided):
+    coco = [name for name in metrics if name.startswith(("coco_ap", "coco_ar")) and "seen" not in name]
+    for key in ("voc_ap50", "voc07_ap50", "recall50", *scores[1:-1], *coco, *divided):
         if key in metrics:
             print(f"{key} {_number(metrics[key])}" + (", whatever the class" if key == "recall50" else ""))
+    print(f"each class: {', '.join(scores)}")
     for name, numbers in metrics["per_class"].items():
         print(f"  {name:<20} {_numbers(numbers, scores)}  ({numbers['truths']} objects)")
+    for line in diagnosis(metrics):
+        print(line)
     if metrics.get("subtrees"):
         print(f"mean of the classes below each node of the tree: {', '.join(scores)}")
     for node in metrics.get("subtrees", ()):

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from yolo9000_jax.config.keys import RECIPES, detection, flat, stages
 from yolo9000_jax.errors import UserError
 
-DETECTION_METRICS = ("voc_ap50", "voc07_ap50", "recall50")
+DETECTION_METRICS = ("voc_ap50", "voc07_ap50", "recall50", "coco_ap", "coco_ap50", "coco_ap75")
 # What evaluation.metric may name, the task's own first; the last two of "joint" are of classes with and without boxes.
 METRICS = {
     "detection": DETECTION_METRICS,

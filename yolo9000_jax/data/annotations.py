@@ -63,7 +63,7 @@ class Annotation:
 
     `boxes_xyxy` are pixels, or fractions of the picture where `fractions` is set; `places` says for messages where each
     box stands in the file ("object 5"). A picture label without box has one label and no boxes. `crowd` says which of
-    the difficult boxes are crowds; empty: none.
+    the difficult boxes are crowds; empty: none. `areas` are square pixels as stated, NaN for not; empty: none.
     """
 
     name: str  # short, for notes and `Record.name`
@@ -76,6 +76,8 @@ class Annotation:
     size: tuple[int, int] | None = None  # width, height as stated; None: the format has no such statement
     fractions: bool = False
     crowd: list[bool] = field(default_factory=list)
+    areas: list[float] = field(default_factory=list)
+    image_id: int | str | None = None
 
 
 class Notes:
@@ -146,9 +148,11 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
         boxes = upright_boxes(boxes, *labelled, picture.orientation)
     labels, difficult = np.array(annotation.labels, np.int32), np.array(annotation.difficult, bool)
     crowd = np.array(annotation.crowd, bool) if annotation.crowd else None
+    areas = np.array(annotation.areas) if annotation.areas and not annotation.fractions else None
     if annotation.places:
         boxes, kept = clean_boxes(boxes, width, height, annotation, notes)
         labels, difficult, crowd = labels[kept], difficult[kept], None if crowd is None else crowd[kept]
+        areas = None if areas is None else stated_areas(areas[kept], boxes)
     return Record(
         annotation.name,
         str(annotation.image),
@@ -160,6 +164,8 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
         partial(reading.read, annotation.image),
         crowd=crowd,
         plain=picture.plain,
+        areas=areas,
+        image_id=annotation.image_id,
     )
 
 
@@ -239,6 +245,11 @@ def clean_boxes(
             notes.add(kind, f"{annotation.name}, {annotation.places[index]}")
     kept &= ~again
     return clipped[kept], kept
+
+
+def stated_areas(areas: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
+    """The areas [N] that are stated, and those of the boxes [N, 4] where one is NaN."""
+    return np.where(np.isnan(areas), np.prod(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], -1), areas)
 
 
 def _again(boxes_xyxy: np.ndarray, *labels: Sequence[int]) -> np.ndarray:

@@ -58,7 +58,14 @@ def with_classes(
         dataset.rendered,
         dataset.lazy,
         dataset.identity,
+        _category_ids(dataset, classes),
     )
+
+
+def _category_ids(dataset: Dataset, classes: Sequence[str]) -> list[int | str] | None:
+    """The ids of these classes in the data set's COCO file; None where one of them has none."""
+    ids = dict(zip(dataset.classes, dataset.category_ids or (), strict=False))
+    return [ids[name] for name in classes] if ids.keys() >= set(classes) else None
 
 
 def _called_as_wanted(dataset: Dataset, wanted: Collection[str]) -> Dataset:
@@ -197,4 +204,5 @@ class _Relabelled(Indexed[Record]):
         boxes = record.boxes_xyxy[kept] if len(record.boxes_xyxy) else record.boxes_xyxy
         crowd = None if record.crowd is None else record.crowd[kept]
         difficult = record.difficult[kept]
-        return replace(record, boxes_xyxy=boxes, labels=labels[kept], difficult=difficult, crowd=crowd)
+        areas = None if record.areas is None else record.areas[kept]
+        return replace(record, boxes_xyxy=boxes, labels=labels[kept], difficult=difficult, crowd=crowd, areas=areas)

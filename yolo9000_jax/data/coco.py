@@ -72,7 +72,15 @@ def open_coco(location: str, split: Split) -> Dataset:
     lines = [CALLED.format(quote(split.name), called)] if per_split and called != split.name else []
     lines += [] if per_split or split.is_all else [WHOLE_FILE.format(quote(split.name))]
     lines += notes.lines()
-    return Dataset(f"coco:{location}", split.text, instances.classes, records, instances.synsets, lines)
+    return Dataset(
+        f"coco:{location}",
+        split.text,
+        instances.classes,
+        records,
+        instances.synsets,
+        lines,
+        category_ids=instances.category_ids,
+    )
 
 
 def coco_splits(location: str) -> list[str]:
@@ -130,7 +138,7 @@ def _one_of(folder: Path, ends: set[str], image: Path, named: dict[str, Annotati
                     f"{other.source}: {quote(other_name)} leads to {shown(image)}, as {quote(name)} does, but states "
                     "other boxes or another size: correct one of the names, or remove an entry"
                 )
-            for key in ("boxes_xyxy", "labels", "difficult", "crowd", "places"):
+            for key in ("boxes_xyxy", "labels", "difficult", "crowd", "areas", "places"):
                 getattr(first, key).extend(getattr(other, key))
         notes.add(coco_json.SAME_IMAGE, quote(other_name))
     return first

@@ -6,6 +6,7 @@ of the picture. Ids of annotations mean nothing. What is left out or put right i
 """
 
 import json
+import math
 import os
 import re
 from collections import Counter
@@ -61,13 +62,14 @@ class Category(NamedTuple):
 
 @dataclass(frozen=True)
 class Instances:
-    """The content of a file: its classes by id, their synsets, and an annotation a picture.
+    """The content of a file: its classes by id, their synsets and ids, and an annotation a picture.
 
     The annotations go by the names that the file has for their pictures; their own `image` is not known yet.
     """
 
     classes: tuple[str, ...]
     synsets: tuple[str | None, ...]
+    category_ids: tuple[int | str, ...]
     annotations: dict[str, Annotation]
 
 
@@ -143,7 +145,8 @@ def parse(content: dict[str, Any], file: Path, notes: Notes) -> Instances:
     own = _classes(categories, used, notes)
     _number_labels(by_name.values(), categories, own)
     _find_fractions(file, by_name.values(), notes)
-    return Instances(tuple(own), tuple(own.values()), by_name)
+    synsets = tuple(categories[key].synset for key in own.values())
+    return Instances(tuple(own), synsets, tuple(own.values()), by_name)
 
 
 def _place(file: Path, what: str, position: int, item: object) -> str:
@@ -203,7 +206,7 @@ def _images(file: Path, items: list, notes: Notes) -> tuple[dict[int | str, Anno
             raise UserError(f"{place} ({quote(name)}) stands there twice: give each image its own id")
         if first is None:
             short = f"{file.name}, image {quote(item['id'])}"
-            by_name[name] = Annotation(short, place, Path(), [], [], [], [], size)
+            by_name[name] = Annotation(short, place, Path(), [], [], [], [], size, image_id=own)
         elif first.size == size:
             notes.add(SAME_IMAGE, quote(name))
         else:
@@ -255,6 +258,7 @@ def _add_objects(
         annotation.labels.append(numbers[category])
         annotation.crowd.append(_crowd(place, item))
         annotation.difficult.append(annotation.crowd[-1])
+        annotation.areas.append(_area(item))
         annotation.places.append(short)
     if items and not used:
         raise UserError(f"{file}: none of its {len(items)} annotations has a box: give a COCO instances file")
@@ -278,6 +282,12 @@ def _crowd(place: str, item: dict) -> bool:
     return crowd
 
 
+def _area(item: dict) -> float:
+    """The area that is stated, square pixels; NaN for none. The official evaluation knows small from large by it."""
+    area = number(item.get("area"))
+    return math.nan if area is None or area < 0 else area
+
+
 def _box(place: str, item: dict) -> tuple[Box | None, bool]:
     """Corners of the stated (x, y, width, height), or round the polygon where there is none; and whether the latter."""
     bbox = item.get("bbox")
@@ -295,15 +305,15 @@ def _box(place: str, item: dict) -> tuple[Box | None, bool]:
     return (x, y, x + width, y + height), False
 
 
-def _classes(categories: dict[int | str, Category], used: set[int | str], notes: Notes) -> dict[str, str | None]:
-    """Class name -> synset, of the categories that are classes.
+def _classes(categories: dict[int | str, Category], used: set[int | str], notes: Notes) -> dict[str, int | str]:
+    """Class name -> category id, of the categories that are classes.
 
     Roboflow's exports have one more that only groups the others, and may share its name with one of these.
     """
     groups = {category.group for category in categories.values()}
     called = Counter(category.name for category in categories.values())
     with_boxes = {categories[key].name for key in used}
-    found: dict[str, str | None] = {}
+    found: dict[str, int | str] = {}
     for key, category in categories.items():
         name = category.name
         shadowed = called[name] > 1 and (name in with_boxes or name in found)
@@ -312,7 +322,7 @@ def _classes(categories: dict[int | str, Category], used: set[int | str], notes:
         elif name in found:
             raise UserError(f"{category.place} ({quote(name)}) stands there twice: give each id and each name once")
         else:
-            found[name] = category.synset
+            found[name] = key
             if key not in used:
                 notes.add(UNUSED, quote(name))
     return found

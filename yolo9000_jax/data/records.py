@@ -39,6 +39,7 @@ class Dataset(Sequence[Record]):
         rendered: the pictures are drawn by a program, each when it is asked for, as many as one likes.
         lazy: a record is read, or drawn, when it is asked for; otherwise all labels are in memory, without pictures.
         identity: what names the data, for `fingerprint`, where that is not to read all of them; None: their labels do.
+        category_ids: the id of each class in a COCO file, which may have gaps; None: another format.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Dataset(Sequence[Record]):
         rendered: bool = False,
         lazy: bool = False,
         identity: str | None = None,
+        category_ids: Sequence[int | str] | None = None,
     ):
         self.spec = spec
         self.split = split
@@ -61,6 +63,7 @@ class Dataset(Sequence[Record]):
         self.rendered = rendered
         self.lazy = lazy or rendered
         self.identity = identity
+        self.category_ids = None if category_ids is None else tuple(category_ids)
         self._records = records
         self._ground_truth: GroundTruth | None = None
         if len(self.synsets) != len(self.classes):

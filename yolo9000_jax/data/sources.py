@@ -247,4 +247,5 @@ def _join(spec: str, split: str, pairs: list[tuple[str, Split]], datasets: list[
         rendered=any(dataset.rendered for dataset in datasets),
         lazy=any(dataset.lazy for dataset in datasets),
         identity="+".join(dataset.fingerprint() for dataset in datasets) if any(d.identity for d in datasets) else None,
+        category_ids=first.category_ids if len({dataset.category_ids for dataset in datasets}) == 1 else None,
     )

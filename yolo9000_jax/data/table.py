@@ -89,6 +89,8 @@ class Record:
     encoded: Callable[[], bytes] | None = None  # reads the picture as a picture file has it, where it is part of a file
     crowd: np.ndarray | None = None  # bool [N]: which of the difficult are crowds (COCO); None: none
     plain: bool = False  # every decoder makes the same pixels of the file (images.reading.Header)
+    areas: np.ndarray | None = None  # float64 [N], square pixels, as COCO states them, of outlines; None: the boxes'
+    image_id: int | str | None = None  # what the data set itself calls the picture: COCO's id, a file's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +215,8 @@ class Table(Indexed[Record]):
     crowd: np.ndarray | None = None  # bool [M], as of `Record`
     numbers: np.ndarray | None = None  # int64 [R], the same where a record is there again; None: none is
     contents: np.ndarray | None = None  # uint64 [R], the same of files of the same bytes; None: not looked at
+    areas: np.ndarray | None = None  # float64 [M], as of `Record`
+    image_ids: Sequence[int | str | None] | None = None  # of the R records
 
     @classmethod
     def of(cls, records: Indexed[Record]) -> "Table":
@@ -230,6 +234,8 @@ class Table(Indexed[Record]):
             GroundTruth.of(records),
             np.array([record.plain for record in records], bool),
             crowd=None if no_crowd else np.concatenate([np.zeros(0, bool), *crowd]),
+            areas=_joined_areas([(record.areas, record.boxes_xyxy) for record in records]),
+            image_ids=None if all(each.image_id is None for each in records) else [each.image_id for each in records],
         )
 
     def __len__(self) -> int:
@@ -250,6 +256,8 @@ class Table(Indexed[Record]):
             partial(reading.read, path),
             crowd=None if self.crowd is None else self.crowd[labels],
             plain=bool(self.plain[index]),
+            areas=None if self.areas is None else self.areas[labels],
+            image_id=None if self.image_ids is None else self.image_ids[index],
         )
 
     def name(self, index: int) -> str:
@@ -304,6 +312,8 @@ class Table(Indexed[Record]):
             None if self.crowd is None else self.crowd[items_of(indexes, self.truth.labels_of)],
             numbers if len(np.unique(numbers)) < len(numbers) else None,
             None if self.contents is None else self.contents[indexes],
+            None if self.areas is None else self.areas[items_of(indexes, self.truth.labels_of)],
+            None if self.image_ids is None else [self.image_ids[index] for index in indexes],
         )
 
     def once(self) -> "Table":
@@ -323,6 +333,7 @@ class Table(Indexed[Record]):
         truths = [part.truth for part in parts]
         crowds = [np.zeros(len(part.truth.labels), bool) if part.crowd is None else part.crowd for part in parts]
         titled = all(part.names is None for part in parts)
+        ids = [part.image_ids is not None for part in parts]
         known = [part.contents for part in parts if part.contents is not None]
         return cls(
             [folder for part in parts for folder in part.folders],
@@ -339,6 +350,8 @@ class Table(Indexed[Record]):
             None if all(part.crowd is None for part in parts) else np.concatenate(crowds),
             np.concatenate([found + first for found, first in zip(numbers, firsts, strict=False)]),
             np.concatenate(known) if len(known) == len(parts) else None,
+            _joined_areas([(part.areas, part.truth.boxes_xyxy) for part in parts]),
+            [own for part in parts for own in part.image_ids or [None] * len(part)] if any(ids) else None,
         )
 
     def relabelled(self, ids: np.ndarray) -> "Table":
@@ -352,13 +365,22 @@ class Table(Indexed[Record]):
         boxes_of = np.where(truth.boxes_of > 0, labels_of, 0)
         boxes = truth.boxes_xyxy[kept[truth.boxed]]
         chosen = GroundTruth(truth.sizes_wh, boxes, labels[kept], truth.difficult[kept], boxes_of, labels_of)
-        return replace(self, truth=chosen, crowd=None if self.crowd is None else self.crowd[kept])
+        crowd, areas = (None if rows is None else rows[kept] for rows in (self.crowd, self.areas))
+        return replace(self, truth=chosen, crowd=crowd, areas=areas)
 
 
 def origins_of(records: Indexed[Record]) -> list[Origin]:
     """As its records know them that are made when asked for; of others, which are in memory, the files."""
     known: Callable[[], list[Origin]] | None = getattr(records, "origins", None)
     return known() if known is not None else [record.image or (record.name, 0) for record in records]
+
+
+def _joined_areas(parts: Sequence[tuple[np.ndarray | None, np.ndarray]]) -> np.ndarray | None:
+    """The areas that are stated, or else those of the boxes [N, 4], one part after the other; None: none is stated."""
+    if all(areas is None for areas, _ in parts):
+        return None
+    found = [np.prod(boxes[:, 2:] - boxes[:, :2], -1) if areas is None else areas for areas, boxes in parts]
+    return np.concatenate(found).astype(np.float64)
 
 
 def is_constant(counts: np.ndarray) -> bool:

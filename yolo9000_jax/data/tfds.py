@@ -23,13 +23,13 @@ import os
 import re
 from collections.abc import Sequence
 from functools import partial
-from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any  # what TensorFlow Datasets gives has no types
 
 import numpy as np
 
-from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes
+from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes, stated_areas
+from yolo9000_jax.data.coco_classes import coco_classes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.orientation import upright_boxes
 from yolo9000_jax.data.records import Dataset
@@ -45,7 +45,8 @@ from yolo9000_jax.places import as_path
 FILE_NAMES = ("image/filename", "file_name", "filename")  # features that hold the name of the picture
 DIFFICULT, CROWD = "is_difficult", "is_crowd"
 EXACT = "box_xyxy"  # of packed sets: pixels of the picture shown, as the source had them (pack.py)
-OF_A_BOX = ("bbox", "label", DIFFICULT, CROWD, EXACT)
+AREA = "area"  # COCO's, of the outline
+OF_A_BOX = ("bbox", "label", DIFFICULT, CROWD, EXACT, AREA)
 PACKED = "yolo9000.json"  # beside the records: what `yolo9000 pack` knows of them, classes and synsets among it
 FILES_OPEN_BESIDES = 256  # what a training run may have open beside its data
 UNCOUNTED = "boxes are checked as they are read: those without area are dropped, and not counted here"
@@ -208,12 +209,6 @@ def read_about(folder: Any) -> dict[str, Any]:
     return about
 
 
-def coco_classes() -> dict[str, str]:
-    """The 80 classes of COCO by number, each with the WordNet synset that YOLO9000 takes for it."""
-    text = resources.files("yolo9000_jax.data").joinpath("coco_classes.tsv").read_text("utf-8")
-    return dict(line.split("\t") for line in text.splitlines())
-
-
 def _random_access(location: str, builder: Any, split: str) -> Indexed[bytes]:
     """The serialised examples of a split, read when asked for."""
     import tensorflow_datasets as tfds
@@ -289,19 +284,30 @@ class _Records(Indexed[Record]):
 
     def __getitem__(self, index: int) -> Record:
         index = range(len(self))[index]
-        example, name = self._example(index)
+        example, name, file = self._example(index)
         header = reading.inspect_bytes(example["image"], f"the picture of {name}")
         size = header.width, header.height
         if "objects" in self._features:
-            boxes, labels, difficult, crowd = self._objects(example["objects"], header, name)
+            boxes, labels, difficult, crowd, areas = self._objects(example["objects"], header, name)
         else:
             boxes, labels = np.zeros((0, 4), np.float32), np.array([example["label"]], np.int32)
-            difficult, crowd = np.zeros(1, bool), None
+            difficult, crowd, areas = np.zeros(1, bool), None, None
         if (labels < 0).any():
             raise UserError(f"{name} has no label: choose a split that has them")
-        picture = partial(self._picture, example["image"], name)
+        picture, image_id = partial(self._picture, example["image"], name), PurePath(file).stem if file else None
         return Record(
-            name, None, *size, boxes, labels, difficult, picture, lambda: example["image"], crowd, header.plain
+            name,
+            None,
+            *size,
+            boxes,
+            labels,
+            difficult,
+            picture,
+            lambda: example["image"],
+            crowd,
+            header.plain,
+            areas,
+            image_id,
         )
 
     def _picture(self, data: bytes, name: str) -> np.ndarray:
@@ -310,8 +316,8 @@ class _Records(Indexed[Record]):
     def origins(self) -> list[Origin]:
         return [(file, place) for file, count in self._files for place in range(count)]
 
-    def _example(self, index: int) -> tuple[dict[str, Any], str]:
-        """The features of an example, its picture still encoded, and what messages call it."""
+    def _example(self, index: int) -> tuple[dict[str, Any], str, str | None]:
+        """The features of an example, its picture still encoded; what messages call it; and the picture's file name."""
         name = f"{self._name} {index}"
         try:
             example = self._features.deserialize_example_np(self._source[index], decoders=self._decoders)
@@ -322,17 +328,17 @@ class _Records(Indexed[Record]):
         if any(example.get(key) is None for key in self._features):
             raise UserError(f"{name} cannot be read (its file is truncated): copy or prepare the data again")
         file = next((example[key].decode("utf-8", "replace") for key in FILE_NAMES if example.get(key)), None)
-        return example, f"{name} ({file})" if file else name
+        return example, f"{name} ({file})" if file else name, file
 
     def _objects(
         self, objects: dict[str, Any], picture: reading.Header, name: str
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """boxes_xyxy float32 [N, 4] in pixels, labels int32 [N] of the data set, difficult and crowd bool [N]."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+        """boxes_xyxy float32 [N, 4] in pixels, labels int32 [N] of the data set, difficult, crowd, areas."""
         labels = np.array(objects["label"], np.int32)
         crowd = np.array(objects.get(CROWD, [False] * len(labels)), bool)
         difficult = np.array(objects.get(DIFFICULT, [False] * len(labels)), bool) | crowd
         if EXACT in objects:
-            return np.array(objects[EXACT], np.float32).reshape(-1, 4), labels, difficult, crowd
+            return np.array(objects[EXACT], np.float32).reshape(-1, 4), labels, difficult, crowd, None
         size = picture.width, picture.height
         stored = size[::-1] if picture.orientation in SWAPPED else size
         boxes = np.array(objects["bbox"], np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]] * [*stored, *stored]
@@ -343,7 +349,8 @@ class _Records(Indexed[Record]):
         flags = difficult.tolist(), crowd.tolist()
         annotation = Annotation(name, name, Path(), [], labels.tolist(), flags[0], places, crowd=flags[1])
         boxes, kept = clean_boxes(boxes, *size, annotation, Notes())
-        return boxes.astype(np.float32), labels[kept], difficult[kept], crowd[kept]
+        areas = stated_areas(np.array(objects[AREA], np.float64)[kept], boxes) if AREA in objects else None
+        return boxes.astype(np.float32), labels[kept], difficult[kept], crowd[kept], areas
 
 
 def _reason(error: Exception) -> str:

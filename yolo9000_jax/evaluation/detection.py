@@ -1,22 +1,36 @@
 """Runs a detector over a data set and measures its average precision and how well it names what it finds."""
 
 import itertools
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 import numpy as np
 
+from yolo9000_jax.data.coco_classes import coco_ids
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation import ilsvrc
+from yolo9000_jax.evaluation import ilsvrc, mistakes
+from yolo9000_jax.evaluation.breakdown import breakdown
 from yolo9000_jax.evaluation.classes import SharedClasses, positions, readable, shared_classes
+from yolo9000_jax.evaluation.coco import Matching, evaluate_coco
 from yolo9000_jax.evaluation.models import Detector
 from yolo9000_jax.evaluation.naming import NamingConfusion, has_groups
-from yolo9000_jax.evaluation.result import Evaluation, Example
+from yolo9000_jax.evaluation.result import Compared, Evaluation, Example, Picture
+from yolo9000_jax.evaluation.scores import best_f1, calibration
 from yolo9000_jax.evaluation.seen import seen_and_unseen
 from yolo9000_jax.evaluation.subtrees import subtrees
-from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, VocResult, evaluate_detections, mean_of
+from yolo9000_jax.evaluation.voc import (
+    GroundTruth,
+    ImageDetections,
+    VocResult,
+    areas_of,
+    checked,
+    evaluate_detections,
+    mean_of,
+)
 from yolo9000_jax.hosts import in_order, of_all, share
 from yolo9000_jax.logs import logger
 
@@ -51,10 +65,18 @@ def evaluate_detector(
         options |= {"nodes": classes.model_labels, "hierarchical_threshold": hierarchical_threshold}
         options["also_top_down"] = naming is not None or examples > 0
     run = _Share(detector, dataset, classes, naming, options, examples)
-    detections, truths = _joined(of_all(run.arrays))
+    pictures, detections, truths = _joined(of_all(run.arrays))
     voc = evaluate_detections(detections, truths, len(classes.names))
-    scores = _scores(voc, detections, truths, iou_rule)
-    metrics = _metrics(voc, classes, scores)
+    detections, truths = checked(detections, truths, len(classes.names))
+    matching = Matching(detections, truths, len(classes.names))
+    coco, coco_ap = evaluate_coco(matching)
+    scores = _scores(voc, detections, truths, iou_rule) | {"coco_ap": coco_ap}
+    metrics = _metrics(voc, classes, scores, coco)
+    judged = [mistakes.judge(*pair, _depths(detector, classes)) for pair in zip(detections, truths, strict=True)]
+    kinds = mistakes.measure(mistakes.gather(judged), len(classes.names), detector.tree, classes.model_labels)
+    sizes_wh = np.array([(picture.width, picture.height) for picture in pictures], int).reshape(-1, 2)
+    metrics |= {"mistakes": kinds, "breakdown": breakdown(matching, truths, sizes_wh)}
+    metrics |= {"calibration": calibration(voc.outcomes), "best_f1": best_f1(voc.outcomes)}
     if seen is not None:
         metrics |= seen_and_unseen(scores, seen, detector, dataset, classes)
     if detector.tree is not None and (below := subtrees(detector.tree, classes, scores)):
@@ -62,7 +84,15 @@ def evaluate_detector(
     if naming is not None:
         naming.join_hosts()
         metrics["naming"] = naming.metrics()
-    return Evaluation(metrics, classes.names, voc, tuple(run.examples))
+    ids = dataset.category_ids or coco_ids(dataset.classes) or range(1, len(dataset.classes) + 1)
+    category_ids = [ids[label] for label in classes.dataset_labels]
+    compared = Compared(pictures, detections, truths, dataset.split, category_ids)
+    return Evaluation(metrics, classes.names, voc, tuple(run.examples), compared)
+
+
+def _depths(detector: Detector, classes: SharedClasses) -> np.ndarray | None:
+    """How deep each of the classes lies in the tree, if there is one."""
+    return None if detector.tree is None else detector.tree.depths[classes.model_labels]
 
 
 class _Share:
@@ -85,6 +115,7 @@ class _Share:
         self._dataset_positions = positions(classes.dataset_labels, len(dataset.classes))
         self._naming, self._count = naming, examples
         self.examples: list[Example] = []
+        self._pictures: list[Picture] = []
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is found and what is there, of all its pictures, one picture after the other."""
@@ -92,7 +123,13 @@ class _Share:
         for found, truth in self._run():
             detections.append(found)
             truths.append(truth)
-        return _columns("found", ImageDetections, detections) | _columns("truth", GroundTruth, truths)
+        names, widths, heights, ids = zip(*self._pictures, strict=True) if self._pictures else ((),) * 4
+        pictures = {
+            "names": np.array(names, str),
+            "sizes_wh": np.array([widths, heights], np.int64).T,
+            "ids": np.array([json.dumps(each) for each in ids], str),
+        }
+        return pictures | _columns("found", ImageDetections, detections) | _columns("truth", GroundTruth, truths)
 
     def _run(self) -> Iterator[tuple[ImageDetections, GroundTruth]]:
         pictures, started = len(self._dataset), time.perf_counter()
@@ -101,7 +138,10 @@ class _Share:
         for index, (result, record) in enumerate(zip(results, records, strict=True)):
             found = ImageDetections(result.boxes_xyxy, result.scores, result.labels)
             crowd = np.zeros(len(record.labels), bool) if record.crowd is None else record.crowd
-            truth = GroundTruth(record.boxes_xyxy, record.labels, record.difficult, crowd)
+            truth = GroundTruth(record.boxes_xyxy, record.labels, record.difficult, crowd, record.areas)
+            truth = truth._replace(areas=areas_of(truth))
+            name = PurePath(record.image).name if record.image else record.name
+            self._pictures.append(Picture(name, record.width, record.height, record.image_id))
             found, truth = _relabel(found, self._model_positions), _relabel(truth, self._dataset_positions)
             top_down = None if self._detector.tree is None else result.top_down
             if self._naming is not None and top_down is not None:
@@ -130,10 +170,17 @@ def _pictures(name: str, kind: type[Rows], arrays: Mapping[str, np.ndarray]) -> 
     return [kind(*rows) for rows in zip(*columns, strict=True)]
 
 
-def _joined(shares: Sequence[Mapping[str, np.ndarray]]) -> tuple[list[ImageDetections], list[GroundTruth]]:
+def _joined(
+    shares: Sequence[Mapping[str, np.ndarray]],
+) -> tuple[list[Picture], list[ImageDetections], list[GroundTruth]]:
     """What all hosts' `_Share.arrays` say, picture by picture as in the data set."""
+    seen = [list(map(_picture, each["names"], each["sizes_wh"], each["ids"])) for each in shares]
     found = [_pictures("found", ImageDetections, each) for each in shares]
-    return in_order(found), in_order([_pictures("truth", GroundTruth, each) for each in shares])
+    return in_order(seen), in_order(found), in_order([_pictures("truth", GroundTruth, each) for each in shares])
+
+
+def _picture(name: np.str_, size_wh: np.ndarray, own_id: np.str_) -> Picture:
+    return Picture(str(name), int(size_wh[0]), int(size_wh[1]), json.loads(str(own_id)))
 
 
 def _relabel(rows: Rows, new_labels: np.ndarray) -> Rows:
@@ -158,12 +205,17 @@ def _scores(
     return scores
 
 
-def _metrics(voc: VocResult, classes: SharedClasses, scores: dict[str, list[float | None]]) -> dict[str, Any]:
-    """VOC's numbers, with the others of `scores` beside."""
+def _metrics(
+    voc: VocResult, classes: SharedClasses, scores: dict[str, list[float | None]], coco: dict[str, float | None]
+) -> dict[str, Any]:
+    """VOC's numbers and COCO's, with the others of `scores` beside, and the best F1 of each class."""
     metrics = voc.metrics(classes.names)
     per_class = metrics.pop("per_class")
-    for name in scores.keys() - {"voc_ap50"}:
-        metrics[name] = mean_of(scores[name])
+    for label, numbers in enumerate(per_class.values()):
+        numbers["best_f1"] = best_f1(voc.outcomes, label)
+    metrics |= coco
+    for name in [name for name in scores if name != "voc_ap50"]:
+        metrics[name] = coco.get(name, mean_of(scores[name]))
         for numbers, score in zip(per_class.values(), scores[name], strict=True):
             numbers[name] = score
     left_out = {"left_out": list(classes.left_out)} if classes.left_out else {}

@@ -55,7 +55,9 @@ def evaluate(
         Evaluation. Its metrics are, over the shared classes, with "left_out" naming the data set's others if any:
 
         of a detector, VOC average precision (darknet.md 13): {"voc_ap50", "voc07_ap50", "recall50", "images",
-        "per_class": {name: {"voc_ap50", "voc07_ap50", "truths", "detections"}}}; with iou_rule="ilsvrc" "ilsvrc_ap"
+        "per_class": {name: {"voc_ap50", "voc07_ap50", "truths", "detections", "coco_ap", "best_f1"}}}; COCO's twelve
+        numbers, "coco_ap" and so on (coco.evaluate_coco); "mistakes" (mistakes.measure), "breakdown"
+        (breakdown.breakdown), "calibration" and "best_f1" (scores.py); with iou_rule="ilsvrc" "ilsvrc_ap"
         beside each "voc_ap50"; with `seen` also "voc_ap50_seen", "voc_ap50_unseen", and the names of these classes,
         "seen_classes" and "unseen_classes", and with a tree "seen_rules" (seen.seen_and_unseen); with a tree also
         "subtrees" (subtrees.subtrees), and where classes of the data set are below others of it "naming"

@@ -1,5 +1,7 @@
 """What an evaluation gives: the numbers, and what a report makes pictures of."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,20 +29,49 @@ class Example(NamedTuple):
         return f"<Example {width}x{height}: {counted(found, 'detection')}, {counted(there, 'truth')}>"
 
 
+class Picture(NamedTuple):
+    """A picture of the data set: the name of its file, or what messages call it; width and height in pixels; and the
+    id by which the data set itself knows it, None where there is none."""
+
+    name: str
+    width: int
+    height: int
+    image_id: int | str | None = None
+
+
+class Compared(NamedTuple):
+    """All that was compared: the pictures, and of each what was found and what is there; labels are places in
+    `Evaluation.class_names`. split: of the data set. category_ids: of these classes in a COCO file."""
+
+    pictures: Sequence[Picture]
+    detections: Sequence[ImageDetections]
+    truths: Sequence[GroundTruth]
+    split: str
+    category_ids: Sequence[int | str]
+
+
 @dataclass(frozen=True, repr=False)
 class Evaluation:
     """The evaluation of a detector or a classifier on a data set.
 
     metrics: the numbers, as JSON has them (see `evaluate`). class_names: the classes it was evaluated on. Of a
-    detector also voc: precision and recall of each of these classes, and examples: a few pictures.
+    detector also voc: precision and recall of each of these classes, examples: a few pictures, and compared: all of
+    them, without pixels.
     """
 
     metrics: dict[str, Any]
     class_names: tuple[str, ...]
     voc: VocResult | None = None
     examples: tuple[Example, ...] = ()
+    compared: Compared | None = None
 
     def __repr__(self) -> str:
-        numbers = {name: value for name, value in self.metrics.items() if value is None or isinstance(value, float)}
+        numbers = {name: value for name, value in main_numbers(self.metrics).items() if name != "images"}
         counts = counted(self.metrics.get("images", 0), "image"), counted(len(self.class_names), "class", "classes")
         return f"<Evaluation: {', '.join([*listed(numbers), *counts])}>"
+
+
+def main_numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
+    """The numbers among the metrics that say most; of COCO's twelve the first."""
+    single = {name: value for name, value in metrics.items() if isinstance(value, int | float | None)}
+    return {name: value for name, value in single.items() if name == "coco_ap" or not re.match("coco_a[pr]", name)}

@@ -39,12 +39,14 @@ class GroundTruth(NamedTuple):
     """What really is in one image: boxes_xyxy [M, 4] pixels, labels [M] int, difficult and crowd [M] bool.
 
     A crowd is one box round many objects; it does not count, be it marked difficult or not. None: there are no crowds.
+    areas [M], square pixels: as COCO states them, of outlines; None: those of the boxes.
     """
 
     boxes_xyxy: np.ndarray
     labels: np.ndarray
     difficult: np.ndarray
     crowd: np.ndarray | None = None
+    areas: np.ndarray | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -208,26 +210,33 @@ def evaluate_detections(
     Raises:
         UserError: the arrays do not fit together, or a label or a score is impossible.
     """
-    if len(detections) != len(truths):
-        raise UserError(f"detections of {len(detections)} images, truth of {len(truths)}: give one of each an image")
-    pairs = zip(detections, truths, strict=True)
-    checked = [_check(index, found, truth, num_classes) for index, (found, truth) in enumerate(pairs)]
+    detections, truths = checked(detections, truths, num_classes)
     outcomes, covered = [], []
-    for found, truth in checked:
+    for found, truth in zip(detections, truths, strict=True):
         shares = overlaps(found, truth, inclusive)
         outcomes.append(_match(found, truth, shares, iou_threshold)[0])
         covered.append(np.any(shares >= iou_threshold, axis=0)[~truth.difficult])
-    every = gather([found for found, _ in checked], [truth for _, truth in checked], outcomes)
+    every = gather(detections, truths, outcomes)
     per_class = class_results(every, num_classes)
     return VocResult(
         per_class=tuple(per_class),
         voc_ap50=mean_of(result.ap for result in per_class),
         voc07_ap50=mean_of(result.ap07 for result in per_class),
         recall50=mean_of(_join(covered, bool)),
-        images=len(checked),
+        images=len(detections),
         outcomes=every,
         iou_threshold=iou_threshold,
     )
+
+
+def checked(
+    detections: Sequence[ImageDetections], truths: Sequence[GroundTruth], num_classes: int
+) -> tuple[list[ImageDetections], list[GroundTruth]]:
+    """Both as arrays of the right kind, with no field None; crowds are difficult. Errors as `evaluate_detections`."""
+    if len(detections) != len(truths):
+        raise UserError(f"detections of {len(detections)} images, truth of {len(truths)}: give one of each an image")
+    pairs = [_check(index, *pair, num_classes) for index, pair in enumerate(zip(detections, truths, strict=True))]
+    return [found for found, _ in pairs], [truth for _, truth in pairs]
 
 
 def gather(
@@ -271,7 +280,7 @@ def overlaps(detections: ImageDetections, truth: GroundTruth, inclusive: bool = 
     found = np.asarray(detections.boxes_xyxy, float).reshape(-1, 4) + far_edge
     true = np.asarray(truth.boxes_xyxy, float).reshape(-1, 4) + far_edge
     shares = iou_xyxy(found[:, None], true[None])
-    if len(crowds := np.flatnonzero(_crowd(truth))):
+    if len(crowds := np.flatnonzero(crowds_of(truth))):
         shares[:, crowds] = _share_inside(found[:, None], true[None, crowds])
     return shares
 
@@ -283,8 +292,17 @@ def _share_inside(boxes_xyxy: np.ndarray, others_xyxy: np.ndarray) -> np.ndarray
     return np.prod(np.maximum(high - low, 0), -1) / np.where(area > 0, area, np.inf)
 
 
-def _crowd(truth: GroundTruth) -> np.ndarray:
+def crowds_of(truth: GroundTruth) -> np.ndarray:
+    """Which of the truths of one image are crowds: bool [M]."""
     return np.zeros(len(truth.labels), bool) if truth.crowd is None else np.asarray(truth.crowd, bool).reshape(-1)
+
+
+def areas_of(truth: GroundTruth) -> np.ndarray:
+    """The areas of the truths of one image [M], square pixels: as stated, else those of their boxes."""
+    if truth.areas is not None:
+        return np.asarray(truth.areas, float).reshape(-1)
+    boxes = np.asarray(truth.boxes_xyxy, float).reshape(-1, 4)
+    return np.prod(boxes[:, 2:] - boxes[:, :2], -1)
 
 
 def _match(
@@ -295,7 +313,7 @@ def _match(
     if shares.size == 0:
         return outcomes, np.full(len(shares), -1)
     shares = np.where(np.asarray(detections.labels)[:, None] == np.asarray(truth.labels)[None], shares, -1)
-    crowd = _crowd(truth)
+    crowd = crowds_of(truth)
     iou, inside = np.where(crowd, -1, shares), np.where(crowd, shares, -1)
     matched = np.where(iou.max(axis=1) >= threshold, iou.argmax(axis=1), -1)
     best_first = np.argsort(-np.asarray(detections.scores), kind="stable")
@@ -330,7 +348,8 @@ def _check(
         np.asarray(truth.boxes_xyxy, float).reshape(-1, 4),
         np.asarray(truth.labels, int).reshape(-1),
         np.asarray(truth.difficult, bool).reshape(-1),
-        _crowd(truth),
+        crowds_of(truth),
+        areas_of(truth),
     )
     for what, arrays in (("detections", found), ("truth", true)):
         lengths = [len(np.asarray(array)) for array in arrays]

@@ -18,6 +18,7 @@ from yolo9000_jax import devices, hosts, logs
 from yolo9000_jax.errors import Stopped, UserError
 from yolo9000_jax.evaluation import Evaluation
 from yolo9000_jax.evaluation.detection import EXAMPLES
+from yolo9000_jax.evaluation.result import main_numbers
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import logger
 from yolo9000_jax.places import as_path
@@ -326,7 +327,8 @@ class _Run:
             for key, value in evaluation.metrics.items()
             if isinstance(value, int | float | None) and key != "images"
         }
-        shown = {key: "-" if value is None else format(value, ".3f") for key, value in numbers.items()}
+        said = {key: value for key, value in main_numbers(evaluation.metrics).items() if key in numbers}
+        shown = {key: "-" if value is None else format(value, ".3f") for key, value in said.items()}
         logger.info(f"step {number}  " + "  ".join(f"{key} {text}" for key, text in shown.items()))
         scalars = {key: float(value) for key, value in numbers.items() if value is not None}
         self.metrics.write(number, scalars)
