@@ -30,7 +30,7 @@ def evaluated(workdir, source, folder, processes, devices):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     running = []
     for index in range(processes):
         numbers = folder / f"{processes}-{devices}-{index}.json"

@@ -135,7 +135,7 @@ def test_batch_norm_over_groups_is_that_of_each_groups_pictures(tmp_path):
     scale, bias, mean, var = rng.uniform(0.5, 2, (4, 6))
     given = {"x": x, "weights": weights, "scale": scale, "bias": bias, "mean": mean, "var": var}
     np.savez(tmp_path / "given.npz", **{name: np.float32(array) for name, array in given.items()})
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     subprocess.run(
         [sys.executable, "-c", GROUPS, tmp_path / "given.npz", tmp_path], env=environment, cwd=ROOT, check=True
