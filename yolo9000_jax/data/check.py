@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, zip_longest
 
 import numpy as np
 
@@ -162,7 +162,12 @@ def _repeated(dataset: Dataset) -> Iterator[str]:
 
 
 def _same_labels(one: Record, other: Record) -> bool:
-    return np.array_equal(one.labels, other.labels) and np.array_equal(one.boxes_xyxy, other.boxes_xyxy)
+    """Whether two pictures have the same labels and boxes, in whatever order."""
+    return _sorted_rows(one) == _sorted_rows(other)
+
+
+def _sorted_rows(record: Record) -> list[tuple[int, list[float]]]:
+    return sorted(zip_longest(record.labels.tolist(), record.boxes_xyxy.tolist(), fillvalue=[]))
 
 
 def _broken(dataset: Dataset) -> Iterator[str]:
