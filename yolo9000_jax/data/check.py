@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import combinations, zip_longest
+from itertools import combinations
 
 import numpy as np
 
@@ -167,7 +167,8 @@ def _same_labels(one: Record, other: Record) -> bool:
 
 
 def _sorted_rows(record: Record) -> list[tuple[int, list[float]]]:
-    return sorted(zip_longest(record.labels.tolist(), record.boxes_xyxy.tolist(), fillvalue=[]))
+    boxes = record.boxes_xyxy.tolist() or [[]] * len(record.labels)  # of a classification's labels there are none
+    return sorted(zip(record.labels.tolist(), boxes, strict=True))
 
 
 def _broken(dataset: Dataset) -> Iterator[str]:
