@@ -168,3 +168,12 @@ def test_the_order_of_boxes_does_not_matter(tmp_path, run):
     (tmp_path / "images/b.txt").write_text(rows[0])
     _, output, _ = run("check", "--dataset", f"yolo:{tmp_path}/data.yaml", "--split", "train")
     assert "with other labels" in output
+
+
+def test_a_fault_in_the_labels_of_one_split(tmp_path, run):
+    for split, row in {"train": "0 .5 .5 .5 .5\n", "val": "0 x .5 .5 .5\n"}.items():
+        write_picture(tmp_path / f"{split}/a.png")
+        (tmp_path / f"{split}/a.txt").write_text(row)
+    (tmp_path / "data.yaml").write_text("train: train\nval: val\nnames: [cat]\n")
+    status, output, error = run("check", "--dataset", f"yolo:{tmp_path}/data.yaml")
+    assert status == 1 and "train: 1 pictures, 1 boxes" in output and "val/a.txt:1: 'x'" in error
