@@ -151,3 +151,17 @@ def test_patterns_look_into_so_many_folders(tmp_path, monkeypatch):
         (tmp_path / f"{number}").mkdir()
     with pytest.raises(UserError, match="leads through more than 100 folders"):
         files.matching(tmp_path, "**/x*")
+
+
+def test_a_pattern_says_which_folder_cannot_be_read(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    listdir = os.listdir
+
+    def refuse(folder):
+        if os.path.basename(folder) == "a":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(UserError, match=r"/a: this folder cannot be read \(Permission denied\)"):
+        files.matching(tmp_path, "*/*.jpg")
