@@ -436,7 +436,7 @@ def test_label_files_in_capitals(tmp_path, folder, ending):
 
 def test_a_text_beside_a_picture_comes_last(tmp_path):
     write_labelled(tmp_path / "images/a.jpg", tmp_path / "Labels/a.txt")
-    (tmp_path / "images/a.txt").write_text(ROW * 2)
+    (tmp_path / "images/a.txt").write_text(ROW + "0 .5 .5 .2 .2\n")
     assert len(opened(tmp_path, "train: images\nnames: [cat]\n")[0].labels) == 1
     (tmp_path / "Labels/a.txt").unlink()
     assert len(opened(tmp_path, "train: images\nnames: [cat]\n")[0].labels) == 2
