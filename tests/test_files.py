@@ -123,7 +123,7 @@ def test_flags_of_lists(lines):
 
 def test_patterns(tmp_path):
     """What a shell would make of them; `**` ends in a circle of links."""
-    for name in ("a/x.jpg", "a/b/y.jpg", ".hidden/z.jpg", "a/._x.jpg", "Thumbs.db"):
+    for name in ("a/x.jpg", "a/b/y.jpg", ".hidden/z.jpg", ".hidden/._z.jpg", "a/._x.jpg", "Thumbs.db"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     (tmp_path / "a/b/up").symlink_to(tmp_path)
@@ -134,5 +134,34 @@ def test_patterns(tmp_path):
     assert found("**/*.jpg") == ["a/b/y.jpg", "a/x.jpg"]
     assert found("*") == ["a"] and found(".hidden/*") == [".hidden/z.jpg"] and found("a\\?.jpg") == ["a/x.jpg"]
     assert found(f"{tmp_path}/a/*.jpg", Path("/nowhere")) == ["a/x.jpg"]
+    assert found(f"{tmp_path}/.hidden/*.jpg") == [".hidden/z.jpg"]  # and not ._z.jpg
     for nothing in ("a/x.jpg", "*.png", "**x/y*", "\0*", "", "[", "x" * 5000 + "*"):
         assert found(nothing) == []
+
+
+def test_patterns_look_into_so_many_folders(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/one").symlink_to(tmp_path / "a")
+    (tmp_path / "a/two").symlink_to(tmp_path / "a")
+    monkeypatch.setattr(files, "MOST_LOOKED_INTO", 100)
+    assert len(files.matching(tmp_path, "*/*/*/*/*/")) == 16
+    with pytest.raises(UserError, match="leads through more than 100 folders"):
+        files.matching(tmp_path, "*/" * 20)
+    for number in range(101):
+        (tmp_path / f"{number}").mkdir()
+    with pytest.raises(UserError, match="leads through more than 100 folders"):
+        files.matching(tmp_path, "**/x*")
+
+
+def test_a_pattern_says_which_folder_cannot_be_read(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    listdir = os.listdir
+
+    def refuse(folder):
+        if os.path.basename(folder) == "a":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(UserError, match=r"/a: this folder cannot be read \(Permission denied\)"):
+        files.matching(tmp_path, "*/*.jpg")

@@ -5,8 +5,9 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
@@ -23,7 +24,9 @@ _STAND_INS = {  # what files in another's place begin with
     b"<html": _PAGE,
 }
 MARKED = "{} marks {} of its {} pictures with 1: the others are left out"
-_MAGIC = re.compile(r"[*?[]")
+MOST_FOLDERS = 40  # of a path or a pattern that is looked for
+MOST_LOOKED_INTO = 100_000  # folders, for one pattern
+_MAGIC = re.compile(r"[*?]")
 _FLAGGED = re.compile(r"(\S.*?)\s+(-?\d{1,9})")
 
 
@@ -155,22 +158,78 @@ def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists, *,
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """What a pattern with `*`, `?`, `[…]` or `**` names, sorted; nothing for what is no pattern.
+    """What a pattern with `*`, `?` or `**` names, sorted; nothing for what is no pattern.
 
-    Files of systems, and hidden ones, are left out unless the pattern itself leads to such; `**` follows no links.
+    `[…]` counts only beside one of these, in the same name: files are called `a[1].jpg`. Files of systems, and hidden
+    ones, are left out unless the pattern itself asks for such; `**` follows no links.
 
     Args:
         folder: where a relative pattern begins.
         pattern: with slashes, or Windows' backslashes.
+
+    Raises:
+        UserError: it would look through a whole disk or too much, or a folder cannot be read.
     """
     pure = PurePath(pattern.replace("\\", "/"))
-    if not _MAGIC.search(pattern):
+    parts = pure.relative_to(pure.anchor).parts
+    first = next((place for place, part in enumerate(parts) if _MAGIC.search(part)), None)
+    if first is None:
         return []
-    root = Path(pure.anchor) if pure.anchor else folder
-    with suppress(OSError, ValueError, NotImplementedError):  # no pattern that a file can have
-        found = sorted(root.glob(str(pure.relative_to(pure.anchor))))
-        return [place for place in found if is_system_file(pure) or not is_system_file(place.relative_to(root))]
-    return []
+    start, asked = Path(pure.anchor or folder, *parts[:first]), parts[first:]
+    name = shown(pattern[:200])
+    if len(asked) > MOST_FOLDERS:
+        raise UserError(f"{name}: a pattern of {len(asked)} folders; {MOST_FOLDERS} at most")
+    if ".." in asked:
+        raise UserError(f"{name}: `..` may not stand behind a `*` or `?`; write where it leads")
+    if asked[0] == "**" and start == Path(start.anchor):
+        raise UserError(f"{name}: would look through the whole disk; write the first folders too")
+    places, looked_into = [start] if _is_folder(start) else [], 0
+    for part in asked:
+        found: dict[Path, None] = {}
+        for place in places:
+            for match in _below(place) if part == "**" else _fitting(place, part):
+                found[match] = None
+                looked_into += part == "**"
+                if looked_into > MOST_LOOKED_INTO:
+                    break
+            looked_into += 1
+            if looked_into > MOST_LOOKED_INTO:
+                raise UserError(f"{name}: leads through more than {MOST_LOOKED_INTO} folders; write more of them")
+        places = list(found)
+    return sorted(places)
+
+
+def _fitting(folder: Path, part: str) -> Iterator[Path]:
+    """What in a folder fits one part of a pattern."""
+    if not _MAGIC.search(part):
+        if os.path.lexists(folder / part):
+            yield folder / part
+        return
+    for name in _names(folder):
+        if fnmatch(name, part) and (is_system_file(part) or not is_system_file(name)):
+            yield folder / name
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """A folder and all those below it, hidden ones, those of systems and links left out."""
+    waiting = [folder] if _is_folder(folder) else []
+    while waiting:
+        yield (here := waiting.pop())
+        inner = (here / name for name in _names(here) if not is_system_file(name))
+        waiting += [place for place in inner if _is_folder(place) and not place.is_symlink()]
+
+
+def _names(folder: Path) -> list[str]:
+    if not _is_folder(folder):
+        return []
+    try:
+        return os.listdir(folder)
+    except OSError as error:
+        raise UserError(f"{shown(folder)}: this folder cannot be read ({error.strerror})") from None
+
+
+def _is_folder(place: Path) -> bool:
+    return os.path.isdir(place)  # False too where a name is too long, has a zero byte, or is a link to itself
 
 
 def one_form(name: str) -> str:

@@ -113,7 +113,7 @@ def test_picture_that_breaks_after_opening(tmp_path, data, refused, monkeypatch)
         (["--config.steps", "5"], "one argument, without spaces: --config.steps=5"),
         (["--config.steps", "--config.seed=1"], "one argument, without spaces: --config.steps=VALUE"),
         (["--config.steps=5", "--config.steps=6"], "--config.steps is given twice"),
-        (["--steps=5"], "--steps=5: unknown argument; a key of the config is --config.steps=VALUE"),
+        (["--steps=5"], "--steps=5: unknown argument; keys of the config are written --config.KEY=VALUE"),
         (["--minuts=5"], "--minuts=5: unknown argument (did you mean --minutes?)"),
         (["--minutes=5", "--config.minutes=6"], "--minutes and --config.minutes both say how long: leave one out"),
         (["more"], "more: unknown argument"),

@@ -155,3 +155,25 @@ def test_a_picture_in_two_folders(tmp_path, run):
     for copy in ("cat/c.png", "dog/d.png"):
         (tmp_path / copy).unlink()
     assert "before in another file" not in run("check", "--dataset", f"folders:{tmp_path}")[1]
+
+
+def test_the_order_of_boxes_does_not_matter(tmp_path, run):
+    rows = ["0 .5 .5 .5 .5\n", "1 .3 .3 .2 .2\n"]
+    for name, text in {"a": "".join(rows), "b": "".join(reversed(rows))}.items():
+        write_picture(tmp_path / f"images/{name}.png")
+        (tmp_path / f"images/{name}.txt").write_text(text)
+    (tmp_path / "data.yaml").write_text("train: images\nnames: [cat, dog]\n")
+    _, output, _ = run("check", "--dataset", f"yolo:{tmp_path}/data.yaml", "--split", "train")
+    assert "1 picture is there before in another file (first" in output and "with other labels" not in output
+    (tmp_path / "images/b.txt").write_text(rows[0])
+    _, output, _ = run("check", "--dataset", f"yolo:{tmp_path}/data.yaml", "--split", "train")
+    assert "with other labels" in output
+
+
+def test_a_fault_in_the_labels_of_one_split(tmp_path, run):
+    for split, row in {"train": "0 .5 .5 .5 .5\n", "val": "0 x .5 .5 .5\n"}.items():
+        write_picture(tmp_path / f"{split}/a.png")
+        (tmp_path / f"{split}/a.txt").write_text(row)
+    (tmp_path / "data.yaml").write_text("train: train\nval: val\nnames: [cat]\n")
+    status, output, error = run("check", "--dataset", f"yolo:{tmp_path}/data.yaml")
+    assert status == 1 and "train: 1 pictures, 1 boxes" in output and "val/a.txt:1: 'x'" in error

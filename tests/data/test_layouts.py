@@ -1,6 +1,7 @@
 """What data may be that were given under another scheme, or none."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,15 @@ def test_json_files_of_other_tools_are_not_coco_s(tmp_path):
     (tmp_path / "two/labels/a.txt").write_text("0 .5 .5 .5 .5\n")
     (tmp_path / "two/notes.json").write_text(json.dumps({"categories": [], "info": {}}))
     assert_refused(f"{tmp_path}/two", "it holds YOLO's label files")
+
+
+@pytest.mark.parametrize("ending", ["json", "xml", "yaml", "txt"])
+def test_pipes_hang_no_message(tmp_path, ending):
+    """Opening one waits for ever."""
+    write_picture(tmp_path / "a.jpg")
+    os.mkfifo(tmp_path / f"a.{ending}")
+    for scheme in ("yolo", "folders", "voc"):
+        assert_refused(f"{scheme}:{tmp_path}", str(tmp_path))
 
 
 def test_files_in_place_of_folders_and_of_annotations(tmp_path):

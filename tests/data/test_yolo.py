@@ -1,6 +1,7 @@
 """The YOLO reader: label rows, descriptions, lists and places as users and other tools write them."""
 
 import codecs
+import re
 import time
 import unicodedata
 from pathlib import Path
@@ -433,11 +434,19 @@ def test_label_files_in_capitals(tmp_path, folder, ending):
     assert len(dataset[0].labels) == 1
 
 
+def test_a_text_beside_a_picture_comes_last(tmp_path):
+    write_labelled(tmp_path / "images/a.jpg", tmp_path / "Labels/a.txt")
+    (tmp_path / "images/a.txt").write_text(ROW + "0 .5 .5 .2 .2\n")
+    assert len(opened(tmp_path, "train: images\nnames: [cat]\n")[0].labels) == 1
+    (tmp_path / "Labels/a.txt").unlink()
+    assert len(opened(tmp_path, "train: images\nnames: [cat]\n")[0].labels) == 2
+
+
 PATTERNS = {
     "images/cam*": ["a.jpg", "b.jpg", "c.jpg"],
     "images/cam?/*.jpg": ["a.jpg", "c.jpg"],
     "images/**/*.jpg": ["a.jpg", "c.jpg"],
-    "../images/cam[1]/*": ["a.jpg", "b.jpg"],
+    "../images/cam[1]*/*": ["a.jpg", "b.jpg"],
     "images\\cam2\\*": ["c.jpg"],
     "list_?.txt": ["c.jpg"],
     "[images/cam2/*.jpg, 'images/cam1/b*']": ["c.jpg", "b.jpg"],
@@ -454,8 +463,11 @@ def test_patterns(tmp_path, pattern):
     (tmp_path / "list_1.txt").write_text("images/cam2/c.jpg\n")
     expected = [name.replace("b.jpg", "b.jpeg") for name in PATTERNS[pattern]]
     assert pictures(opened(tmp_path, f"train: {pattern}\nnames: [cat]\n")) == expected
-    with pytest.raises(UserError, match=r"there is no folder or list 'pictures/\*'"):
-        opened(tmp_path, "train: pictures/*\nnames: [cat]\n")
+    for nothing in ("pictures/*", "img[1]"):
+        with pytest.raises(UserError, match=rf"there is no folder or list '{re.escape(nothing)}'"):
+            opened(tmp_path, f"train: {nothing}\nnames: [cat]\n")
+    with pytest.raises(UserError, match=r"data.yaml: train: /\*\*/none\*: would look through the whole disk"):
+        opened(tmp_path, "train: /**/none*\nnames: [cat]\n")
 
 
 def test_a_folder_of_two_splits_is_told_of_once(tmp_path):

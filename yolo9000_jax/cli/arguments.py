@@ -158,9 +158,7 @@ def read_overrides(options: argparse.Namespace) -> dict[str, str]:
     for place, argument in enumerate(options.rest):
         key, equals, value = argument.partition("=")
         if not key.startswith("--config."):
-            raise UserError(
-                f"{unknown(argument, options.parser)}; a key of the config is --config.{key.lstrip('-')}=VALUE"
-            )
+            raise UserError(f"{unknown(argument, options.parser)}; keys of the config are written --config.KEY=VALUE")
         if not equals:
             after = options.rest[place + 1 : place + 2]
             value = after[0] if after and not after[0].startswith("--") else "VALUE"

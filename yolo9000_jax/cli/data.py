@@ -112,8 +112,14 @@ def check(options: argparse.Namespace) -> None:
     faults += more_faults
     if not has_whole and faults and not usual and not others:
         raise UserError(faults[0])
-    splits = [] if has_whole else [*usual.values(), *others.values()]
-    reports = list(map(check, splits or [open_source(source, split or "all")]))
+    splits = [*usual.values(), *others.values()]
+    if has_whole or not splits:
+        try:
+            splits = [open_source(source, split or "all")]
+        except UserError:
+            if not (faults and splits):
+                raise  # else it is a fault of a split, which is named below the counts of the others
+    reports = list(map(check, splits))
     print(*reports, sep="\n\n")
     for line in [*compare_splits(usual), *remarks]:
         print(line)

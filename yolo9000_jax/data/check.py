@@ -162,7 +162,13 @@ def _repeated(dataset: Dataset) -> Iterator[str]:
 
 
 def _same_labels(one: Record, other: Record) -> bool:
-    return np.array_equal(one.labels, other.labels) and np.array_equal(one.boxes_xyxy, other.boxes_xyxy)
+    """Whether two pictures have the same labels and boxes, in whatever order."""
+    return _sorted_rows(one) == _sorted_rows(other)
+
+
+def _sorted_rows(record: Record) -> list[tuple[int, list[float]]]:
+    boxes = record.boxes_xyxy.tolist() or [[]] * len(record.labels)  # of a classification's labels there are none
+    return sorted(zip(record.labels.tolist(), boxes, strict=True))
 
 
 def _broken(dataset: Dataset) -> Iterator[str]:

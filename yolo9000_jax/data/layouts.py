@@ -114,6 +114,8 @@ def _coco(files: list[Path]) -> list[str]:
 
 def _may_be_coco(file: Path) -> bool:
     """Whether a list of COCO's is named near the beginning of a JSON file, or near its end."""
+    if not file.is_file():  # opening a pipe waits for ever
+        return False
     with suppress(OSError), file.open("rb") as content:
         start = content.read(JSON_BYTES)
         content.seek(max(0, os.path.getsize(file) - JSON_BYTES))

@@ -97,6 +97,8 @@ def voc_splits(location: str) -> list[str]:
 def parse_xml(file: Path) -> Parsed:
     """Reads one XML file; errors as of `voc_xml.parse`."""
     try:
+        if file.is_fifo():  # opening it waits for ever
+            raise UserError(f"{shown(file)} is a pipe and no file: remove it")
         with file.open("rb") as content:
             return parse(content.read(MAX_BYTES + 1), shown(file), 0 if is_imagenet(file) else 1)
     except OSError as error:

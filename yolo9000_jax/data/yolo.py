@@ -103,6 +103,8 @@ def label_places(image: Path, labels: str = "labels") -> list[Path]:
 def find_labels(image: Path) -> Path | None:
     """The label file of a picture; None where there is none."""
     places = dict.fromkeys(place for labels in LABEL_FOLDERS for place in label_places(image, labels))
+    beside = image.with_suffix(".txt")
+    places[beside] = places.pop(beside)  # the last
     names = ((place.parent, f"{place.stem}{ending}") for place in places for ending in LABEL_ENDINGS)
     found = (find(folder, name, Path.is_file) for folder, name in names)
     return next(filter(None, found), None)
@@ -164,7 +166,10 @@ def _named_places(description: Description, key: str) -> Iterator[Path]:
     places = description.places
     for entry in description.splits[key]:
         found = places.find(entry, Path.exists, keep_split=True)
-        several = [found] if found is not None else places.matching(entry)
+        try:
+            several = [found] if found is not None else places.matching(entry)
+        except UserError as error:
+            raise UserError(f"{description.name}: {key}: {error}") from None
         if not several:
             raise _NothingThereError(
                 f"{description.name}: {key}: there is no folder or list {quote(entry, 200)}: correct {key} or path"

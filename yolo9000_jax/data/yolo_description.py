@@ -129,7 +129,7 @@ def _file(location: str) -> Path:
     file = Path(os.path.expanduser(location))
     if os.path.isdir(file):
         found = [file / "data.yaml"] if (file / "data.yaml").is_file() else []
-        found = found or sorted(each for each in file.iterdir() if each.suffix.lower() in ENDINGS)
+        found = found or sorted(each for each in file.iterdir() if each.suffix.lower() in ENDINGS and each.is_file())
         if len(found) != 1:
             there = ", ".join(shown(each.name) for each in found) or "none"
             raise UserError(f"yolo:{shown(location)}: a folder; name its data.yaml or .data file (there: {there})")

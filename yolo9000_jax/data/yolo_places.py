@@ -14,14 +14,13 @@ from pathlib import Path
 from yolo9000_jax.data.annotations import Notes
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.pictures import has_picture_ending
-from yolo9000_jax.files import find, matching, shown, without_comment
+from yolo9000_jax.files import MOST_FOLDERS, find, matching, shown, without_comment
 
 MOVED = (
     "path is not there as it is written, and was found without its first folders",
     "paths are not there as they are written, and were found without their first folders",
 )
 QUOTES = "\"' "  # round a path
-MOST_FOLDERS = 40  # of a path that is looked for
 _UPWARDS = re.compile(r"^(\.\.?[\\/])+")  # as Roboflow's paths begin
 _SPLIT_FOLDER = re.compile(r"train|val|test", re.IGNORECASE)
 
@@ -32,10 +31,12 @@ class Places:
     Args:
         roots: folders where a relative path may begin, in the order in which they are tried.
         notes: counts the paths that were found elsewhere than written.
+        moved: folders where a path is looked for without its first folders; None: the roots.
     """
 
-    def __init__(self, roots: Sequence[Path], notes: Notes):
+    def __init__(self, roots: Sequence[Path], notes: Notes, moved: Sequence[Path] | None = None):
         self.roots = list(roots)
+        self._moved_to = self.roots if moved is None else list(moved)
         self._notes = notes
         self._folders: dict[str, Path] = {}  # of paths found without their first folders: as written -> where it is
 
@@ -49,25 +50,30 @@ class Places:
         """
         bare, uncommented = written.strip(QUOTES), without_comment(written).strip(QUOTES)
         for text in dict.fromkeys((written, bare, uncommented)):
-            if found := self._from_roots(os.path.expanduser(text), test):
+            if found := self._from(self.roots, os.path.expanduser(text), test):
                 return found
         for text in dict.fromkeys((uncommented, bare)):
             if found := self._without_first_folders(text, test, keep_split):
                 return found
         return None
 
-    def matching(self, written: str) -> list[Path]:
-        """The pictures and folders that a pattern such as `images/cam*` names; files of another kind where none is."""
+    def matching(self, written: str, wanted: Callable[[Path], bool] = has_picture_ending) -> list[Path]:
+        """The wanted files and the folders that a pattern such as `images/cam*` names; other files where none is.
+
+        Raises:
+            UserError: see `files.matching`.
+        """
         bare = without_comment(written).strip(QUOTES)
         for pattern in dict.fromkeys((bare, _UPWARDS.sub("", bare, count=1))):
             for root in self.roots:
                 found = matching(root, os.path.expanduser(pattern))
-                if chosen := [place for place in found if has_picture_ending(place) or place.is_dir()] or found:
+                if chosen := [place for place in found if wanted(place) or place.is_dir()] or found:
                     return chosen
         return []
 
-    def _from_roots(self, path: str, test: Callable[[Path], bool]) -> Path | None:
-        places = (find(root, path, test, any_case=True) for root in self.roots if path)
+    @staticmethod
+    def _from(roots: Sequence[Path], path: str, test: Callable[[Path], bool]) -> Path | None:
+        places = (find(root, path, test, any_case=True) for root in roots if path)
         return next(filter(None, places), None)
 
     def _without_first_folders(self, written: str, test: Callable[[Path], bool], keep_split: bool) -> Path | None:
@@ -81,7 +87,7 @@ class Places:
             tail = "/".join(parts[start:])
             if without_comment(written) != written and without_comment(tail) == tail:
                 return None  # what is left stands in the comment
-            if found := self._from_roots(tail, test):
+            if found := self._from(self._moved_to, tail, test):
                 if not keep_split:
                     self._folders[folder] = found.parent
                 return self._moved(written, found)

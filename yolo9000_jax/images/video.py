@@ -20,7 +20,7 @@ from av.sidedata.sidedata import Type as SideData
 from PIL import Image
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import shown
+from yolo9000_jax.files import START_BYTES, shown, stand_in
 
 VIDEO_EXTENSIONS = (  # of video files, in lower case: what FFmpeg reads
     ".mp4", ".m4v", ".mov", ".qt", ".avi", ".divx", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2",
@@ -250,6 +250,9 @@ def open_video(source: str | Path) -> Video:
     except FAILURES as error:
         if os.path.isfile(source) and not os.path.getsize(source):
             raise UserError(f"{name} is empty: fetch it again") from None
+        with suppress(OSError), open(source, "rb") as file:
+            if what := stand_in(file.read(START_BYTES)):
+                raise UserError(f"{name} is {what}") from None
         raise UserError(f"{name}: not a video that can be decoded ({reason_of(error)}); fetch or convert it") from None
 
 

@@ -14,7 +14,8 @@ from urllib.request import url2pathname
 
 from yolo9000_jax import files
 from yolo9000_jax.data.annotations import Notes
-from yolo9000_jax.data.yolo_places import Places
+from yolo9000_jax.data.yolo_places import QUOTES, Places
+from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.reading import EXTENSIONS, HEIC, is_picture
 from yolo9000_jax.images.video import MOTION_JPEG, VIDEO_EXTENSIONS, is_address, is_camera, is_video
 from yolo9000_jax.logs import logger
@@ -71,7 +72,7 @@ def find_sources(inputs: Iterable[Input], *, videos: bool) -> list[Source]:
     found: dict[str, Source] = {}
     again = 0
     for given in inputs:
-        for source in _expand(os.fspath(given), videos):
+        for source in _given(os.fspath(given), videos):
             key = source.name if source.is_remote or source.error else os.path.realpath(source.name)
             again += key in found
             found.setdefault(key, source)
@@ -120,10 +121,25 @@ def _stem(source: Source) -> str:
     return stem
 
 
+def _given(given: str, videos: bool) -> Iterator[Source]:
+    """The sources of one input: of a pattern, what it matches, for a shell that has not done it, as Windows'."""
+    given = _as_path(given)
+    try:
+        found = [] if is_address(given) or os.path.lexists(given) else files.matching(Path(), given)
+    except UserError as error:
+        yield Source(given, error=str(error))
+        return
+    for place in map(str, found) if found else [given]:
+        yield from _expand(place, videos)
+
+
+def _as_path(given: str) -> str:
+    """A path also where it is given as file managers do, `file:///home/me/a%20b.jpg`; all else as it is."""
+    return url2pathname(given[len("file://") :]) if given.lower().startswith("file:///") else given
+
+
 def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator[Source]:
-    """The sources of one input, or of one line of a list."""
-    if given.lower().startswith("file:///"):  # as file managers give a path
-        given = url2pathname(given[len("file://") :])
+    """The sources of one path, address or camera, which a list may name."""
     path, name = Path(given), printable(given)
     where = f"; {printable(str(listed_in))} names it" if listed_in else ""
     if is_address(given) or is_camera(given):
@@ -138,9 +154,6 @@ def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator
         yield _source(given, _is_video_file(path), videos)
     elif given == STANDARD_INPUT:
         yield Source(given, error=f"{name}: standard input is not read{NO_PIPE}")
-    elif found := files.matching(Path(), given):  # a shell that has not done it, as Windows'
-        for place in found:
-            yield from _expand(str(place), videos, listed_in)
     else:
         yield Source(given, error=f"{name}: {_what_is_missing(path)}{where}")
 
@@ -225,30 +238,43 @@ def _has_some(folder: Path, wanted: Collection[str]) -> bool:
 def _in_list(path: Path, videos: bool) -> Iterator[Source]:
     """The sources that a list names, beside the list or from the working directory.
 
-    Lines are read as those of the lists of data sets (`Places`, `without_flags`); a pattern (`photos/*.jpg`) is what it
-    matches, and a name in VOC's devkit, without folder and ending, the picture in JPEGImages.
+    Lines may have quotes, comments and flags, as those of the lists of data sets (`Places`, `without_flags`); a pattern
+    (`photos/*.jpg`) is what it matches, an address (http, rtsp, file) what it leads to, and a name in VOC's devkit,
+    without folder and ending, the picture in JPEGImages.
     """
     name = printable(str(path))
     try:
-        text = files.to_text(path.read_bytes(), "surrogateescape")
+        content = path.read_bytes()
+        text = files.to_text(content, "surrogateescape")
     except OSError as error:
         yield Source(str(path), error=f"{name}: this list cannot be read ({error.strerror})")
         return
     except UnicodeError:  # it is no UTF-16, as which it begins
         text = "\0"
+    if what := files.stand_in(content):
+        yield Source(str(path), error=f"{name} is {what}")
+        return
     if "\0" in text:
         yield Source(str(path), error=f"{name}: this list is no text; write one path a line, as UTF-8")
         return
-    rows = [line for raw in text.split("\n") if (line := raw.strip())]
     notes = Notes()
     listed = _Listed(path, notes)
-    rows = [row for row in rows if listed.find(row) or is_address(row) or files.without_comment(row)]
-    names = files.without_flags(rows, lambda row: bool(listed.find(row)))
+    rows = [_without_scheme(line) for raw in text.split("\n") if (line := raw.strip())]
+    rows = [row for row in rows if files.without_comment(row) or listed.find(row)]
+    names = files.without_flags(rows, lambda row: listed.find(row) is not None)
     for entry in filter(None, names):
-        found = [] if is_address(entry) else [str(place) for place in listed.find(entry)]
-        for place in found or [entry]:
+        bare = files.without_comment(entry).strip(QUOTES)
+        try:
+            found = listed.all_of(entry)
+        except UserError as error:
+            yield Source(bare, error=f"{error}; {name} names it")
+            continue
+        for place in map(str, found) if found else [bare]:
             yield from _expand(place, videos, path)
-    if left_out := names.count(None):
+    if rows and not any(names):
+        flags = f"this list marks none of its {len(rows)} pictures with 1"
+        yield Source(str(path), error=f"{name}: {flags}; take the numbers away to have them all")
+    elif left_out := names.count(None):
         logger.info(files.MARKED.format(name, len(names) - left_out, len(names)))
     for line in notes.lines():
         logger.info(f"{name}: {line}")
@@ -257,22 +283,55 @@ def _in_list(path: Path, videos: bool) -> Iterator[Source]:
 
 
 class _Listed:
-    """Finds what the lines of a list name: beside it, from the working directory, or in a devkit's JPEGImages."""
+    """Finds what the lines of a list name: beside it, from the working directory, or in a devkit's JPEGImages.
+
+    Only beside the list a path may lack its first folders: a namesake in the working directory is another picture.
+    """
 
     def __init__(self, path: Path, notes: Notes):
-        self._places = Places([Path(), path.parent], notes)
+        self._places = Places([Path(), path.parent], notes, moved=[path.parent])
         self._devkit = [each.parent / "JPEGImages" for each in path.absolute().parents if each.name == "ImageSets"]
+        self._known: dict[str, Path | None] = {}
 
-    def find(self, line: str) -> list[Path]:
-        """The files or folders, of a pattern several; none where there is nothing of this name."""
-        for spelling in dict.fromkeys((line, _of_windows(line))):
-            names = (
-                files.find(folder, f"{spelling}{end}", Path.is_file) for folder in self._devkit for end in EXTENSIONS
-            )
-            found = self._places.find(spelling, Path.exists) or next(filter(None, names), None)
-            if several := [found] if found else self._places.matching(spelling):
-                return several
-        return []
+    def find(self, line: str) -> Path | None:
+        """The file or folder of this name; None where there is none, or it is an address."""
+        if line not in self._known:
+            self._known[line] = next(filter(None, map(self._find, _spellings(line))), None)
+        return self._known[line]
+
+    def all_of(self, line: str) -> list[Path]:
+        """As `find`, and of a pattern all that it matches."""
+        if found := self.find(line):
+            return [found]
+        if _is_remote_line(line):
+            return []
+        several = (self._places.matching(spelling, _has_ending_that_is_read) for spelling in _spellings(line))
+        return next(filter(None, several), [])
+
+    def _find(self, line: str) -> Path | None:
+        if _is_remote_line(line):
+            return None
+        names = (files.find(folder, f"{line}{end}", Path.is_file) for folder in self._devkit for end in EXTENSIONS)
+        return self._places.find(line, Path.exists) or next(filter(None, names), None)
+
+
+def _is_remote_line(line: str) -> bool:
+    return is_address(line.strip(QUOTES))
+
+
+def _without_scheme(line: str) -> str:
+    """A line of a list, `file:///…` as a path."""
+    bare = line.strip(QUOTES)
+    path = _as_path(bare)
+    return line if path == bare else path
+
+
+def _has_ending_that_is_read(place: Path) -> bool:
+    return place.suffix.lower() in (*EXTENSIONS, *VIDEO_EXTENSIONS)
+
+
+def _spellings(line: str) -> list[str]:
+    return list(dict.fromkeys((line, _of_windows(line))))
 
 
 def _of_windows(line: str) -> str:
