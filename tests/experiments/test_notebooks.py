@@ -1,5 +1,6 @@
-"""The notebooks run from top to bottom, shortened, and are committed without outputs."""
+"""The notebooks run from top to bottom, shortened, twice in one session, and are committed without outputs."""
 
+import copy
 import os
 
 import nbformat
@@ -12,13 +13,25 @@ NOTEBOOKS = sorted((ROOT / "experiments").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+def test_runs_from_top_to_bottom_and_again(path, tmp_path, monkeypatch):
     monkeypatch.setenv("YOLO9000_NOTEBOOK_SHORT", "1")
+    monkeypatch.setenv("NLTK_DATA", str(tmp_path))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # there is no network
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("MPLBACKEND", raising=False)
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     notebook = nbformat.read(path, as_version=4)
+    once = len(notebook.cells)
+    notebook.cells += copy.deepcopy(notebook.cells)
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    outputs = str([cell.get("outputs") for cell in notebook.cells])
-    assert "1 priors" not in outputs and "3 priors" in outputs and "data:image/png" in outputs
+    for cells in (notebook.cells[:once], notebook.cells[once:]):
+        outputs = str([cell.get("outputs") for cell in cells])
+        assert "3 priors" in outputs and "data:image/png" in outputs and "'image/png'" in outputs
+        last = cells[-1].outputs
+        assert len(last) == 1 and last[0].name == "stdout"
+        assert last[0].text.startswith("building a WordTree needs WordNet") and last[0].text.count("\n") == 1
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
