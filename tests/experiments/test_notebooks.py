@@ -7,7 +7,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+import yolo9000_jax as y9
 from tests.helpers import ROOT
+from tests.wordtree.wordnet_files import NOUNS, write_wordnet
 
 NOTEBOOKS = sorted((ROOT / "experiments").glob("*.ipynb"))
 
@@ -37,3 +39,25 @@ def test_runs_from_top_to_bottom_and_again(path, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_is_committed_without_outputs(path):
     assert not [cell for cell in nbformat.read(path, as_version=4).cells if cell.get("outputs")]
+
+
+def test_ten_words_become_a_tree_where_wordnet_is(tmp_path, monkeypatch, capsys):
+    import nltk
+
+    nouns: dict = {name: NOUNS[name] for name in ("entity", "physical", "abstraction")}
+    nouns["animal"] = (["animal"], ["physical"], "it lives", None)
+    for word in ("lion", "tiger", "wolf", "horse"):
+        nouns[word] = ([word], ["animal"], "an animal", None)
+    for word in ("banana", "accordion", "bicycle", "taxi"):
+        nouns[word] = ([word], ["physical"], "a thing", None)
+    nouns |= {"dog": (["dog"], ["animal"], "it barks", 2084071), "cat": (["cat"], ["animal"], "it purrs", 2121620)}
+    write_wordnet(tmp_path / "there", nouns)
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "there")])
+    monkeypatch.setattr(nltk, "download", lambda *_, **__: False)  # there is no network
+    cells = nbformat.read(ROOT / "experiments/colab.ipynb", as_version=4).cells
+    exec(cells[-1].source, {"y9": y9})
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("animal", "dog", "cat", "lion", "horse", "banana", "taxi")), said
+    monkeypatch.setattr(nltk.data, "path", [])
+    exec(cells[-1].source, {"y9": y9})
+    assert capsys.readouterr().out.startswith("building a WordTree needs WordNet 3.0, which nltk doesn't find: run ")
