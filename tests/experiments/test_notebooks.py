@@ -46,11 +46,10 @@ def test_ten_words_become_a_tree_where_wordnet_is(tmp_path, monkeypatch, capsys)
 
     nouns: dict = {name: NOUNS[name] for name in ("entity", "physical", "abstraction")}
     nouns["animal"] = (["animal"], ["physical"], "it lives", None)
-    for word in ("lion", "tiger", "wolf", "horse"):
-        nouns[word] = ([word], ["animal"], "an animal", None)
-    for word in ("banana", "accordion", "bicycle", "taxi"):
-        nouns[word] = ([word], ["physical"], "a thing", None)
-    nouns |= {"dog": (["dog"], ["animal"], "it barks", 2084071), "cat": (["cat"], ["animal"], "it purrs", 2121620)}
+    places = {"dog": 2084071, "wolf": 2114100, "cat": 2121620, "lion": 2129165, "tiger": 2129604, "horse": 2374451}
+    nouns |= {word: ([word], ["animal"], "an animal", place) for word, place in places.items()}
+    nouns |= {word: ([word], ["physical"], "a thing", None) for word in ("accordion", "bicycle", "taxi")}
+    nouns["banana"] = (["banana"], ["physical"], "a fruit", 7753592)
     write_wordnet(tmp_path / "there", nouns)
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "there")])
     monkeypatch.setattr(nltk, "download", lambda *_, **__: False)  # there is no network
