@@ -1,7 +1,10 @@
 """Results and rankings as sequences; what a detector with a tree says in both ways from one run of the network."""
 
+import sys
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.predict.test_detector import ANCHOR, Fixed, detector, grid, picture
 from yolo9000_jax.boxes.heads import RegionHead
@@ -9,7 +12,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.resizing import Resize
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import Detector
-from yolo9000_jax.predict.result import Ranking
+from yolo9000_jax.predict.result import Ranking, Result
 from yolo9000_jax.wordtree.tree import WordTree
 
 BOXES = ((0.3, 0.3, 0.4, 0.4, 0.9, 1), (0.7, 0.7, 0.3, 0.3, 0.6, 0))
@@ -45,6 +48,63 @@ def test_reprs_are_short(result):
     many = result[np.zeros(100, int)]
     assert repr(many) == "<100 detections: dog 0.90, dog 0.90, dog 0.90, dog 0.90, dog 0.90, … 95 more>"
     assert repr(detector(*BOXES)) == "<Detector Fixed, 2 classes, 64x64, letterbox>"
+
+
+def test_saved_is_what_is_drawn(result, tmp_path):
+    result.save(tmp_path / "found.png")
+    saved = np.asarray(Image.open(tmp_path / "found.png"))
+    np.testing.assert_array_equal(saved, result.draw())
+    assert (saved != result.image).any()
+
+
+@pytest.mark.parametrize("name", ["found.nothing", "taken/found.png"])
+def test_where_it_cannot_be_saved_one_line_says_so(result, tmp_path, name):
+    (tmp_path / "taken").write_text("a file, no folder")
+    with pytest.raises(UserError) as raised:
+        result.save(tmp_path / name)
+    assert name in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_crops_are_what_the_boxes_hold():
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    boxes = np.float32([[10, 5, 30, 25], [-8, 30.5, 4.2, 60], [70, 50, 80, 60], [7, 7, 7, 7]])
+    found = Result(image, boxes, np.full(4, 0.5, np.float32), np.zeros(4, int), ("a",))
+    inside, over_the_edge, outside, empty = found.crop()
+    np.testing.assert_array_equal(inside, image[5:25, 10:30])
+    np.testing.assert_array_equal(over_the_edge, image[30:, :5])
+    np.testing.assert_array_equal(outside, image[-1:, -1:])
+    np.testing.assert_array_equal(empty, image[7:8, 7:8])
+    np.testing.assert_array_equal(found.crop(margin=0.25)[0], image[0:30, 5:35])
+    inside[:] = 0
+    assert image[5:25, 10:30].any(), "a crop is a copy"
+    assert found[:0].crop() == []
+
+
+def test_as_a_table(result):
+    pandas = pytest.importorskip("pandas")
+    table = result.to_pandas()
+    assert isinstance(table, pandas.DataFrame)
+    assert list(table) == ["x0", "y0", "x1", "y1", "score", "label", "name"]
+    np.testing.assert_array_equal(table[["x0", "y0", "x1", "y1"]].to_numpy(), result.boxes_xyxy)
+    assert table.name.tolist() == ["dog", "cat"] and table.label.tolist() == [1, 0]
+    assert table.score.tolist() == result.scores.tolist()
+    assert len(result[:0].to_pandas()) == 0
+
+
+def test_for_supervision(result):
+    pytest.importorskip("supervision")
+    found = result.to_supervision()
+    np.testing.assert_array_equal(found.xyxy, result.boxes_xyxy)
+    np.testing.assert_array_equal(found.confidence, result.scores)
+    assert found.class_id.tolist() == [1, 0] and found.data["class_name"].tolist() == ["dog", "cat"]
+    assert len(result[:0].to_supervision()) == 0
+
+
+@pytest.mark.parametrize("package", ["pandas", "supervision"])
+def test_a_package_that_is_not_there_is_named(result, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=f"^to_{package}: {package} is not installed: pip install {package}$"):
+        getattr(result, f"to_{package}")()
 
 
 def test_a_ranking_is_a_sequence_of_classes():

@@ -33,7 +33,8 @@ class History:
         return f"<History {self.source}: {_latest(self.series)}>"
 
     def _repr_html_(self) -> Html:
-        return card(_latest(self.series), None, png(to_png(draw_curves(self.series, self.source, self.broken))))
+        curves = [png(to_png(draw_curves(self.series, self.source, self.broken)))] if self.series else []
+        return card(_latest(self.series), None, *curves)
 
 
 def history(workdir: str | PathLike[str]) -> History:
