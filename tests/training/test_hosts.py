@@ -10,8 +10,12 @@ import jax
 import numpy as np
 import pytest
 
+from tests import tiny
 from tests.helpers import ROOT
 from tests.training.test_loop import rows, saved_state, saved_steps
+from yolo9000_jax import config as configs
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.training import parallel
 from yolo9000_jax.workdir.lock import lock_workdir
 
 CONFIG = """
@@ -132,3 +136,60 @@ def test_hosts_that_are_none(config, refused, tmp_path, where):
 def test_an_environment_that_names_no_hosts(config, refused, tmp_path):
     line = refused("train", "--config", config, "--workdir", tmp_path / "run", "--distributed")
     assert "give HOST:PORT,N,I" in line
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_hosts_that_do_not_come(index):
+    """JAX waits five minutes and aborts with a page of its own; one line comes before that, and says who is missing."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        where = f"localhost:{free.getsockname()[1]}"
+    program = (
+        "import sys; from yolo9000_jax.training import parallel; parallel.JOIN_S = 0.5; parallel.join(sys.argv[1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"{where},2,{index}"],
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("yolo9000: ")]
+    missing = (
+        f"host 0 does not listen at {where}" if index else f"not all 2 hosts have come to {where} (this is host 0)"
+    )
+    assert done.returncode == 1 and len(lines) == 1 and missing in lines[0], done.stderr
+
+
+def answers(monkeypatch, said):
+    """This process as host 1, told by host 0 what `said` is."""
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(parallel, "decided_by_first", lambda decide: said)
+    monkeypatch.setattr(parallel.hosts, "on_all", lambda action: action())
+
+
+@pytest.mark.parametrize("key, value", [("steps", 7), ("log_every", 3), ("optimizer.learning_rate", 0.5)])
+def test_hosts_of_other_configs(monkeypatch, key, value):
+    config = configs.complete(tiny.tiny_config("voc:here"))
+    other = configs.as_saved(config)
+    answers(monkeypatch, [other, parallel._code()])
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError, match=rf"host 1: its config is not that of host 0 \({key}: .* -> {value}\)"):
+        parallel.check_config(config)
+
+
+def test_data_may_lie_elsewhere_on_each_host(monkeypatch):
+    """Whether they are the same is compared when they are opened."""
+    config = configs.complete(tiny.tiny_config("voc:here"))
+    answers(monkeypatch, [configs.as_saved(config), parallel._code()])
+    config.data.source = "voc:there"
+    parallel.check_config(config)
+
+
+def test_hosts_of_other_code(monkeypatch):
+    config = configs.complete(tiny.tiny_config("voc:here"))
+    answers(monkeypatch, [configs.as_saved(config), "yolo9000_jax 0, JAX 0"])
+    with pytest.raises(UserError, match=r"host 1: its code is not that of host 0 \(yolo9000_jax 0, JAX 0 -> "):
+        parallel.check_config(config)

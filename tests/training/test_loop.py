@@ -669,6 +669,15 @@ def test_no_space_for_metrics(tmp_path):
     metrics.close()
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "tensorboard", "checkpoints"])
+def test_a_workdir_that_holds_something_else(loop, tmp_path, name):
+    if name == "metrics.jsonl":
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text("")
+    assert f"{tmp_path}" in (message := refused(loop, tmp_path)) and name in message and "free some space" in message
+
+
 # Classes and data that change, longer runs.
 
 

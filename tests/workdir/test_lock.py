@@ -1,11 +1,13 @@
 """One run a workdir: refused, taken over from the dead, released, waited for."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -163,3 +165,14 @@ def test_other_urls_are_no_workdirs(url):
     with pytest.raises(UserError, match=r"not a folder, nor gs://BUCKET/PATH, .* mount what it names \(bucket\)"):
         as_path(url)
     assert str(as_path("runs/a:b")) == "runs/a:b"
+
+
+def test_no_space_for_the_lock(tmp_path, monkeypatch):
+    """The file was left empty, and kept the next run out for three minutes."""
+    with monkeypatch.context() as patch:
+        patch.setattr(lock.json, "dump", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        with pytest.raises(UserError, match=r"running.json: cannot be written \(No space left on device\); free some"):
+            lock.lock_workdir(tmp_path).__enter__()
+    assert not list(tmp_path.iterdir())
+    with lock.lock_workdir(tmp_path):
+        pass

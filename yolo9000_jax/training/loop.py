@@ -87,6 +87,7 @@ def _train(
 ) -> state.TrainState:
     config = configs.complete(config)
     configs.check(config)
+    parallel.check_config(config)
     parallel.check_batch_size(config)
     with ExitStack() as stack:
         check_lock = _lock(workdir, wait, stack)

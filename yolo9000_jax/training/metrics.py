@@ -44,6 +44,7 @@ class Metrics:
     """
 
     def __init__(self, workdir: Path, end: int, batch_size: int, start: int = 0, evaluated: bool = True):
+        self._workdir = workdir
         self._file: Any = None
         self._board: Any = None
         self._spool: tempfile.TemporaryDirectory | None = None
@@ -58,9 +59,10 @@ class Metrics:
                 folder = Path(self._spool.name)
                 if (workdir / FILE).is_file():
                     write_whole(folder / FILE, (workdir / FILE).read_bytes())
-            self._file = (folder / FILE).open("a")
-            self._board = EventFileWriter(str(folder / BOARD))
-        self._workdir, self._end, self._batch_size = workdir, end, batch_size
+            with self._writing():
+                self._file = (folder / FILE).open("a")
+                self._board = EventFileWriter(str(folder / BOARD))
+        self._end, self._batch_size = end, batch_size
         self._last_step = start
         self._judged = (0, 0.0, 0.0)  # images, and seconds as of Spent, since it was looked at who sets the pace
         self._warned = False

@@ -3,7 +3,12 @@
 import hashlib
 import json
 import logging
+import os
+import socket
+import sys
+import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import flax.jax_utils
@@ -12,12 +17,15 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from yolo9000_jax import hosts
+import yolo9000_jax
+from yolo9000_jax import config as configs
+from yolo9000_jax import hosts, text
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 from yolo9000_jax.tasks.task import AXIS
 
 EACH = PartitionSpec(AXIS)  # the leading axis of an array is that of the devices
+JOIN_S = 240.0  # for all hosts to come; JAX aborts after 300
 FEW = 8  # images, of which the statistics of batch norm are rough
 
 
@@ -138,6 +146,9 @@ def join(where: str = "") -> None:
                 f"--distributed {where}: write HOST:PORT,N,I, e.g. 10.0.0.2:8476,4,0 on the first of 4 hosts"
             )
         host = (address, *map(int, numbers))
+    late = threading.Timer(JOIN_S, _give_up_joining, args=host)
+    late.daemon = True
+    late.start()
     try:
         jax.distributed.initialize(*host)
     except (ValueError, RuntimeError) as error:
@@ -145,8 +156,34 @@ def join(where: str = "") -> None:
         raise UserError(
             f"--distributed: {reason}; where the environment does not name the hosts give HOST:PORT,N,I"
         ) from error
+    finally:
+        late.cancel()
     if not is_first():
         logger.setLevel(logging.ERROR)
+
+
+def _give_up_joining(address: str | None, count: int | None, index: int | None) -> None:
+    """Ends the process with one line: JAX, which waits longer, would abort it with a page of its own."""
+    if address is None:
+        why = "not all hosts that the environment names have come: start the same command on each"
+    elif index != 0 and not _listens(address):
+        why = f"host 0 does not listen at {address}: start it there, or see whether that address can be reached"
+    else:
+        why = (
+            f"not all {count} hosts have come to {address} (this is host {index}): start all, each with the same "
+            f"HOST:PORT and N, and one number from 0 to {count - 1 if count else 'N-1'} of its own"
+        )
+    print(f"yolo9000: --distributed: after {JOIN_S:g} s {why}", file=sys.stderr, flush=True)
+    os._exit(1)  # the main thread waits within JAX, where nothing can be raised
+
+
+def _listens(address: str) -> bool:
+    name, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((name.strip("[]"), int(port)), timeout=5):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def is_first() -> bool:
@@ -182,13 +219,13 @@ def decided_by_first(decide: Callable[[], Any]) -> Any:
             answer = {"value": decide()}
         except Exception as error:  # the others must hear of any, or they wait for ever
             failure, answer = error, {"error": str(error) if isinstance(error, UserError) else repr(error)}
-    text = np.frombuffer(json.dumps(answer).encode(), np.uint8)
+    content = np.frombuffer(json.dumps(answer).encode(), np.uint8)
     try:
         hosts.meet()  # deciding may take the first long
-        length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
+        length = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
         padded = np.zeros(length, np.uint8)
         if is_first():
-            padded[:] = text
+            padded[:] = content
         answer = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)))
     except jax.errors.JaxRuntimeError as error:
         reason = " ".join(str(error).split())[:120]
@@ -198,6 +235,35 @@ def decided_by_first(decide: Callable[[], Any]) -> Any:
     if "error" in answer:
         raise UserError(answer["error"])
     return answer["value"]
+
+
+def check_config(config: Any) -> None:
+    """Raises UserError on all hosts unless all have the config, and the code, of the first; where data lie apart."""
+    if jax.process_count() == 1:
+        return
+    first, code = decided_by_first(lambda: [configs.as_saved(config), _code()])
+
+    def compare() -> None:
+        here = f"host {jax.process_index()}"
+        before, now = (configs.flat(one) for one in (configs.from_saved(first, "host 0"), config))
+        keys = [key for key in {**before, **now} if not key.endswith(configs.SOURCES)]
+        changed = [key for key in keys if before.get(key) != now.get(key)]
+        if changed:
+            what = "; ".join(f"{key}: {text.changed(before.get(key), now.get(key))}" for key in changed[:3])
+            raise UserError(f"{here}: its config is not that of host 0 ({what}): give all hosts the same command")
+        if code != (own := _code()):
+            raise UserError(f"{here}: its code is not that of host 0 ({code} -> {own}): install the same on all hosts")
+
+    hosts.on_all(compare)
+
+
+def _code() -> str:
+    """What tells apart versions of this package, those that are worked on too, and of JAX."""
+    package = Path(yolo9000_jax.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
+    return f"yolo9000_jax {digest.hexdigest()[:8]}, JAX {jax.__version__}"
 
 
 def check_same(value: Any, what: str) -> None:

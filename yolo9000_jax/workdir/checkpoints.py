@@ -39,7 +39,13 @@ class Checkpoints:
 
     def __init__(self, workdir: Path, metric: str = "", starts: Sequence[int] = (0,)):
         self.directory = workdir.resolve() / FOLDER
-        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{self.directory}: cannot make this folder ({error.strerror}); free some space, or choose another "
+                "workdir"
+            ) from error
         self._metric = metric
         self.starts = tuple(starts)
         here = jax.process_index()  # of several hosts each may read by itself

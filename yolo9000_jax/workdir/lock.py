@@ -93,14 +93,20 @@ def _make(workdir: Path) -> list[Path]:
 def _take(path: Path, mine: dict) -> None:
     told = False
     while True:
+        made = False
         try:
             with path.open("x") as file:
+                made = True
                 json.dump(mine, file)
             return
         except FileExistsError:
             pass
         except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror}); choose another workdir") from error
+            if made:  # as on a disk that is full: an empty lock would keep the next run out
+                path.unlink(missing_ok=True)
+            raise UserError(
+                f"{path}: cannot be written ({error.strerror}); free some space, or choose another workdir"
+            ) from error
         owner, silence = _read(path), _silence(path)
         if silence > DEAD_S or _is_gone(owner, mine):
             _remove(path, mine)
