@@ -27,7 +27,7 @@ def test_runs_from_top_to_bottom_and_again(path, tmp_path, monkeypatch):
     notebook.cells += copy.deepcopy(notebook.cells)
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(tmp_path)}}).execute()
     for cells in (notebook.cells[:once], notebook.cells[once:]):
         outputs = str([cell.get("outputs") for cell in cells])
         assert "3 priors" in outputs and "data:image/png" in outputs and "'image/png'" in outputs
