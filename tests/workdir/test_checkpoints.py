@@ -170,6 +170,19 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_is_taken(checkpoints, t
         checkpoints.restore(state(0))
 
 
+@pytest.mark.parametrize("left", [(), ("_CHECKPOINT_METADATA",)])
+def test_a_latest_checkpoint_without_arrays_leaves_the_others_readable(checkpoints, tmp_path, said, left):
+    """Orbax took its kind for that of all: every checkpoint was put aside as broken."""
+    save_all(checkpoints, {10: 0.5, 20: 0.4})
+    for path in (tmp_path / "checkpoints/20").iterdir():
+        if path.name not in left:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    again = Checkpoints(tmp_path, "voc_ap50")
+    assert int(again.restore(state(0)).step) == 10
+    again.close()
+    assert saved_steps(tmp_path) == [10] and f"{tmp_path}/checkpoints/20 is broken" in said[-1]
+
+
 def test_a_half_written_checkpoint_is_none(checkpoints, tmp_path):
     save_all(checkpoints, {10: None})
     shutil.copytree(tmp_path / "checkpoints/10", tmp_path / "checkpoints/20.orbax-checkpoint-tmp-7")
@@ -248,6 +261,7 @@ def test_variables_alone(tmp_path):
 
 
 def test_scores_that_are_none(tmp_path):
-    (tmp_path / "scores.json").write_text("{")
-    with pytest.raises(UserError, match="scores.json: cannot be read"):
-        read_scores(tmp_path)
+    for content in ("{", "[1]", '{"2": 5}', '{"2": {"voc_ap50": "x"}}', '{"2": {"voc_ap50": null}}'):
+        (tmp_path / "scores.json").write_text(content)
+        with pytest.raises(UserError, match="scores.json: cannot be read"):
+            read_scores(tmp_path)

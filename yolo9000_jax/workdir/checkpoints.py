@@ -53,7 +53,9 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             create=False, enable_async_checkpointing=True, multiprocessing_options=alone
         )
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+        # Named, as Orbax else guesses it from the latest step: a broken one there made all others unreadable.
+        handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+        self._manager = ocp.CheckpointManager(self.directory, options=options, item_handlers=handler)
 
     def save(self, state: Any) -> None:
         """Writes the state under its step, in the background; nothing is done where that step is saved already."""
@@ -200,10 +202,11 @@ def _score(metrics: Mapping[str, float], metric: str) -> float:
 def read_scores(workdir: Path) -> dict[int, dict[str, float]]:
     """{step: its metrics} of the steps of a workdir that were evaluated."""
     try:
-        return {int(step): metrics for step, metrics in json.loads((workdir / SCORES).read_text()).items()}
+        content = json.loads((workdir / SCORES).read_text())
+        return {int(step): {name: float(x) for name, x in scores.items()} for step, scores in content.items()}
     except FileNotFoundError:
         return _scores_of_version_0_1(workdir)
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UserError(f"{workdir / SCORES}: cannot be read ({_reason(error)}); remove it to go on") from error
 
 

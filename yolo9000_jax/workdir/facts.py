@@ -164,7 +164,10 @@ def _of_an_earlier_version(workdir: Path) -> Facts:
             "anchors_cells": model["anchors_cells"],
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{workdir / CONFIG}: not a config that training wrote ({error}); restore it") from error
+        raise UserError(
+            f"{workdir}: no {FACTS}, and {CONFIG} is not of a version that made none "
+            f"({' '.join(str(error).split())}); restore {FACTS} from a copy"
+        ) from error
     if not values["classes"]:
         raise UserError(f"{workdir}: its training had not begun when it stopped; train first")
     return Facts(Network.from_json(values, tree, str(workdir / CONFIG)))
