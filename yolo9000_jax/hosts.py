@@ -4,8 +4,14 @@ A host that waits in a collective for another gives up after 30 s where the host
 they meet first, where one may wait for another as long as it takes.
 """
 
+import ctypes
 import io
 import itertools
+import os
+import signal
+import socket
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -16,7 +22,9 @@ from jax.experimental import multihost_utils
 
 from yolo9000_jax.errors import UserError
 
-LONGEST_WAIT_S = 24 * 3600  # for a host that is alive: JAX notices sooner one that is not
+LONGEST_WAIT_S = 24 * 3600  # for a host that is alive: one that is not is noticed sooner
+SIGN_EVERY_S, LOST_AFTER_S = 4.0, 40.0  # signs of life of a host, and how long without one it counts as lost
+STATUS = 128 + signal.SIGTERM  # as where a machine is taken away: the same command carries on
 
 Item = TypeVar("Item")
 Items = TypeVar("Items", bound=Sequence[Any])
@@ -42,8 +50,76 @@ def in_order(shares: Sequence[Sequence[Item]]) -> list[Item]:
 def meet() -> None:
     """Waits until all hosts have come here."""
     if jax.process_count() > 1:
-        client: Any = distributed.global_state.client
-        client.wait_at_barrier(f"yolo9000/{next(_meetings)}", LONGEST_WAIT_S * 1000)
+        _service().wait_at_barrier(f"yolo9000/{next(_meetings)}", LONGEST_WAIT_S * 1000)
+
+
+def _service() -> Any:
+    return distributed.global_state.client
+
+
+def watch() -> None:
+    """From now on this host gives signs of life, and ends with a line that names it where another's are missing.
+
+    It ends the process: who waits for a lost host in a collective may wait for ever, and no exception comes there.
+    """
+    service, count, index = _service(), jax.process_count(), jax.process_index()
+    if count == 1:
+        return
+    service.key_value_set(f"yolo9000/name/{index}", socket.gethostname())
+    names = [service.blocking_key_value_get(f"yolo9000/name/{host}", LONGEST_WAIT_S * 1000) for host in range(count)]
+
+    def look() -> None:
+        heard = dict.fromkeys(range(count), ("", time.monotonic()))
+        for number in itertools.count():
+            try:
+                service.key_value_set(f"yolo9000/alive/{index}", str(number), allow_overwrite=True)
+                signs = dict(service.key_value_dir_get("yolo9000/alive/"))
+            except jax.errors.JaxRuntimeError:
+                signs = {}
+            now = time.monotonic()
+            for host, (before, _) in heard.items():
+                sign = signs.get(f"yolo9000/alive/{host}", before)
+                if sign != before:
+                    heard[host] = sign, now
+            silent = [host for host, (_, at) in heard.items() if now - at > LOST_AFTER_S]
+            if silent:  # all signs go through the first: where that is lost it is the one
+                _leave(silent[0], names, f"nothing was heard of it for {LOST_AFTER_S:g} s")
+            time.sleep(SIGN_EVERY_S)
+
+    threading.Thread(target=look, name="signs of life", daemon=True).start()
+    if index > 0:
+        _name_the_first_when_jax_aborts(names)
+
+
+def _leave(host: int, names: Sequence[str], why: str) -> None:
+    text = f"yolo9000: host {host} ({names[host]}) is lost: {why}; the same command carries on\n"
+    os.write(2, text.encode())
+    os._exit(STATUS)
+
+
+def _name_the_first_when_jax_aborts(names: Sequence[str]) -> None:
+    """JAX aborts at once where the first host's process ends, and says only that another task died."""
+    global _aborted
+    address, _, port = str(distributed.global_state.coordinator_address).rpartition(":")
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_int)
+    def aborted(_: int) -> None:  # Python's own handlers would run after the abort
+        try:
+            socket.create_connection((address.strip("[]"), int(port)), timeout=5).close()
+        except OSError:
+            _leave(0, names, "it does not answer any more")
+
+    _aborted = aborted
+    ctypes.CDLL(None).signal(signal.SIGABRT, aborted)
+
+
+_aborted: Any = None  # kept for as long as the process may call it
+
+
+def name_the_lost() -> None:
+    """After a failure of what hosts do together: gives `watch` the time to see whether one of them is lost."""
+    if jax.process_count() > 1:
+        time.sleep(LOST_AFTER_S + 2 * SIGN_EVERY_S)
 
 
 def on_all(action: Callable[[], Any]) -> Any:

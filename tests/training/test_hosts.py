@@ -27,17 +27,24 @@ def get_config(row=None):
 # A step takes long enough to be interrupted.
 PROGRAM = """
 import sys, time
-from yolo9000_jax import cli
+from yolo9000_jax import cli, hosts
 from yolo9000_jax.training import loop as train
 
 real = train.next_batch
-train.next_batch = lambda *arguments: time.sleep(float(sys.argv[1])) or real(*arguments)
+
+def next_batch(*arguments):
+    hosts.SIGN_EVERY_S, hosts.LOST_AFTER_S = 1, 8  # only now, as starting may take a busy machine longer
+    time.sleep(float(sys.argv[1]))
+    return real(*arguments)
+
+if float(sys.argv[1]):
+    train.next_batch = next_batch
 sys.exit(cli.main(sys.argv[2:]))
 """
 HOSTS = 2
 
 
-def start(config, workdir, sleep_s=0.0, more=()):
+def start(config, workdir, sleep_s=0.0, more=(), count=HOSTS):
     """The processes of one run."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -46,12 +53,12 @@ def start(config, workdir, sleep_s=0.0, more=()):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(sleep_s), *command, f"localhost:{port},{HOSTS},{index}"],
+            [sys.executable, "-c", PROGRAM, str(sleep_s), *command, f"localhost:{port},{count},{index}"],
             env=os.environ | {"JAX_PLATFORMS": "cpu"},
             cwd=ROOT,
             **pipes,
         )
-        for index in range(HOSTS)
+        for index in range(count)
     ]
 
 
@@ -109,6 +116,24 @@ def test_one_host_is_taken_away(config, together, tmp_path, index, number):
     if number == signal.SIGTERM:  # once: how it goes on does not depend on the signal
         assert [status for status, *_ in finish(start(config, tmp_path))] == [0, 0]
         jax.tree.map(np.testing.assert_array_equal, saved_state(tmp_path, 6), saved_state(together[0], 6))
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_host_that_dies_takes_the_other_with_it(config, tmp_path, lost):
+    """It names it, and the same command carries on, also on one host."""
+    every = ["--config.checkpoint_every=1"]
+    hosts = start(config, tmp_path, sleep_s=0.5, more=every)
+    for line in hosts[0].stdout:
+        if line.startswith("step 2/6"):
+            hosts[lost].kill()
+            break
+    status, _, errors = finish(hosts)[1 - lost]
+    why = "nothing was heard of it for 8 s" if lost else "it does not answer any more"
+    named = f"yolo9000: host {lost} ({socket.gethostname()}) is lost: {why}; the same command carries on"
+    assert status == 143 and named in errors.splitlines(), errors
+    if lost:
+        assert [each[0] for each in finish(start(config, tmp_path, more=every, count=1))] == [0]
+        assert saved_steps(tmp_path)[-1] == 6
 
 
 @pytest.mark.parametrize("argument", ["--config.init_from=nowhere", "--config.data.source=voc:nowhere"])

@@ -23,7 +23,8 @@ STATUS = """exit status:
   2    the command line itself is wrong
   130  stopped by Ctrl-C
   143  stopped by SIGTERM, as by a machine that is to be taken away: `train` has
-       saved its state, and the same command carries on from there"""
+       saved its state, and the same command carries on from there; or another
+       host of the run is lost"""
 
 
 def main(command_line: list[str] | None = None) -> int:

@@ -78,6 +78,9 @@ def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None,
     with preemption.handle_signals() as stop:
         try:
             return _train(config, folder, as_path(stages) if stages else folder / "pretraining", stop, extend)
+        except jax.errors.JaxRuntimeError:
+            hosts.name_the_lost()
+            raise
         except KeyboardInterrupt:
             raise Stopped("stopped before another step was done; the same command carries on", stop.number) from None
 

@@ -158,6 +158,7 @@ def join(where: str = "") -> None:
         ) from error
     finally:
         late.cancel()
+    hosts.watch()
     if not is_first():
         logger.setLevel(logging.ERROR)
 
@@ -228,6 +229,7 @@ def decided_by_first(decide: Callable[[], Any]) -> Any:
             padded[:] = content
         answer = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)))
     except jax.errors.JaxRuntimeError as error:
+        hosts.name_the_lost()
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"another host does not answer ({reason}): see what it says; then start all again") from error
     if failure is not None:
