@@ -31,7 +31,7 @@ def _add_anchors(verbs: Verbs) -> None:
     )
     verb.add_argument("-k", type=int, default=5, metavar="K", help="how many (default: 5)")
     verb.add_argument("--size", type=count, default=416, metavar="N", help="side of the network's input (default: 416)")
-    add_json(verb, "the priors")
+    add_json(verb, "the priors", r'\A\{\n  "(anchors_cells|datasets)": ')
     verb.add_argument("--plot", metavar="FILE", help="picture of average IoU against k (the paper's figure 2)")
     verb.add_argument("--compare", action="store_true", help="with other ways to choose them (the paper's table 1)")
 
