@@ -217,16 +217,23 @@ def load_network(options: argparse.Namespace) -> "Detector | Classifier":
 
         logger.info(f"on {devices.described()}")
         model = load_darknet(options.cfg, options.weights, options.names)
+    elif options.workdir and options.names and not (options.cfg or options.weights):
+        raise UserError("--names goes with --cfg; a workdir knows its classes: leave --names out")
     else:
         raise UserError("say which network: --workdir D, or --cfg F --weights F and perhaps --names F")
     for note in model.notes:
         logger.info(note)
     if (size := getattr(options, "size", None)) is not None:
-        if size % SIZE_STEP or not SIZE_STEP <= size <= LARGEST_SIZE:
-            raise UserError(f"--size {size}: it must be a multiple of {SIZE_STEP}, {LARGEST_SIZE} at most")
+        check_size(size)
         model.size_wh = (size, size)
     model.resize = options.resize or model.resize
     return model
+
+
+def check_size(size: int) -> None:
+    """Raises UserError where no network has an input of this side in pixels."""
+    if size % SIZE_STEP or not SIZE_STEP <= size <= LARGEST_SIZE:
+        raise UserError(f"--size {size}: it must be a multiple of {SIZE_STEP}, {LARGEST_SIZE} at most")
 
 
 def hierarchical_threshold(options: argparse.Namespace, model: "Detector | Classifier") -> dict[str, Any]:

@@ -3,8 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from yolo9000_jax.cli.arguments import SOURCES, Verbs, add_json, add_verb, count, write_json
+from yolo9000_jax.cli.arguments import SOURCES, Verbs, add_json, add_verb, check_size, count, write_json
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.logs import logger
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,8 +91,15 @@ def _boxes(options: argparse.Namespace) -> "dict[str, np.ndarray]":
     if len(splits) not in (1, len(sources)):
         raise UserError(f"{len(splits)} splits for {len(sources)} data sets: give --split once, or once for each")
     check_output(options.plot)
+    check_size(options.size)
     pairs = zip(sources, splits * (len(sources) if len(splits) == 1 else 1), strict=True)
-    return {f"{source} {split}": open_source(source, split).box_shapes() for source, split in pairs}
+    found = {}
+    for source, split in pairs:
+        dataset = open_source(source, split)
+        for note in dataset.notes:
+            logger.info(note)
+        found[f"{source} {split}"] = dataset.box_shapes()
+    return found
 
 
 def _add_check(verbs: Verbs) -> None:
