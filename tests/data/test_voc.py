@@ -61,7 +61,7 @@ def test_corners():
     part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></part>"
     text = BOX_XML.format("cat", " 2.5 ", "1e0", "6.25", "+7").replace("<bndbox>", part + "<bndbox>", 1)
     (found,) = parse(annotation(text), "a.xml").objects
-    assert found == ("object 1", "cat", (1.5, 0.0, 6.25, 7.0), False)
+    assert found == ("object 1", "cat", (1.5, 0.0, 6.25, 7.0), False, (2.5, 1.0, 6.25, 7.0))
     for text in ("2,5", "1_0", "0x10", "1e999", "9" * 100):
         with pytest.raises(UserError, match="a.xml, object 1: <xmin> is .*: give a number of pixels"):
             parse(annotation(BOX_XML.format("cat", text, 1, 2, 2)), "a.xml")
