@@ -108,7 +108,7 @@ def test_rows_that_are_refused(line, part):
 
 
 def test_labels_in_utf_16_without_a_mark():
-    with pytest.raises(UserError, match=r"^a\.txt is not UTF-8 text, perhaps UTF-16"):
+    with pytest.raises(UserError, match=r"^a\.txt: not UTF-8 text, perhaps UTF-16"):
         parse_labels(ROW.encode("utf-16-le").decode(), "a.txt", 2)
 
 

@@ -39,7 +39,7 @@ def parse_labels(text: str, name: str, classes: int, keypoints: int = 0) -> list
         UserError: names the line that is wrong.
     """
     if "\0" in text:
-        raise UserError(f"{name} is not UTF-8 text, perhaps UTF-16: save it as UTF-8")
+        raise UserError(f"{name}: not UTF-8 text, perhaps UTF-16: save it as UTF-8")
     lines = enumerate(text.split("\n"), 1)
     return [_row(f"{name}:{number}", number, line, classes, keypoints) for number, line in lines if line.strip()]
 
