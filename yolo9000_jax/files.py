@@ -58,6 +58,27 @@ def write_whole(path: Path, content: str | bytes) -> None:
         ) from error
 
 
+def check_earlier_result(path: str | Path, mark: str) -> None:
+    """Refuses to write a result where a file is that is not an earlier one of the same kind: a user's own is kept.
+
+    Args:
+        path: where the result will be written.
+        mark: a regular expression that is found in the first MiB of every such result. An empty file is one too.
+
+    Raises:
+        UserError: there is another file, or it cannot be read.
+    """
+    if not os.path.isfile(path):  # nothing, or what nothing can be lost from
+        return
+    try:
+        with open(path, "rb") as file:
+            start = file.read(1 << 20).decode("latin-1")
+    except OSError as error:
+        raise UserError(f"{shown(str(path))}: cannot be read ({error.strerror}); choose another place") from error
+    if start and not re.search(mark, start):
+        raise UserError(f"{shown(str(path))} is there, and no earlier result: choose another name, or remove it")
+
+
 def is_system_file(name: str | PurePath) -> bool:
     """Whether a file is hidden or an operating system's own, or in such a folder: `._a.jpg`, `.idea/x`, `Thumbs.db`.
 

@@ -405,3 +405,13 @@ def test_anchors_and_check(data, tmp_path, run):
     assert (tmp_path / "a.png").stat().st_size > 1000
     status, output, _ = run("check", "--dataset", source)
     assert status == 0 and "8 pictures, 8 boxes, 2 classes" in output
+
+
+def test_what_does_not_go_together(data, tmp_path, refused):
+    assert "--names goes with --cfg" in refused("predict", "a.jpg", "--workdir", tmp_path, "--names", "a.names")
+    assert "--size 100: it must be a multiple of 32" in refused("anchors", "--dataset", f"voc:{data}", "--size", 100)
+    picture = data / "JPEGImages/3.jpg"
+    before = picture.read_bytes()
+    for verb in (("predict", picture, "--workdir", tmp_path), ("anchors", "--dataset", f"voc:{data}")):
+        assert f"{picture} is there, and no earlier result" in refused(*verb, "--json", picture)
+    assert picture.read_bytes() == before

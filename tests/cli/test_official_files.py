@@ -24,6 +24,9 @@ def test_all_of_them(files, tmp_path, run):  # noqa: F811
     assert len(detections) == sum(each["detections"] for each in metrics["per_class"].values())
     assert [each["id"] for each in there["images"]] == list(range(6)) and len(there["annotations"]) == 6
     assert sorted(file.name for file in folder.iterdir()) == [f"comp4_det_val_{name}.txt" for name in tiny.CLASSES]
+    before = {path: path.read_bytes() for path in (found, truth, tmp_path / "m.json")}
+    assert run("evaluate", *files, "--dataset", source, "--split", "val", "--size", 64, *outputs)[0] == 0
+    assert before == {path: path.read_bytes() for path in before}
     lines = "".join(file.read_text() for file in folder.iterdir()).splitlines()
     assert len(lines) == len(detections) and {line.split()[0] for line in lines} <= set("012345")
 
@@ -35,3 +38,22 @@ def test_places_that_cannot_be_written(files, tmp_path, refused):  # noqa: F811
     for flag in ("--voc-results", "--report"):
         assert f"{flag} {tmp_path / 'file'}: cannot" in refused("evaluate", *files, flag, tmp_path / "file")
     assert "cannot be written" in refused("evaluate", *files, "--coco-truth", tmp_path / "file" / "a.json")
+
+
+def test_files_of_the_user_are_kept(files, tmp_path, refused):  # noqa: F811
+    """Annotations, a workdir's own description, results of another kind."""
+    for text in (
+        '{"images": [], "annotations": [], "categories": []}',
+        '{\n  "info": {},\n  "images": []\n}',
+        '{\n  "task": "detection"\n}',
+        '[{"image": "a.jpg", "annotations": []}]',
+        "\x89PNG\r\n",
+    ):
+        (tmp_path / "mine.json").write_text(text)
+        for flag in ("--json", "--coco-results", "--coco-truth"):
+            message = refused("evaluate", *files, flag, tmp_path / "mine.json")
+            assert f"{tmp_path / 'mine.json'} is there, and no earlier result: choose another name" in message
+        assert (tmp_path / "mine.json").read_bytes() == text.encode()
+    for verb in ("predict", "classify"):
+        assert "is there, and no earlier" in refused(verb, "x.jpg", *files, "--json", tmp_path / "mine.json")
+    assert "--json is empty" in refused("evaluate", *files, "--json", "")

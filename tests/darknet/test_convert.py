@@ -125,7 +125,8 @@ def test_there_and_back(tmp_path, make):
         assert ours.head == theirs.head
         assert ours(PICTURE).to_json() == theirs(PICTURE).to_json()
 
-    files = from_workdir(tmp_path / "run", tmp_path / "back.weights")
+    for _ in range(2):
+        files = from_workdir(tmp_path / "run", tmp_path / "back.weights")
     assert [path.name for path in files] == ["back.weights", "back.cfg", "back.names"]
     assert (tmp_path / "back.weights").read_bytes() == weights.read_bytes()
     before, after = parse_cfg(cfg), parse_cfg(tmp_path / "back.cfg")
@@ -230,6 +231,20 @@ def test_what_cannot_be_converted(tmp_path):
     assert "can't write" in refused(from_workdir, tmp_path / "run", tmp_path / "none/a.weights")
     assert "no network.json" in refused(from_workdir, tmp_path, tmp_path / "a.weights")
     values = json.loads((tmp_path / "run/network.json").read_text())
+    before = (tmp_path / "run/network.json").read_bytes()
+    assert "network.json is there, without a .cfg" in refused(
+        from_workdir, tmp_path / "run", tmp_path / "run/network.json"
+    )
+    assert (tmp_path / "run/network.json").read_bytes() == before
+    for ending in ("cfg", "names", "TREE"):
+        message = refused(from_workdir, tmp_path / "run", tmp_path / f"a.{ending}")
+        assert "name FILE.weights" in message and not (tmp_path / f"a.{ending}").exists()
+        if ending != "TREE":
+            (tmp_path / f"mine.{ending}").write_text("mine")
+            message = refused(from_workdir, tmp_path / "run", tmp_path / "mine.weights")
+            assert f"mine.{ending} is there, with other content" in message
+            assert (tmp_path / f"mine.{ending}").read_text() == "mine" and not (tmp_path / "mine.weights").exists()
+            (tmp_path / f"mine.{ending}").unlink()
     for fact, value in (("box_parametrisation", "offset"), ("passthrough", "paper")):
         changed = values | {"network": values["network"] | {fact: value}}
         (tmp_path / "run/network.json").write_text(json.dumps(changed))

@@ -328,6 +328,7 @@ YAML_FAULTS = {
     "train: images": "names is missing",
     "names: [~]\ntrain: images": "class 0 is None",
     "names: [a, a]\ntrain: images": "'a' stands there twice",
+    "names: {cat: 0, dog: 1}\ntrain: images": "'cat' stands before its number: write 'number: name', 0: cat",
     "names: {0: a, 2: b}\ntrain: images": "keys are not 0 to 1",
     "names: [a]\nnc: 3\ntrain: images": "nc is 3",
     "names: [a]\ntrain: imagse": "imagse",

@@ -348,6 +348,23 @@ def test_folders_with_splits(tmp_path):
     assert len(open_source(f"folders:{tmp_path}", "all")) == 3
     with pytest.raises(UserError, match="did you mean 'val'"):
         open_source(f"folders:{tmp_path}", "vall")
+    write_picture(tmp_path / "loose.jpg")
+    (note,) = open_source(f"folders:file://{tmp_path} ", "val").notes
+    assert note == "1 picture in no class folder is not used (first: loose.jpg)"
+
+
+def test_an_unlabelled_test_folder_is_no_class(tmp_path):
+    """As Kaggle gives it. Where no train holds class folders, test is one."""
+    for name in ("train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg", "test/1.jpg", "test/2.jpg"):
+        write_picture(tmp_path / name)
+    dataset = open_source(f"folders:{tmp_path}", "train")
+    assert dataset.classes == open_classes(f"folders:{tmp_path}")[0] == ("cat", "dog") and len(dataset) == 2
+    assert dataset.notes == ("2 pictures in no class folder are not used (first: 1.jpg)",)
+    assert len(open_source(f"folders:{tmp_path}", "all")) == 3
+    with pytest.raises(UserError, match="the splits are train, val"):
+        open_source(f"folders:{tmp_path}", "test")
+    write_picture(tmp_path / "train/x.jpg")
+    assert open_classes(f"folders:{tmp_path}")[0] == ("test", "train", "val")
 
 
 # Decoding.

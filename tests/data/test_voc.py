@@ -61,7 +61,7 @@ def test_corners():
     part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></part>"
     text = BOX_XML.format("cat", " 2.5 ", "1e0", "6.25", "+7").replace("<bndbox>", part + "<bndbox>", 1)
     (found,) = parse(annotation(text), "a.xml").objects
-    assert found == ("object 1", "cat", (1.5, 0.0, 6.25, 7.0), False)
+    assert found == ("object 1", "cat", (1.5, 0.0, 6.25, 7.0), False, (2.5, 1.0, 6.25, 7.0))
     for text in ("2,5", "1_0", "0x10", "1e999", "9" * 100):
         with pytest.raises(UserError, match="a.xml, object 1: <xmin> is .*: give a number of pixels"):
             parse(annotation(BOX_XML.format("cat", text, 1, 2, 2)), "a.xml")
@@ -446,3 +446,20 @@ def test_names_of_synsets(tmp_path):
 def test_classes_without_a_look_at_the_pictures(tmp_path):
     write_xml(tmp_path / "a.xml", [BOX, ("dog", 0, 1, 1, 4, 4)])
     assert open_classes(f"voc:{tmp_path}") == (("cat", "dog"), (None, None))
+
+
+def test_boxes_in_fractions(tmp_path, run):
+    """As COCO's: where no box of any file can be in pixels. anchors says so too."""
+    write_picture(tmp_path / "a.jpg", (20, 10))
+    write_xml(tmp_path / "a.xml", [("cat", 0, 0.1, 0.2, 0.6, 1), ("dog", 0, 0, 0, 1, 1)])
+    dataset = open_source(f"voc:{tmp_path}")
+    np.testing.assert_allclose(dataset[0].boxes_xyxy, [[2, 2, 12, 10], [0, 0, 20, 10]], atol=1e-6)
+    note = "2 boxes are read as fractions of their pictures, not as pixels (first: a.xml, object 1)"
+    assert note in dataset.notes
+    status, output, _ = run("anchors", "--dataset", f"voc:{tmp_path}", "-k", 1)
+    assert status == 0 and note in output and "'train' is all of it" in output
+    write_xml(tmp_path / "a.xml", [("cat", 0, 0.1, 0.2, 1.6, 1)])
+    with pytest.raises(UserError, match="not all within 0 to 1: write xmin, ymin, xmax, ymax in pixels"):
+        open_source(f"voc:{tmp_path}")
+    write_xml(tmp_path / "a.xml", [("cat", 0, 0.1, 0.2, 0.6, 1), ("dog", 0, 1, 1, 20, 10)])
+    np.testing.assert_allclose(open_source(f"voc:{tmp_path}")[0].boxes_xyxy[1], [0, 0, 20, 10])

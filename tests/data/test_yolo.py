@@ -97,12 +97,19 @@ def test_keypoints_are_left_out():
         ("0 .5 .5 nan .5", "not made of finite numbers"),
         ("0 .5 .5 -.5 .5", "negative"),
         (",,,", "1 columns"),
+        ("0 .5 .5 .5 .5 # cat", "holds a comment"),
+        ("class x y w h", "is a heading"),
     ],
 )
 def test_rows_that_are_refused(line, part):
     with pytest.raises(UserError, match=r"^a\.txt:2: ") as caught:
         parse_labels(f"{ROW}{line}", "a.txt", 2)
     assert part in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_labels_in_utf_16_without_a_mark():
+    with pytest.raises(UserError, match=r"^a\.txt: not UTF-8 text, perhaps UTF-16"):
+        parse_labels(ROW.encode("utf-16-le").decode(), "a.txt", 2)
 
 
 tokens = st.one_of(

@@ -13,6 +13,7 @@ from tests.predict.test_detector import detector
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict import files
 from yolo9000_jax.predict.files import Failures
+from yolo9000_jax.predict.inputs import find_sources
 from yolo9000_jax.text import is_printable
 
 BOXES = ((0.3, 0.3, 0.4, 0.4, 0.9, 1), (0.7, 0.7, 0.3, 0.3, 0.6, 0))
@@ -558,3 +559,9 @@ def test_a_list_that_marks_nothing(detect, tmp_path):
 def test_what_stands_for_a_list_or_a_video(detect, tmp_path, name):
     (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n")
     assert "is a pointer of Git LFS" in failures(predict(detect, [tmp_path / name]))[0]
+
+
+@pytest.mark.parametrize("given", ["", " "])
+def test_an_empty_input_is_not_the_working_directory(given):
+    (source,) = find_sources([given], videos=True)
+    assert source.error == "an empty input: name a file, a folder or an address"

@@ -15,7 +15,7 @@ from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, evaluate_d
 from yolo9000_jax.report.comparisons import plot_accuracy_speed, plot_anchors
 from yolo9000_jax.report.draw import OUTCOME_COLORS, class_color, contact_sheet, draw_against_truth, draw_boxes
 from yolo9000_jax.report.plots import plot_curves, plot_precision_recall, read_metrics
-from yolo9000_jax.report.style import check_output
+from yolo9000_jax.report.style import check_output, new_figure, save
 
 
 def picture(height=120, width=160, value=127):
@@ -270,3 +270,12 @@ def test_a_plot_that_cannot_be_written_is_refused_before_the_work(tmp_path):
             check_output(bad)
         assert str(bad) in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_plot_takes_the_place_of_an_earlier_one_and_of_no_picture(tmp_path):
+    for name in ("a.png", "a.svg", "a.pdf"):
+        save(new_figure(2, 2)[0], tmp_path / name)
+        check_output(tmp_path / name)
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    with pytest.raises(UserError, match="photo.png is there, and no earlier result"):
+        check_output(tmp_path / "photo.png")

@@ -11,7 +11,7 @@ from yolo9000_jax import config as configs
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.tasks import detection
-from yolo9000_jax.tasks.task import check_judged
+from yolo9000_jax.tasks.task import check_judged, open_set
 
 
 def judged(source, data="train", evaluation="val", evaluation_source="", may=False, **options):
@@ -133,6 +133,17 @@ def test_two_coco_files(tmp_path, place):
     assert validation.notes[0] == "split 'val' is called valid here"
     with pytest.raises(UserError, match=r"has no split 'tset': the splits are train, valid"):
         open_source(source, "tset")
+
+
+def test_a_set_without_val_is_told_how_to_part_it(tmp_path):
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "images/a.png")
+    (tmp_path / "images/a.txt").write_text("0 .5 .5 .5 .5\n")
+    (tmp_path / "data.yaml").write_text("names: [a]\ntrain: images\n")
+    with pytest.raises(UserError, match=r"has no split 'val'.*hold a part out: --config.data.split='train\[:80%\]'"):
+        open_set("evaluation.source", f"yolo:{tmp_path}/data.yaml", "val", ())
+    with pytest.raises(UserError, match="has no split 'tarin' .did you mean 'train'.*the splits are train$"):
+        open_set("data.source", f"yolo:{tmp_path}/data.yaml", "tarin", ())
 
 
 def test_nothing_to_learn(tmp_path, voc):

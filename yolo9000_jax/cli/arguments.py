@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import shown, to_json
+from yolo9000_jax.files import check_earlier_result, shown, to_json
 from yolo9000_jax.logs import logger
 
 if TYPE_CHECKING:
@@ -113,8 +113,15 @@ def add_distributed(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def add_json(parser: argparse.ArgumentParser, what: str) -> None:
-    """--json; `check_json`, `free_stdout` and `write_json`, or `JsonList`, read it."""
+def add_json(parser: argparse.ArgumentParser, what: str, mark: str) -> None:
+    """--json; `check_json`, `free_stdout` and `write_json`, or `JsonList`, read it.
+
+    Args:
+        parser: the verb's.
+        what: is written.
+        mark: by which an earlier result is known, a regular expression.
+    """
+    parser.set_defaults(json_mark=mark)
     parser.add_argument("--json", metavar="FILE", help=f"write {what} here (-: on standard output, all else on stderr)")
 
 
@@ -210,16 +217,23 @@ def load_network(options: argparse.Namespace) -> "Detector | Classifier":
 
         logger.info(f"on {devices.described()}")
         model = load_darknet(options.cfg, options.weights, options.names)
+    elif options.workdir and options.names and not (options.cfg or options.weights):
+        raise UserError("--names goes with --cfg; a workdir knows its classes: leave --names out")
     else:
         raise UserError("say which network: --workdir D, or --cfg F --weights F and perhaps --names F")
     for note in model.notes:
         logger.info(note)
     if (size := getattr(options, "size", None)) is not None:
-        if size % SIZE_STEP or not SIZE_STEP <= size <= LARGEST_SIZE:
-            raise UserError(f"--size {size}: it must be a multiple of {SIZE_STEP}, {LARGEST_SIZE} at most")
+        check_size(size)
         model.size_wh = (size, size)
     model.resize = options.resize or model.resize
     return model
+
+
+def check_size(size: int) -> None:
+    """Raises UserError where no network has an input of this side in pixels."""
+    if size % SIZE_STEP or not SIZE_STEP <= size <= LARGEST_SIZE:
+        raise UserError(f"--size {size}: it must be a multiple of {SIZE_STEP}, {LARGEST_SIZE} at most")
 
 
 def hierarchical_threshold(options: argparse.Namespace, model: "Detector | Classifier") -> dict[str, Any]:
@@ -232,10 +246,15 @@ def hierarchical_threshold(options: argparse.Namespace, model: "Detector | Class
 
 
 def check_json(options: argparse.Namespace) -> None:
-    """Raises UserError where --json names a file that cannot be made, before the work for it is done."""
+    """Raises UserError where --json names a file that cannot be made, or is a user's, before the work is done."""
     path = getattr(options, "json", None)
-    if path and (Path(path).is_dir() or not Path(path).parent.is_dir()):
+    if path is None or path == STANDARD_OUTPUT:
+        return
+    if not path:
+        raise UserError("--json is empty: name a file, or - for standard output")
+    if Path(path).is_dir() or not Path(path).parent.is_dir():
         raise UserError(f"{path}: cannot be written (its folder must exist); choose another place")
+    check_earlier_result(path, options.json_mark)
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from yolo9000_jax.cli.arguments import SOURCES, Verbs, add_json, add_verb, count, write_json
+from yolo9000_jax.cli.arguments import SOURCES, Verbs, add_json, add_verb, check_size, count, write_json
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.logs import logger
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,7 @@ def _add_anchors(verbs: Verbs) -> None:
     )
     verb.add_argument("-k", type=int, default=5, metavar="K", help="how many (default: 5)")
     verb.add_argument("--size", type=count, default=416, metavar="N", help="side of the network's input (default: 416)")
-    add_json(verb, "the priors")
+    add_json(verb, "the priors", r'\A\{\n  "(anchors_cells|datasets)": ')
     verb.add_argument("--plot", metavar="FILE", help="picture of average IoU against k (the paper's figure 2)")
     verb.add_argument("--compare", action="store_true", help="with other ways to choose them (the paper's table 1)")
 
@@ -90,8 +91,15 @@ def _boxes(options: argparse.Namespace) -> "dict[str, np.ndarray]":
     if len(splits) not in (1, len(sources)):
         raise UserError(f"{len(splits)} splits for {len(sources)} data sets: give --split once, or once for each")
     check_output(options.plot)
+    check_size(options.size)
     pairs = zip(sources, splits * (len(sources) if len(splits) == 1 else 1), strict=True)
-    return {f"{source} {split}": open_source(source, split).box_shapes() for source, split in pairs}
+    found = {}
+    for source, split in pairs:
+        dataset = open_source(source, split)
+        for note in dataset.notes:
+            logger.info(note)
+        found[f"{source} {split}"] = dataset.box_shapes()
+    return found
 
 
 def _add_check(verbs: Verbs) -> None:

@@ -20,6 +20,7 @@ from yolo9000_jax.cli.arguments import (
     write_json,
 )
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import check_earlier_result
 from yolo9000_jax.logs import logger
 from yolo9000_jax.places import as_path, is_in_bucket
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from yolo9000_jax.predict.classifier import Classifier
     from yolo9000_jax.predict.detector import Detector
 
+OFFICIAL_MARKS = {
+    "coco_results": r'\A\[(\]|\{"image_id": [^\n]*"score": )',
+    "coco_truth": r'\A\{\n  "info": \{\n    "description": "written by yolo9000 ',
+}
 SPLIT = "default: the one it was evaluated on in training; with --cfg all"
 
 
@@ -50,7 +55,7 @@ def _add_evaluate(verbs: Verbs) -> None:
         choices=("voc", "ilsvrc"),
         help="ilsvrc: also the average precision by the rule of ImageNet's detection task (default: as in training)",
     )
-    add_json(verb, "the metrics")
+    add_json(verb, "the metrics", r'\A\{\n  "(voc_ap50|top1)": ')
     verb.add_argument("--report", metavar="DIR", help="folder for the precision/recall plot and the pictures")
     official = verb.add_argument_group("files for the official tools and servers, of a detector")
     official.add_argument("--coco-results", metavar="FILE", help="all detections, as COCO takes them")
@@ -104,6 +109,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
             if not near.is_dir() or not os.access(near, os.W_OK) or (is_file and place.is_dir()):
                 flag = f"--{name.replace('_', '-')}"
                 raise UserError(f"{flag} {path}: cannot be written; name a {'file' if is_file else 'folder'} of yours")
+            if is_file:
+                check_earlier_result(place, OFFICIAL_MARKS[name])
 
 
 def _write_official(options: argparse.Namespace, result: "Evaluation") -> None:
@@ -235,7 +242,7 @@ def _add_benchmark(verbs: Verbs) -> None:
     verb.add_argument("--dataset", metavar="SOURCE", help=f"to measure mAP on: {SOURCES} (default: speed only)")
     verb.add_argument("--split", metavar="NAME", help=SPLIT)
     verb.add_argument("--batch-size", type=int, default=1, metavar="N", help="pictures at once (default: 1)")
-    add_json(verb, "the numbers")
+    add_json(verb, "the numbers", r'\A\{\n  "machine": ')
     verb.add_argument(
         "--plot", metavar="FILE", help="picture of mAP against speed (the paper's figure 4); of speed without data"
     )

@@ -34,7 +34,7 @@ def add(verbs: Verbs) -> None:
     where.add_argument(
         "--devices", type=count, metavar="N", help="devices of the kind at hand (default: all there are)"
     )
-    add_json(verb, "the plan")
+    add_json(verb, "the plan", r'\A\{\n  "name": [^\n]*,\n  "target": ')
 
 
 def plan(options: argparse.Namespace) -> None:

@@ -23,6 +23,8 @@ from yolo9000_jax.cli.arguments import (
 )
 from yolo9000_jax.errors import Stopped, UserError
 
+ITEM = r'\A\[(\]|\n  \{\n    "image": "[^\n]*",\n    '  # how a list of them begins
+
 
 def add(verbs: Verbs) -> None:
     """Adds the verbs of this module."""
@@ -50,7 +52,7 @@ def _add_predict(verbs: Verbs) -> None:
     add_class_agnostic(verb)
     verb.add_argument("--max-detections", type=count, metavar="N", help="the best N of a picture (default: all)")
     add_hierarchical_threshold(verb, "with a tree of classes, how sure a label must be")
-    add_json(verb, "the detections")
+    add_json(verb, "the detections", rf'{ITEM}"(frame|width|error)": )')
     verb.add_argument("--output", metavar="DIR", help="folder for the pictures with boxes")
 
 
@@ -78,7 +80,7 @@ def _add_classify(verbs: Verbs) -> None:
     )
     add_network(verb, ("crop", "letterbox", "stretch"))
     verb.add_argument("--top", type=count, default=5, metavar="N", help="how many classes a picture (default: 5)")
-    add_json(verb, "the classes")
+    add_json(verb, "the classes", rf'{ITEM}"(top|error)": )')
 
 
 def classify(options: argparse.Namespace) -> None:

@@ -41,6 +41,8 @@ LOSS = {
 # What says which network it is, by the same names in Network and Native.
 NETWORK = ("width", "head_convolutions", "passthrough", "architecture", "trunk", "head", "dropout", "logits")
 
+BESIDE = (".cfg", ".names", ".tree")  # the endings of the files beside the weights
+
 
 def to_workdir(
     cfg: str | PathLike, weights: str | PathLike, workdir: str | PathLike, names: str | PathLike | None = None
@@ -89,9 +91,14 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
         The files written.
 
     Raises:
-        UserError: there is no checkpoint, a file cannot be written, or Darknet has no such network.
+        UserError: there is no checkpoint, a file cannot be written or is there with other content (of an earlier
+            conversion the weights may be others), or Darknet has no such network.
     """
     target = Path(weights)
+    if target.suffix.lower() in BESIDE:
+        raise UserError(
+            f"{target}: the weights go into FILE.weights, and a {target.suffix} file beside: name FILE.weights"
+        )
     variables, step, facts = load_best(as_path(workdir))
     network, tree = facts.network, facts.network.tree
     config, seen = configs.detection(), facts.pictures_seen
@@ -99,14 +106,26 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
         config = configs.from_saved(facts.run.phase.config, FACTS)
         seen = facts.run.pictures_seen(step)
     text, arrays = _as_darknet(network, config, variables, target.with_suffix(".tree").name)
-    write_weights(target, parse_cfg(text), arrays, WeightsHeader(seen=seen))
     beside = {".cfg": text, ".names": "".join(f"{name}\n" for name in network.classes)}
     if tree is not None:
         nodes = zip(tree.synsets, tree.parents, strict=True)
         beside[".tree"] = "".join(f"{synset} {parent}\n" for synset, parent in nodes)
-    for suffix, content in beside.items():
-        write_whole(target.with_suffix(suffix), content)
-    return [target, *(target.with_suffix(suffix) for suffix in beside)]
+    files = {target.with_suffix(suffix): content for suffix, content in beside.items()}
+    _check_earlier(target, files)
+    write_weights(target, parse_cfg(text), arrays, WeightsHeader(seen=seen))
+    for file, content in files.items():
+        write_whole(file, content)
+    return [target, *files]
+
+
+def _check_earlier(weights: Path, texts: dict[Path, str]) -> None:
+    """Raises UserError where a file would be lost that is not of an earlier conversion of this network."""
+    advice = "choose another name, or remove it"
+    for file, content in texts.items():
+        if file.exists() and (not file.is_file() or file.read_bytes() != content.encode()):
+            raise UserError(f"{file} is there, with other content than that of this network: {advice}")
+    if weights.is_file() and not weights.with_suffix(".cfg").exists():
+        raise UserError(f"{weights} is there, without a .cfg of this network beside it: {advice}")
 
 
 def _as_darknet(network: Network, config: Any, variables: dict[str, Any], tree: str) -> tuple[str, Arrays]:

@@ -23,7 +23,10 @@ from yolo9000_jax.images.pixels import SWAPPED
 
 THREADS = 16  # looking at pictures waits for the disk
 CLIP_TOLERANCE_PIXELS = 0.01  # decimals of a label file round to this much; less than it is not worth a note
+FRACTION_TOLERANCE = 0.01  # of the picture: rounding at its edge
+LARGEST_FRACTION = 2  # where no value of a data set is larger, and some are not whole, they are no pixels
 
+FRACTIONS = ("box is read as fractions of its picture", "boxes are read as fractions of their pictures, not as pixels")
 NO_AREA = ("box without area dropped", "boxes without area dropped")
 CLIPPED = ("box clipped to the picture", "boxes clipped to the picture")
 NO_SIZE = ("label states no size; the picture's own is used", "labels state no size; the picture's own is used")
@@ -108,6 +111,26 @@ class Notes:
             f"{count} {one if count == 1 else many} (first: {first})"
             for (one, many), (count, first) in self._found.items()
         )
+
+
+def are_fractions(boxes_xyxy: Sequence[tuple[float, float, float, float]], what: str, advice: str) -> bool:
+    """Whether corners, all that a data set states, are fractions of the pictures: none of them can be in pixels.
+
+    Args:
+        boxes_xyxy: as they are stated.
+        what: the subject of a message, such as "a.json: every 'bbox'".
+        advice: what its author is to write.
+
+    Raises:
+        UserError: they are neither.
+    """
+    boxes = np.array(boxes_xyxy).reshape(-1, 4)
+    if not len(boxes) or np.abs(boxes).max() > LARGEST_FRACTION or (boxes == boxes.round()).all():
+        return False
+    if boxes.min() < -FRACTION_TOLERANCE or boxes.max() > 1 + FRACTION_TOLERANCE:
+        near = f"lies within {LARGEST_FRACTION} pixels of the corner, but not all within 0 to 1"
+        raise UserError(f"{what} {near}: {advice}")
+    return True
 
 
 def make_records(annotations: Sequence[Annotation], notes: Notes) -> Table:

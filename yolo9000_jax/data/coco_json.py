@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from yolo9000_jax.data.annotations import Annotation, Notes
+from yolo9000_jax.data.annotations import FRACTIONS, Annotation, Notes, are_fractions
 from yolo9000_jax.data.coco_values import Box, flag, identity, is_missing, number, outline
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
@@ -36,8 +34,6 @@ REASONS = {
     ValueError: "a number with too many digits",
 }
 LARGEST_SIDE = 10**7  # pixels; more is no picture's
-FRACTION_TOLERANCE = 0.01  # of the picture: rounding at its edge
-LARGEST_FRACTION = 2  # where no value of a file is larger, and some are not whole, they are no pixels
 
 NO_BOX = ("annotation without a box or polygon is left out", "annotations without a box or polygon are left out")
 OUTLINED = ("annotation has no box: that round its polygon", "annotations have no box: those round their polygons")
@@ -48,7 +44,6 @@ GROUP = (
     "categories without boxes are left out: they only group others, or are called like some of them",
 )
 UNUSED = ("category has no box in this file", "categories have no box in this file")
-FRACTIONS = ("box is read as fractions of its picture", "boxes are read as fractions of their pictures, not as pixels")
 
 
 class Category(NamedTuple):
@@ -340,14 +335,9 @@ def _number_labels(
 
 def _find_fractions(file: Path, annotations: Collection[Annotation], notes: Notes) -> None:
     """Marks all annotations where no box of the file can be in pixels."""
-    boxes = np.array([box for annotation in annotations for box in annotation.boxes_xyxy]).reshape(-1, 4)
-    if not len(boxes) or np.abs(boxes).max() > LARGEST_FRACTION or (boxes == boxes.round()).all():
+    boxes = [box for annotation in annotations for box in annotation.boxes_xyxy]
+    if not are_fractions(boxes, f"{file}: every 'bbox'", "write [x, y, width, height] of the near corner in pixels"):
         return
-    if boxes.min() < -FRACTION_TOLERANCE or boxes.max() > 1 + FRACTION_TOLERANCE:
-        raise UserError(
-            f"{file}: every 'bbox' lies within {LARGEST_FRACTION} pixels of the corner, but not all within 0 to 1: "
-            "write [x, y, width, height] of the near corner in pixels"
-        )
     for annotation in annotations:
         annotation.fractions = True
         for place in annotation.places:

@@ -2,27 +2,31 @@
 
 A record has no boxes and one label, that of the whole picture: the name of the class folder, which may have folders in
 it. A class folder named like n01443537 is a WordNet synset. A folder without splits is taken whole under any split
-name, which a note says. Hidden and system files and folders are no data.
+name, which a note says. Pictures beside the class folders, or directly in a folder `test` beside a `train` of class
+folders, have no class: they are left out and counted. Hidden and system files and folders are no data.
 """
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.request import url2pathname
 
 import numpy as np
 
 from yolo9000_jax.data.annotations import TURNED_AS_SHOWN, Notes, note_remark
 from yolo9000_jax.data.index import look_at
 from yolo9000_jax.data.messages import quote
-from yolo9000_jax.data.pictures import holds_pictures
+from yolo9000_jax.data.pictures import holds_pictures, pictures_of
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import NO_SPLITS, Split, find_splits
+from yolo9000_jax.data.splits import NO_SPLITS, TRAINING, Split, find_splits
 from yolo9000_jax.data.table import GroundTruth, Table
-from yolo9000_jax.data.walking import check_folder, folders_in
+from yolo9000_jax.data.walking import check_folder, files_in, folders_in
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
 from yolo9000_jax.images.reading import Header
 from yolo9000_jax.labels import synsets_of
+
+NO_CLASS = ("picture in no class folder is not used", "pictures in no class folder are not used")
 
 
 def open_folders(location: str, split: Split) -> Dataset:
@@ -35,9 +39,11 @@ def open_folders(location: str, split: Split) -> Dataset:
     Raises:
         UserError: names the folder or picture that is wrong.
     """
-    root = Path(os.path.expanduser(location))
-    check_folder(root, f"folders:{location}")
+    root = _root(location)
     splits, notes = _splits(root), Notes()
+    for place in (root, *_without_classes(root)):
+        for picture in pictures_of(files_in(place), Notes()):
+            notes.add(NO_CLASS, shown(picture.name), key=picture)
     lines: list[str] = []
     if not splits:
         chosen = [root]
@@ -79,9 +85,16 @@ def class_names(location: str) -> tuple[str, ...]:
     Raises:
         UserError: there is no such folder, or it holds no folders.
     """
-    root = Path(os.path.expanduser(location))
-    check_folder(root, f"folders:{location}")
+    root = _root(location)
     return tuple(sorted({folder.name for part in _splits(root) or [root] for folder in folders_in(part)}))
+
+
+def _root(location: str) -> Path:
+    """The folder, by its path or by the address that a file manager gives it."""
+    path = url2pathname(location[len("file://") :]) if location.startswith("file:///") else location
+    root = Path(os.path.expanduser(path if os.path.exists(path) else path.strip()))
+    check_folder(root, f"folders:{location}")
+    return root
 
 
 def _splits(root: Path) -> list[Path]:
@@ -89,9 +102,23 @@ def _splits(root: Path) -> list[Path]:
     folders = folders_in(root)
     if not folders:
         raise UserError(f"folders:{root} has no folders: put the pictures into one folder a class")
-    if any(map(holds_pictures, folders)):
+    rest = [folder for folder in folders if folder not in _without_classes(root)]
+    if any(map(holds_pictures, rest)):
         return []
-    return [folder for folder in folders if folders_in(folder)]
+    return [folder for folder in rest if folders_in(folder)]
+
+
+def _without_classes(root: Path) -> list[Path]:
+    """The folders test of pictures that nobody labelled, beside a train that holds the class folders."""
+    folders = folders_in(root)
+    training = [folder for folder in folders if folder.name.lower() in TRAINING]
+    if not any(folders_in(folder) and not holds_pictures(folder) for folder in training):
+        return []
+    return [
+        folder
+        for folder in folders
+        if folder.name.lower().startswith("test") and holds_pictures(folder) and not folders_in(folder)
+    ]
 
 
 def _note_headers(headers: Sequence[Header], header_of: np.ndarray, table: Table, notes: Notes) -> None:

@@ -12,7 +12,8 @@ A folder that has no splits at all (`DIR/*.xml`) is taken whole under any name, 
 an unknown name is an error. `dog_train`, a devkit's list of one class, is the pictures that it marks with 1.
 
 Boxes count pixels from 1; those below a folder Annotations/DET or Annotations/CLS-LOC, ImageNet's, are taken to count
-from 0, which a note says (voc_xml.py has why).
+from 0, which a note says (voc_xml.py has why). Where none can be in pixels, all are read as fractions of their
+pictures, which a note says.
 
 Class names such as n02084071 are WordNet synsets; where ImageNet's list of them (devkit/data/map_det.txt) is there, the
 classes have the names that it gives.
@@ -23,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from yolo9000_jax.data.annotations import Annotation, Notes, make_records
+from yolo9000_jax.data.annotations import FRACTIONS, Annotation, Notes, are_fractions, make_records
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.voc_files import VocFiles, is_imagenet
@@ -66,10 +67,17 @@ def open_voc(location: str, split: Split) -> Dataset:
     readable = voc.synset_names()
     classes = _names(parsed.values(), readable)
     ids, pictures = {name: index for index, name in enumerate(classes)}, Pictures(folder)
+    stated = [each.stated for one in parsed.values() for each in one.objects]
+    fractions = are_fractions(stated, f"voc:{location}: every <bndbox>", "write xmin, ymin, xmax, ymax in pixels")
     annotations = []
     for file in files:
         image = pictures.of(file, parsed[file].filename)
         annotations.append(_annotation(file, voc.short_name(file), parsed[file], ids, readable, image))
+        if fractions:
+            annotations[-1].boxes_xyxy = [each.stated for each in parsed[file].objects]
+            annotations[-1].fractions = True
+            for each in parsed[file].objects:
+                notes.add(FRACTIONS, f"{annotations[-1].name}, {each.place}")
         for kind, place in parsed[file].notes:
             notes.add(kind, f"{annotations[-1].name}, {place}")
     records = make_records(_without_repeated(annotations, notes), notes)

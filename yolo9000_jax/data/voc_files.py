@@ -186,7 +186,8 @@ class VocFiles:
                 continue
             label = self._find(row, part) or self._find(name, part)
             if label is None and self._base.name.lower() not in TASKS:
-                raise UserError(f"{file}:{number}: there is no {self._base.name}/{quote(name)[1:-1]}.xml")
+                missing = f"{self._base.name}/{quote(name)[1:-1]}.xml"
+                raise UserError(f"{file}:{number}: there is no {missing}: add it, or take the line out of the list")
             if label is None or label in files:
                 notes.add(NOT_THERE if label is None else TWICE, name)
             else:

@@ -43,12 +43,16 @@ Corners = tuple[float, float, float, float]
 
 
 class Object(NamedTuple):
-    """One <object>: where it stands in the file ("object 5"), its class, corners x0, y0, x1, y1 in pixels."""
+    """One <object>: where it stands in the file ("object 5"), its class, corners x0, y0, x1, y1 in pixels.
+
+    `stated` are the numbers of the file, which may be fractions of the picture.
+    """
 
     place: str
     name: str
     corners: Corners
     difficult: bool
+    stated: Corners
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,8 @@ def _object(
     name = " ".join((element.findtext("name") or "").split())
     if not name:
         raise UserError(f"{where}: <name> is missing or empty: name its class")
-    corners = _corners(where, element, first_pixel)
-    if corners is None:
+    stated = _corners(where, element)
+    if stated is None:
         notes.append((NO_BOX, place))
         return None
     if element.find("bndbox") is None:
@@ -143,16 +147,17 @@ def _object(
     difficult = (element.findtext("difficult") or "").strip()
     if difficult.lower() not in YES + NO:
         raise UserError(f"{where}: <difficult> is {quote(difficult)}: write 0 or 1")
-    return Object(place, name, corners, difficult.lower() in YES)
+    x0, y0, x1, y1 = corners = stated
+    if element.find("bndbox") is not None and x0 < x1 and y0 < y1:  # else it stays without area, or inverted
+        corners = x0 - first_pixel, y0 - first_pixel, x1 - first_pixel + 1, y1 - first_pixel + 1
+    return Object(place, name, corners, difficult.lower() in YES, stated)
 
 
-def _corners(where: str, element: Element, first_pixel: int) -> Corners | None:
-    """The box of an object, or the one round its outline; None where it has neither."""
+def _corners(where: str, element: Element) -> Corners | None:
+    """The numbers of an object's box, or the corners of the one round its outline; None where it has neither."""
     if (box := element.find("bndbox")) is not None:
         x0, y0, x1, y1 = (_number(where, corner, box.findtext(corner)) for corner in CORNERS)
-        if x1 <= x0 or y1 <= y0:  # leave a box without area, or inverted, as it is stated
-            return x0, y0, x1, y1
-        return x0 - first_pixel, y0 - first_pixel, x1 - first_pixel + 1, y1 - first_pixel + 1
+        return x0, y0, x1, y1
     if (turned := element.find("robndbox")) is not None:
         cx, cy, w, h, angle = (_number(where, key, turned.findtext(key)) for key in ("cx", "cy", "w", "h", "angle"))
         cos, sin = abs(math.cos(angle)), abs(math.sin(angle))  # of radians

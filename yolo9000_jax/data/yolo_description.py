@@ -168,6 +168,11 @@ def _own_names(file: str, names: Value, places: Places) -> tuple[str, ...]:
         return _names_in_file(file, names, places)
     if isinstance(names, dict):
         numbers = {int(key): name for key, name in names.items() if re.fullmatch(r"\s*[0-9]{1,9}\s*", key)}
+        if not numbers and all(isinstance(value, str) and value.strip().isdecimal() for value in names.values()):
+            name, number = next(iter(names.items()))
+            raise UserError(
+                f"{file}: names: {quote(name)} stands before its number: write 'number: name', {number}: {name}"
+            )
         if len(numbers) < len(names) or set(numbers) != set(range(len(numbers))):
             last = len(names) - 1
             raise UserError(f"{file}: names: the keys are not 0 to {last}: write 'number: name', without gaps")

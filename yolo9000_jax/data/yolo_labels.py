@@ -8,6 +8,7 @@ from yolo9000_jax.data.messages import quote
 from yolo9000_jax.errors import UserError
 
 MOST = 2  # of a fraction's size: what is above states pixels
+_DIGIT = re.compile(r"\d")
 _DECIMAL_COMMAS = re.compile(r"\d+(?:\s+[-+]?(?:\d+(?:,\d+)?|,\d+))+")  # "0 0,5 0,5 0,25 1", as some countries write
 
 Corners = tuple[float, float, float, float]
@@ -37,11 +38,17 @@ def parse_labels(text: str, name: str, classes: int, keypoints: int = 0) -> list
     Raises:
         UserError: names the line that is wrong.
     """
+    if "\0" in text:
+        raise UserError(f"{name}: not UTF-8 text, perhaps UTF-16: save it as UTF-8")
     lines = enumerate(text.split("\n"), 1)
     return [_row(f"{name}:{number}", number, line, classes, keypoints) for number, line in lines if line.strip()]
 
 
 def _row(place: str, number: int, line: str, classes: int, keypoints: int) -> Row:
+    if "#" in line:
+        raise UserError(f"{place}: {_quoted(line)} holds a comment, which a label file cannot: remove it")
+    if not _DIGIT.search(line) and line.upper() != line.lower():
+        raise UserError(f"{place}: {_quoted(line)} is a heading, which a label file has none of: remove it")
     columns = _columns(line)
     if keypoints and len(columns) == 5 + keypoints:
         columns = columns[:5]

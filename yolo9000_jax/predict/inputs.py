@@ -144,6 +144,8 @@ def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator
     where = f"; {printable(str(listed_in))} names it" if listed_in else ""
     if is_address(given) or is_camera(given):
         yield _source(given, _is_remote_video(given), videos)
+    elif not given.strip():
+        yield Source(given, error=f"an empty input{where}: name a file, a folder or an address")
     elif _is(Path.is_dir, path):
         yield from _in_folder(path, videos)
     elif _is(Path.is_file, path) and path.suffix.lower() in LISTS and not is_picture(path):

@@ -44,7 +44,7 @@ def write_coco_truth(path: Path, compared: Compared, class_names: Sequence[str])
         )
     ]
     content = {
-        "info": {},
+        "info": {"description": "written by yolo9000 evaluate"},
         "images": [
             {"id": own, "file_name": picture.name, "width": picture.width, "height": picture.height}
             for own, picture in zip(images, compared.pictures, strict=True)

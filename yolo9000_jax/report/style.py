@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import write_whole
+from yolo9000_jax.files import check_earlier_result, write_whole
 from yolo9000_jax.places import as_path, is_in_bucket
 from yolo9000_jax.report.fonts import drawable, families_of
 
@@ -78,6 +78,7 @@ def check_output(output: str | PathLike | None) -> None:
     known = path.suffix[1:].lower() in FigureCanvasAgg.get_supported_filetypes()
     if is_in_bucket(path) and known:
         return
+    check_earlier_result(path, "Matplotlib")  # which signs what it draws
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not known or path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UserError(

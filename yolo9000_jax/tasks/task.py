@@ -14,7 +14,7 @@ from yolo9000_jax.darknet.building import layer_rates
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.shared import shared_pictures
 from yolo9000_jax.data.sources import open_source
-from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.splits import NoSplitError, Split
 from yolo9000_jax.data.table import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import Evaluation
@@ -206,7 +206,13 @@ def open_set(key: str, source: str, split: str, classes: Sequence[str], learnt: 
     """The data set that the config's `key` names, `learnt` as of `open_source`; what is in it is logged."""
     if not source:
         raise UserError(f"{key} is empty: say where the data are, e.g. --config.{key}=voc:DIR")
-    dataset = open_source(source, split, classes or None, learnt=learnt)
+    try:
+        dataset = open_source(source, split, classes or None, learnt=learnt)
+    except NoSplitError as error:
+        if key != "evaluation.source" or "{split}" in source:
+            raise
+        parts = "--config.data.split='train[:80%]' --config.evaluation.split='train[80%:]'"
+        raise NoSplitError(f"{error}; where there is none to judge on, hold a part out: {parts}") from None
     logger.info(f"{source} {split}: {len(dataset)} pictures, {len(dataset.classes)} classes")
     for note in dataset.notes:
         logger.info(f"  {note}")
