@@ -14,15 +14,14 @@ Rows: `paper`, the recipe of experiments/voc.py on these pictures; `darknet`, as
 500200 steps, an input of 608, the priors of the cfg and the rest as in experiments/voc.py:darknet.
 """
 
-import json
 import sys
-from pathlib import Path
 
 import voc  # beside this file
 from ml_collections import ConfigDict
 
 from yolo9000_jax import config
-from yolo9000_jax.report.coco import coco_table
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.report.coco import coco_table, read_metrics
 
 ROWS = ("paper", "darknet")
 ANCHORS_CELLS = ((0.57273, 0.677385), (1.87446, 2.06253), (3.33843, 5.47434), (7.88282, 3.52778), (9.77052, 9.16828))
@@ -47,4 +46,7 @@ def get_config(row: str = "paper") -> ConfigDict:
 
 
 if __name__ == "__main__":
-    print(coco_table({Path(name).stem: json.loads(Path(name).read_text()) for name in sys.argv[1:]}).text())
+    try:
+        print(coco_table({name: read_metrics(name) for name in sys.argv[1:]}).text())
+    except UserError as error:
+        sys.exit(str(error))

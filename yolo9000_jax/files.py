@@ -4,6 +4,7 @@ import codecs
 import json
 import os
 import re
+import secrets
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -41,7 +42,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
         UserError: it cannot be written.
     """
     whole = shown(content).encode() if isinstance(content, str) else content
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # processes of two machines may have one number
     try:
         if not isinstance(path, Path):  # in a bucket, where every write is whole
             path.write_bytes(whole)

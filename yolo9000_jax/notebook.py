@@ -82,20 +82,22 @@ class _Drawing(logging.Handler):
 
     def __init__(self, workdir: str | PathLike[str], handle: Any):
         super().__init__()
-        self._workdir, self._handle, self._drawn = workdir, handle, 0.0
+        self._workdir, self._handle, self._next = workdir, handle, 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if time.monotonic() - self._drawn > REDRAW_S:
+        if time.monotonic() > self._next:
             self.draw()
 
     def draw(self) -> None:
+        began = time.monotonic()
         try:
             measured = history(self._workdir)
         except UserError:  # nothing is written yet
             return
         if measured.series:
             self._handle.update(measured)
-        self._drawn = time.monotonic()
+        now = time.monotonic()
+        self._next = now + max(REDRAW_S, 20 * (now - began))  # long curves take long to draw
 
 
 def _pixels(thing: Any) -> list[np.ndarray]:

@@ -21,6 +21,7 @@ from yolo9000_jax import config as configs
 from yolo9000_jax.cli.arguments import JsonList, share
 from yolo9000_jax.errors import Stopped, UserError
 from yolo9000_jax.files import to_json
+from yolo9000_jax.report.coco import NAMES
 from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.training import loop
 
@@ -280,7 +281,9 @@ def test_evaluate_gives_the_numbers_of_training(trained, tmp_path, run):
     assert (status, error) == (0, "")
     found = json.loads((tmp_path / "m.json").read_text())
     assert found | {"step": 6} == json.loads((trained / "report/metrics.json").read_text())
-    assert set(found) == {"voc_ap50", "voc07_ap50", "recall50", "images", "per_class"} and found["images"] == 8
+    diagnosis = {"mistakes", "breakdown", "calibration", "best_f1"}
+    assert set(found) == {"voc_ap50", "voc07_ap50", "recall50", "images", "per_class", *NAMES, *diagnosis}
+    assert found["images"] == 8
     assert set(found["per_class"]) == set(tiny.CLASSES)
     assert f"voc_ap50 {found['voc_ap50']:.4f}" in output and "disc" in output
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [

@@ -195,6 +195,11 @@ def test_a_tree_and_its_map(folder, run):
     assert (status, error) == (0, "") and "voc_ap50_seen" in output
     assert json.loads((folder / "run/network.json").read_text())["network"]["nodes_with_boxes"] == [2, 3]
     assert y9.load("run").classes == ("thing", "thing", "disc", "bar")
+    assert run("evaluate", "--workdir", "run", "--json", "m.json")[0] == 0  # labels by the map, as in training
+    found, own = (
+        json.loads((folder / name).read_text())["per_class"] for name in ("m.json", "run/report/metrics.json")
+    )
+    assert [row["truths"] for row in found.values()] == [row["truths"] for row in own.values()]
     run("convert", "--workdir", "run", "--weights", "out.weights")
     assert (folder / "out.tree").read_text() == TREE and parse_cfg("out.cfg").head.tree == "out.tree"
 

@@ -95,9 +95,10 @@ def test_what_changed_is_looked_at_again(folder, looked_at):
     assert [name for name, *_ in rows][:4] == ["ant/e.jpg", "cat/a.png", "cat/new.jpg", "cat/z.jpg"]
 
 
-def test_a_folder_that_has_just_changed_is_not_trusted(folder, looked_at):
+@pytest.mark.parametrize("when", [time.time, float])
+def test_a_folder_that_has_just_changed_or_has_no_time_is_not_trusted(folder, looked_at, when):
     """Its time may stay the same when it changes once more."""
-    os.utime(folder / "val/cat", (time.time(), time.time()))
+    os.utime(folder / "val/cat", (when(), when()))
     described(folder)
     looked_at.clear()
     described(folder)

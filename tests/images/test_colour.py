@@ -56,7 +56,8 @@ def test_rgb_agrees_with_colorsys(seed):
 @settings(max_examples=20)
 @given(
     st.integers(0, 2**32 - 1),
-    st.floats(-0.5, 0.5, width=32),
+    # Libraries that another test of the process has loaded may take subnormal numbers for 0.
+    st.floats(-0.5, 0.5, width=32, allow_subnormal=False),
     st.floats(0.5, 1.5, width=32),
     st.floats(0.5, 1.5, width=32),
 )

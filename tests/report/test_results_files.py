@@ -17,7 +17,7 @@ from yolo9000_jax.evaluation.result import Compared, Picture
 from yolo9000_jax.evaluation.voc import ImageDetections
 from yolo9000_jax.predict.result import Result
 from yolo9000_jax.report import results_files
-from yolo9000_jax.report.coco import coco_table
+from yolo9000_jax.report.coco import coco_table, read_metrics
 
 
 def written(evaluation, folder):
@@ -39,6 +39,14 @@ def test_pycocotools_finds_our_numbers(tmp_path):
     assert [each["name"] for each in truth["categories"]] == list(NAMES) and found.metrics["coco_ap"] > 0
     table = coco_table({"mine": found.metrics})
     assert table.rows[0] == ["AP", f"{100 * found.metrics['coco_ap']:.1f}", "21.6"] and "cited" in table.note
+
+
+def test_what_is_no_evaluation_of_a_detector_has_no_table(tmp_path):
+    for text in (None, "{", "[]", '{"top1": 0.5}'):
+        path = tmp_path / "m.json"
+        path.unlink(missing_ok=True) if text is None else path.write_text(text)
+        with pytest.raises(UserError, match=r"m\.json: (cannot be read|has no numbers of COCO)"):
+            read_metrics(str(path))
 
 
 class Guess:

@@ -23,6 +23,7 @@ from tests import tiny
 from tests.helpers import ROOT
 from yolo9000_jax import config as configs
 from yolo9000_jax.errors import Stopped, UserError
+from yolo9000_jax.report.coco import NAMES
 from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.training import loop as training
 from yolo9000_jax.training.metrics import Metrics
@@ -83,7 +84,7 @@ def test_metrics(trained):
         parts = [row[f"loss_{part}"] for part in ("xy", "wh", "object", "class")]
         assert row["loss"] == pytest.approx(sum(parts), rel=1e-3)
     assert [row["learning_rate"] for row in found[:3]] == pytest.approx([16e-3 / 81, 1e-5, 1e-5], rel=1e-3)
-    assert set(found[3]) == {"step", "voc_ap50", "voc07_ap50", "recall50"}
+    assert set(found[3]) == {"step", "voc_ap50", "voc07_ap50", "recall50", *NAMES}
 
 
 def test_pictures_and_curves(trained):

@@ -93,9 +93,9 @@ def _show(options: argparse.Namespace, result: "Evaluation") -> None:
     else:
         _print_detection(result.metrics)
     write_json(options.json, result.metrics)
-    _write_official(options, result)
     if options.report:
         write_report(as_path(options.report), result)
+    _write_official(options, result)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -169,6 +169,7 @@ def _settings(options: argparse.Namespace) -> Any:
 def _evaluation_set(options: argparse.Namespace, model: "Detector | Classifier", settings: Any) -> Any:
     """The data set of --dataset and --split, or the one that the workdir's run was evaluated on."""
     from yolo9000_jax.data.sources import open_source
+    from yolo9000_jax.tasks.trees import by_number
 
     source = options.dataset or settings.evaluation.source or settings.data.source
     if not source:
@@ -178,6 +179,7 @@ def _evaluation_set(options: argparse.Namespace, model: "Detector | Classifier",
     if settings.data.source and model.tree is None:
         classes = model.classes  # it was trained here: other classes are left out
     dataset = open_source(source, split, classes, learnt=classes is model.classes)
+    dataset = by_number(dataset, model.tree, settings)
     for note in dataset.notes:
         logger.info(note)
     return dataset

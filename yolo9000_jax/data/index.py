@@ -69,7 +69,7 @@ class ClassFolder:
             now = [os.stat(os.path.join(place, folder)).st_mtime_ns for folder in self.folders]
         except (OSError, ValueError):
             return False
-        return now == self.modified_ns
+        return 0 not in now and now == self.modified_ns  # 0: changed too lately to tell, or a store without times
 
 
 @dataclass

@@ -1,8 +1,11 @@
 """The paper's table 5: COCO's twelve numbers, ours beside the paper's."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from yolo9000_jax.errors import UserError
 from yolo9000_jax.report.table import Table
 
 NAMES = {
@@ -13,6 +16,23 @@ NAMES = {
 }
 PAPER = (21.6, 44.0, 19.2, 5.0, 22.4, 35.5, 20.7, 31.6, 33.3, 9.8, 36.5, 54.4)  # percent
 PAPER_SOURCE = "arXiv 1612.08242, table 5: YOLOv2 on COCO test-dev, which only COCO's server can judge"
+
+
+def read_metrics(path: str) -> dict[str, Any]:
+    """What `yolo9000 evaluate --json` wrote of a detector.
+
+    Raises:
+        UserError: it cannot be read, or has no numbers of COCO.
+    """
+    try:
+        metrics = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}): name a file that `yolo9000 evaluate --json` wrote"
+        ) from error
+    if not isinstance(metrics, dict) or not NAMES.keys() <= metrics.keys():
+        raise UserError(f"{path}: has no numbers of COCO: evaluate a detector again with `yolo9000 evaluate --json`")
+    return metrics
 
 
 def coco_table(evaluations: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -17,7 +17,6 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-import yolo9000_jax
 from yolo9000_jax import config as configs
 from yolo9000_jax import hosts, text
 from yolo9000_jax.errors import UserError
@@ -261,7 +260,7 @@ def check_config(config: Any) -> None:
 
 def _code() -> str:
     """What tells apart versions of this package, those that are worked on too, and of JAX."""
-    package = Path(yolo9000_jax.__file__).parent
+    package = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
