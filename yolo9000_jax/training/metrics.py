@@ -61,6 +61,7 @@ class Metrics:
                     write_whole(folder / FILE, (workdir / FILE).read_bytes())
             with self._writing():
                 self._file = (folder / FILE).open("a")
+                (folder / BOARD).mkdir(exist_ok=True)  # the writer's own error would be TensorFlow's
                 self._board = EventFileWriter(str(folder / BOARD))
         self._end, self._batch_size = end, batch_size
         self._last_step = start
