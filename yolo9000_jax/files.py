@@ -77,7 +77,7 @@ def check_earlier_result(path: str | Path, mark: str) -> None:
     except OSError as error:
         raise UserError(f"{shown(str(path))}: cannot be read ({error.strerror}); choose another place") from error
     if start and not re.search(mark, start):
-        raise UserError(f"{shown(str(path))} is there, and no earlier result: choose another name, or remove it")
+        raise UserError(f"{shown(str(path))} is there, and no result of this command: choose another name")
 
 
 def is_system_file(name: str | PurePath) -> bool:

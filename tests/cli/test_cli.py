@@ -416,5 +416,5 @@ def test_what_does_not_go_together(data, tmp_path, refused):
     picture = data / "JPEGImages/3.jpg"
     before = picture.read_bytes()
     for verb in (("predict", picture, "--workdir", tmp_path), ("anchors", "--dataset", f"voc:{data}")):
-        assert f"{picture} is there, and no earlier result" in refused(*verb, "--json", picture)
+        assert f"{picture} is there, and no result of this command" in refused(*verb, "--json", picture)
     assert picture.read_bytes() == before

@@ -52,8 +52,8 @@ def test_files_of_the_user_are_kept(files, tmp_path, refused):  # noqa: F811
         (tmp_path / "mine.json").write_text(text)
         for flag in ("--json", "--coco-results", "--coco-truth"):
             message = refused("evaluate", *files, flag, tmp_path / "mine.json")
-            assert f"{tmp_path / 'mine.json'} is there, and no earlier result: choose another name" in message
+            assert f"{tmp_path / 'mine.json'} is there, and no result of this command: choose another name" in message
         assert (tmp_path / "mine.json").read_bytes() == text.encode()
     for verb in ("predict", "classify"):
-        assert "is there, and no earlier" in refused(verb, "x.jpg", *files, "--json", tmp_path / "mine.json")
+        assert "is there, and no result" in refused(verb, "x.jpg", *files, "--json", tmp_path / "mine.json")
     assert "--json is empty" in refused("evaluate", *files, "--json", "")

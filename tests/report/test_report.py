@@ -277,5 +277,5 @@ def test_a_plot_takes_the_place_of_an_earlier_one_and_of_no_picture(tmp_path):
         save(new_figure(2, 2)[0], tmp_path / name)
         check_output(tmp_path / name)
     Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
-    with pytest.raises(UserError, match="photo.png is there, and no earlier result"):
+    with pytest.raises(UserError, match="photo.png is there, and no result of this command"):
         check_output(tmp_path / "photo.png")

@@ -121,9 +121,9 @@ def test_the_workdir_is_complete_without_the_tree_files(workdir, config, tmp_pat
 def test_cli_speaks_trees(workdir, config, tmp_path, capsys):
     picture = config.data.source.removeprefix("voc:") + "/JPEGImages/0.jpg"
     where = str(tmp_path / "out.json")
-    arguments = ["--workdir", str(workdir), "--threshold", "0", "--json", where]
+    arguments = ["--workdir", str(workdir), "--threshold", "0", "--json", str(tmp_path / "found.json")]
     assert cli.main(["predict", picture, *arguments, "--hierarchical-threshold", "0"]) == 0
-    (item,) = json.loads(Path(where).read_text())
+    (item,) = json.loads((tmp_path / "found.json").read_text())
     assert {d["path"][0] for d in item["detections"]} == {"shape"}
     assert cli.main(["evaluate", "--workdir", str(workdir), "--split", "val", "--json", where]) == 0
     metrics = json.loads(Path(where).read_text())

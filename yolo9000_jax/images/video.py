@@ -250,7 +250,7 @@ def open_video(source: str | Path) -> Video:
     except FAILURES as error:
         if os.path.isfile(source) and not os.path.getsize(source):
             raise UserError(f"{name} is empty: fetch it again") from None
-        with suppress(OSError), open(source, "rb") as file:
+        with suppress(OSError, ValueError), open(source, "rb") as file:
             if what := stand_in(file.read(START_BYTES)):
                 raise UserError(f"{name} is {what}") from None
         raise UserError(f"{name}: not a video that can be decoded ({reason_of(error)}); fetch or convert it") from None

@@ -103,7 +103,8 @@ def _take(path: Path, mine: dict) -> None:
             pass
         except OSError as error:
             if made:  # as on a disk that is full: an empty lock would keep the next run out
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.unlink()
             raise UserError(
                 f"{path}: cannot be written ({error.strerror}); free some space, or choose another workdir"
             ) from error
