@@ -16,7 +16,7 @@ def test_all_of_them(files, tmp_path, run):  # noqa: F811
     for name in ("coco_ap", "coco_ap50", "coco_ap_small", "coco_ar100"):
         value = metrics[name]
         assert f"\n{name} {'-' if value is None else format(value, '.4f')}\n" in output
-    for text in ("wrong class", "recall50 by size: small", "best F1", "(ECE)"):
+    for text in ("wrong class", "by size: small", "best F1", "(ECE)"):
         assert text in output
     assert {"mistakes", "breakdown", "calibration", "best_f1"} <= metrics.keys()
     assert {"coco_ap", "best_f1"} <= metrics["per_class"]["disc"].keys()

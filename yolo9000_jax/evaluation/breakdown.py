@@ -25,8 +25,9 @@ def breakdown(matching: Matching, truths: Sequence[GroundTruth], sizes_wh: np.nd
         {"size": {"small", "medium", "large"} as COCO has them, "aspect": {"tall": less than 3/4 as wide as high,
         "square", "wide": more than 4/3}, "border": {"inside", "cut": within a pixel of the picture's border},
         "crowdedness": {"alone", "few", "many": none, one or two, or more other boxes overlap it}, "difficulty":
-        {"ordinary", "difficult"}}. Each is {"truths", "recall50": the share that is found, None without truths}, of the
-        first three, which a false detection has too, also "coco_ap50": those of others do not count.
+        {"ordinary", "difficult"}}. Each is {"truths", "recall50": the share that is found, by COCO's limit of 100
+        detections of a class in a picture, None without truths}, of the first three, which a false detection has too,
+        also "coco_ap50": those of others do not count.
     """
     areas = np.prod(matching.boxes_xyxy[:, 2:] - matching.boxes_xyxy[:, :2], -1)
     true_sizes = np.repeat(sizes_wh, [len(truth.labels) for truth in truths], axis=0).reshape(-1, 2)

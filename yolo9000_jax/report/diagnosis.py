@@ -18,7 +18,7 @@ def diagnosis(metrics: dict[str, Any]) -> Iterator[str]:
             yield f"    {relation.replace('_', ' '):<12} {_number(part['cost'])}  ({part['count']})"
     for name, groups in metrics["breakdown"].items():
         parts = [f"{group} {_number(each['recall50'])} of {each['truths']}" for group, each in groups.items()]
-        yield f"recall50 by {name}: {', '.join(parts)}"
+        yield f"recall50, of 100 detections a class and picture, by {name}: {', '.join(parts)}"
     if (best := metrics["best_f1"]) is not None:
         yield (
             f"best F1 {best['f1']:.4f} with the threshold {best['threshold']:.4f} "
