@@ -55,6 +55,9 @@ def test_what_shows_itself_does_so(shown):
     ranking = Ranking(np.array([0]), np.float32([0.9]), ("dog",))
     y9.show(ranking)
     assert shown == [ranking]
+    shown.clear()
+    y9.show([PICTURE, ranking, [ranking]])  # also in a list, beside a picture
+    assert shown[:2] == [ranking, ranking] and sides(shown[2]) == (30, 20)
 
 
 def test_elsewhere_than_in_a_notebook_it_is_printed(capsys):

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from typing import Any
@@ -39,10 +39,10 @@ def show(*things: Any, columns: int = COLUMNS) -> None:
     if not things:
         raise UserError("show: nothing to show; give it results, pictures, or anything that shows itself")
     pictures: list[np.ndarray] = []
-    for thing in things:
+    for thing in _each(things):
         pixels = _pixels(thing)
-        if pixels:
-            pictures += pixels
+        if pixels is not None:
+            pictures.append(pixels)
         else:
             _show_one(thing, display)
     if not pictures:
@@ -100,15 +100,22 @@ class _Drawing(logging.Handler):
         self._next = now + max(REDRAW_S, 20 * (now - began))  # long curves take long to draw
 
 
-def _pixels(thing: Any) -> list[np.ndarray]:
-    """The pictures of one thing that is shown; none where it is no picture."""
+def _each(things: Iterable[Any]) -> Iterator[Any]:
+    """The things, and those in lists of them."""
+    for thing in things:
+        if isinstance(thing, Preview) or hasattr(thing, "_repr_html_") or not are_many(thing):
+            yield thing
+        else:
+            yield from _each(thing)
+
+
+def _pixels(thing: Any) -> np.ndarray | None:
+    """The picture that one thing is shown by; None where it shows itself."""
     if isinstance(thing, Result):
-        return [thing.draw()]
+        return thing.draw()
     if isinstance(thing, Preview):
-        return [draw_batch([thing])]
-    if hasattr(thing, "_repr_html_"):
-        return []
-    return [pixels for each in thing for pixels in _pixels(each)] if are_many(thing) else [to_pixels(thing)]
+        return draw_batch([thing])
+    return None if hasattr(thing, "_repr_html_") else to_pixels(thing)
 
 
 def _show_one(thing: Any, display: Any) -> None:

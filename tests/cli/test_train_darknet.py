@@ -1,6 +1,7 @@
 """`yolo9000 train --cfg --data`: what it makes of Darknet's files, a run of each kind, a line for each mistake."""
 
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -257,16 +258,21 @@ def test_mistaken_arguments(folder, refused):
     assert "model.width is 0.5, which is not used with model.architecture=cfg" in message
 
 
-def test_weights_of_another_cfg(folder, refused):
-    """With other outputs of the last layer they serve; all else is another network."""
-    (folder / "other.cfg").write_text(DETECTOR.replace("filters=4", "filters=5", 1))
-    other = parse_cfg("other.cfg")
+def write_ones(name, text):
+    """NAME.cfg of this text, and NAME.weights of nothing but ones, which has seen 9 pictures."""
+    Path(f"{name}.cfg").write_text(text)
+    cfg = parse_cfg(f"{name}.cfg")
     arrays = {
-        layer.index: {name: np.ones(shape, np.float32) for name, shape in layer.parameters().items()}
-        for layer in other.layers
+        layer.index: {key: np.ones(shape, np.float32) for key, shape in layer.parameters().items()}
+        for layer in cfg.layers
         if layer.parameters()
     }
-    write_weights("other.weights", other, arrays, WeightsHeader(seen=9))
+    write_weights(f"{name}.weights", cfg, arrays, WeightsHeader(seen=9))
+
+
+def test_weights_of_another_cfg(folder, refused):
+    """With other outputs of the last layer they serve; all else is another network."""
+    write_ones("other", DETECTOR.replace("filters=4", "filters=5", 1))
     files = ("train", "--workdir", "run", "--cfg", "net.cfg", "--data", "obj.data")
     message = refused(*files, "--weights", "other.weights")
     assert "other.weights" in message and "give the .cfg this file was trained with" in message
@@ -274,14 +280,7 @@ def test_weights_of_another_cfg(folder, refused):
 
 
 def test_a_detector_of_other_classes_is_a_start(folder, run):
-    (folder / "other.cfg").write_text(DETECTOR.replace("filters=14", "filters=16").replace("classes=2", "classes=3"))
-    other = parse_cfg("other.cfg")
-    arrays = {
-        layer.index: {name: np.ones(shape, np.float32) for name, shape in layer.parameters().items()}
-        for layer in other.layers
-        if layer.parameters()
-    }
-    write_weights("other.weights", other, arrays, WeightsHeader(seen=9))
+    write_ones("other", DETECTOR.replace("filters=14", "filters=16").replace("classes=2", "classes=3"))
     files = ("--cfg", "net.cfg", "--data", "obj.data", "--weights", "other.weights")
     status, output, error = run("train", "--workdir", "run", *files)
     assert (status, error) == (0, "") and "has seen 9 pictures" in output and "10 of 12 arrays" in output
