@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
+from urllib.request import url2pathname
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.text import shown
@@ -155,6 +156,11 @@ def without_flags(lines: Sequence[str], is_there: Callable[[str], bool]) -> list
     are_flags = len(flagged) == len(each) and {int(match[2]) for match in flagged.values()} <= {-1, 0, 1}
     names = {line: match[1] if int(match[2]) == 1 or not are_flags else None for line, match in flagged.items()}
     return [names.get(line, line) for line in lines]
+
+
+def without_scheme(path: str) -> str:
+    """A path also where it is given as file managers do, `file:///home/me/a%20b.jpg`; all else as it is."""
+    return url2pathname(path[len("file://") :]) if path.lower().startswith("file:///") else path
 
 
 def find(folder: Path, name: str, test: Callable[[Path], bool] = Path.exists, *, any_case: bool = False) -> Path | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yolo9000_jax.data import shared
+from yolo9000_jax.data import index, shared
 from yolo9000_jax.data.choosing import with_classes
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.data.shared import shared_pictures
@@ -31,7 +31,7 @@ def by_reading_all(ours, others):
 def test_against_reading_all(tmp_path):
     """Many files of few contents: of one size, of one middle, links of both kinds."""
     rng = np.random.default_rng(3)
-    middle = rng.bytes(shared.SAMPLE + 2)
+    middle = rng.bytes(index.SAMPLE + 2)
     contents = [b"", b"a", b"b", *(a + middle + b for a in (b"x", b"y") for b in (b"x", b"y")), rng.bytes(9000)]
     files: list[Path] = []
     for number in range(120):

@@ -9,7 +9,6 @@ folders, have no class: they are left out and counted. Hidden and system files a
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.request import url2pathname
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from yolo9000_jax.data.splits import NO_SPLITS, TRAINING, Split, find_splits
 from yolo9000_jax.data.table import GroundTruth, Table
 from yolo9000_jax.data.walking import check_folder, files_in, folders_in
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import shown
+from yolo9000_jax.files import shown, without_scheme
 from yolo9000_jax.images.reading import Header
 from yolo9000_jax.labels import synsets_of
 
@@ -91,7 +90,7 @@ def class_names(location: str) -> tuple[str, ...]:
 
 def _root(location: str) -> Path:
     """The folder, by its path or by the address that a file manager gives it."""
-    path = url2pathname(location[len("file://") :]) if location.startswith("file:///") else location
+    path = without_scheme(location)
     root = Path(os.path.expanduser(path if os.path.exists(path) else path.strip()))
     check_folder(root, f"folders:{location}")
     return root

@@ -17,7 +17,6 @@ from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.table import Origin, Table
 
 THREADS = 16  # looking at files waits for the disk
-SAMPLE = 4096  # bytes of a file's middle, which tell most files of one size apart
 CHUNK = 64  # files that a thread looks at in one go
 
 
@@ -72,7 +71,7 @@ def _shared(one: Dataset, other: Dataset) -> list[tuple[int, int]]:
         with ThreadPoolExecutor(THREADS) as pool:
             same |= (linked := _alike(files, rest, (_number,), pool))
             rest = [file for file in rest if file not in linked]
-            same |= _alike(files, rest, (os.path.getsize, _sample, _digest), pool)
+            same |= _alike(files, rest, (os.path.getsize, content_of, _digest), pool)
     return [(places[same[origin]], place) for place, origin in enumerate(others) if origin in same]
 
 
@@ -87,7 +86,7 @@ def repeated_pictures(dataset: Dataset) -> list[tuple[int, int]]:
             places.setdefault(origin, place)
     groups = [list(places)]
     with ThreadPoolExecutor(THREADS) as pool:
-        for look in (os.path.getsize, _sample, _digest):
+        for look in (os.path.getsize, content_of, _digest):
             files = list(chain.from_iterable(groups))
             values = dict(zip(files, pool.map(partial(_of_file, look), files), strict=True))
             alike: dict[tuple[int, Hashable], list[str]] = {}
@@ -123,12 +122,6 @@ def _number(file: str) -> Hashable:
     """Of a file on its disk, which all links to it share."""
     found = os.stat(file)
     return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(file)
-
-
-def _sample(file: str) -> bytes:
-    with open(file, "rb") as content:
-        content.seek(max(0, os.path.getsize(file) - SAMPLE) // 2)
-        return hashlib.blake2b(content.read(SAMPLE)).digest()
 
 
 def _digest(file: str) -> bytes:

@@ -10,7 +10,6 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from yolo9000_jax import files
 from yolo9000_jax.data.annotations import Notes
@@ -123,7 +122,7 @@ def _stem(source: Source) -> str:
 
 def _given(given: str, videos: bool) -> Iterator[Source]:
     """The sources of one input: of a pattern, what it matches, for a shell that has not done it, as Windows'."""
-    given = _as_path(given)
+    given = files.without_scheme(given)
     try:
         found = [] if is_address(given) or os.path.lexists(given) else files.matching(Path(), given)
     except UserError as error:
@@ -131,11 +130,6 @@ def _given(given: str, videos: bool) -> Iterator[Source]:
         return
     for place in map(str, found) if found else [given]:
         yield from _expand(place, videos)
-
-
-def _as_path(given: str) -> str:
-    """A path also where it is given as file managers do, `file:///home/me/a%20b.jpg`; all else as it is."""
-    return url2pathname(given[len("file://") :]) if given.lower().startswith("file:///") else given
 
 
 def _expand(given: str, videos: bool, listed_in: Path | None = None) -> Iterator[Source]:
@@ -324,7 +318,7 @@ def _is_remote_line(line: str) -> bool:
 def _without_scheme(line: str) -> str:
     """A line of a list, `file:///…` as a path."""
     bare = line.strip(QUOTES)
-    path = _as_path(bare)
+    path = files.without_scheme(bare)
     return line if path == bare else path
 
 
