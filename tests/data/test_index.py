@@ -95,6 +95,16 @@ def test_what_changed_is_looked_at_again(folder, looked_at):
     assert [name for name, *_ in rows][:4] == ["ant/e.jpg", "cat/a.png", "cat/new.jpg", "cat/z.jpg"]
 
 
+def test_a_picture_that_is_replaced_is_looked_at_again(folder, looked_at):
+    """As `mv`, rsync and editors do it: another file takes the name."""
+    described(folder)
+    write_picture(folder.parent / "new.png", size=(33, 44))
+    (folder.parent / "new.png").replace(folder / "train/cat/in/a.png")
+    looked_at.clear()
+    sizes = {name: (width, height) for name, _, width, height, *_ in described(folder)[0]}
+    assert sizes["cat/a.png"] == (33, 44) and sorted(looked_at) == ["a.png", "b.jpg"]
+
+
 @pytest.mark.parametrize("when", [time.time, float])
 def test_a_folder_that_has_just_changed_or_has_no_time_is_not_trusted(folder, looked_at, when):
     """Its time may stay the same when it changes once more."""
@@ -197,6 +207,24 @@ def test_where_the_data_cannot_be_written(folder, tmp_path, monkeypatch, looked_
     (folder / index.NAME).mkdir()  # so nobody can, not even root
     expected = described(folder)
     assert len(list((tmp_path / "cache/yolo9000_jax/index").iterdir())) == 1
+    looked_at.clear()
+    assert described(folder) == expected and looked_at == []
+
+
+def test_a_stale_index_that_cannot_be_written_hides_no_newer_one(folder, tmp_path, monkeypatch, looked_at):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    described(folder)
+    write_picture(folder / "train/cat/new.jpg")
+    made_long_ago(folder)
+    real = index.write_whole
+
+    def write(path, content):
+        if path.parent == folder:
+            raise UserError(f"{path}: cannot be written")
+        real(path, content)
+
+    monkeypatch.setattr(index, "write_whole", write)
+    expected = described(folder)
     looked_at.clear()
     assert described(folder) == expected and looked_at == []
 

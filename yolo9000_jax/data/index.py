@@ -142,14 +142,15 @@ class _Index:
         self.classes: dict[str, ClassFolder] = {}
         self.headers: dict[reading.Header, int] = {}
         self.whole: tuple[np.ndarray, np.ndarray] | None = None  # pictures, names of all classes, as they were read
-        for place in self._places():
-            if place.exists():
-                try:
-                    self._read(place)
-                    return
-                except Exception as error:  # whatever a damaged or foreign file makes NumPy, zipfile, json raise
-                    self.classes, self.headers, self.whole = {}, {}, None
-                    logger.info(f"{shown(place)} is of no use ({_reason(error)}), and made anew")
+        places = [place for place in self._places() if place.exists()]
+        # The one in the folder may lie where it could not be written again when the pictures changed.
+        for place in sorted(places, key=lambda place: place.stat().st_mtime_ns, reverse=True):
+            try:
+                self._read(place)
+                return
+            except Exception as error:  # whatever a damaged or foreign file makes NumPy, zipfile, json raise
+                self.classes, self.headers, self.whole = {}, {}, None
+                logger.info(f"{shown(place)} is of no use ({_reason(error)}), and made anew")
 
     def add(self, folders: dict[str, Path], pool: ThreadPoolExecutor) -> None:
         """Looks at the pictures of these folders, and keeps what was seen where they are many."""
