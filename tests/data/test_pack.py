@@ -1,5 +1,7 @@
 """A data set as records: they train as their source does, and half of them are never taken for all."""
 
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +13,12 @@ from PIL import Image
 from tests.data.test_pipeline import assert_same, batches, configuration
 from tests.data.test_sources import write_picture, write_xml
 from tests.helpers import ROOT
+from tests.predict.test_detector import NAMES, detector
 from yolo9000_jax.data import pipeline
-from yolo9000_jax.data.sources import open_source
+from yolo9000_jax.data.sources import open_source, slice_orders
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.evaluation import evaluate
+from yolo9000_jax.report.results_files import write_coco_results, write_coco_truth, write_voc_results
 
 pytest.importorskip("tensorflow_datasets")
 from yolo9000_jax.data import pack as packing  # noqa: E402
@@ -56,6 +61,11 @@ def assert_same_records(packed, source):
         crowd = np.zeros(len(other.labels), bool) if other.crowd is None else other.crowd
         assert one.crowd is None or (one.crowd == crowd).all()
         np.testing.assert_array_equal(one.read(), other.read())
+        assert one.picture_name == other.picture_name
+        assert (one.areas is None) == (other.areas is None or not len(other.areas))
+        np.testing.assert_array_equal(
+            [] if one.areas is None else one.areas, [] if other.areas is None else other.areas
+        )
 
 
 @pytest.mark.parametrize("shards", [1, 3, None, 99])
@@ -68,6 +78,88 @@ def test_a_packed_set_trains_bit_for_bit_as_its_source(voc, output, shards):
     config = configuration(augment={"jitter": 0.3}, include_difficult=True)
     for ours, expected in zip(batches(packed, config, count=6), batches(source, config, count=6), strict=True):
         assert_same(ours, expected)
+
+
+def test_a_packed_set_is_judged_as_its_source(tmp_path, output):
+    """Areas that no float32 holds, and that decide who is small; a crowd; ids with gaps, of pictures as well."""
+    content = {"images": [], "annotations": [], "categories": []}
+    content["categories"] = [{"id": 17 + 73 * place, "name": name} for place, name in enumerate(NAMES)]
+    for number in range(4):
+        write_picture(tmp_path / "pictures" / f"{number}.jpg", size=(100, 80))
+        content["images"].append({"id": 900 - 7 * number, "file_name": f"{number}.jpg", "width": 100, "height": 80})
+        for place, area in enumerate((32**2 + 1e-9, 1234.567890123)[: number % 3]):
+            box = {"bbox": [10.1, 7.3 + place, 50.7, 47.9], "area": area, "iscrowd": int(number == 2 and place == 1)}
+            own = {"id": 5 * number + place, "image_id": 900 - 7 * number, "category_id": 17 + 73 * (place % 2)}
+            content["annotations"].append(own | box)
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    source = open_source(f"coco:{tmp_path / 'a.json'},{tmp_path / 'pictures'}", "all")
+    pack(source, str(output))
+    packed = open_source("tfds:mine")
+    assert_same_records(packed, source)
+    assert packed.category_ids == source.category_ids == tuple(each["id"] for each in content["categories"])
+    assert [each.image_id for each in packed] == [each.image_id for each in source] == [900, 893, 886, 879]
+    find, results = detector((0.35, 0.4, 0.5, 0.6, 0.9, 1), resize="stretch"), {}
+    for name, data in (("source", source), ("packed", packed)):
+        found = evaluate(find, data.named("data", "val"))
+        write_coco_results(tmp_path / name / "found.json", found.compared)
+        write_coco_truth(tmp_path / name / "truth.json", found.compared, found.class_names)
+        write_voc_results(tmp_path / name / "voc", found.compared, found.class_names)
+        files = [path for path in (tmp_path / name).rglob("*") if path.is_file()]
+        results[name] = found.metrics, {path.relative_to(tmp_path / name): path.read_bytes() for path in files}
+    assert results["packed"] == results["source"] and len(results["source"][1]) == 2 + len(NAMES)
+    assert results["source"][0]["coco_ap_medium"] is not None
+
+
+def names(dataset):
+    return [each.picture_name for each in dataset]
+
+
+def test_slices_are_those_of_the_source(voc, tmp_path, output):
+    for split, count in (("one", 7), ("two", 9)):
+        for number in range(count):
+            write_picture(tmp_path / "set" / split / "ab"[number % 2] / f"{split}{number}.jpg")
+    folders = f"folders:{tmp_path / 'set'}"
+    for spec, split, called in (
+        (voc, "", "train"),
+        (f"{folders}+{folders}", "one,two", "one_two"),
+        (folders, "two", "two"),
+    ):
+        source = open_source(spec, split)
+        place = output.parent / f"set{called}"
+        pack(source, str(place), orders=slice_orders(source))
+        for part in ("[:95%]", "[40%:]", "[:50%]"):
+            expected = names(open_source(spec, ",".join(f"{each}{part}" for each in split.split(","))))
+            assert names(open_source(f"tfds:{place.name}", called + part)) == expected
+    assert expected != [name for name in names(source) if name in expected]  # it is no order of the source
+    with pytest.raises(UserError, match="joined of 2 parts"):
+        open_source("tfds:setone_two", "one_two[:3]")
+    pack(open_source("tfds:settwo"), str(output), orders=slice_orders(open_source("tfds:settwo")))
+    assert names(open_source("tfds:mine", "train[:3]")) == names(open_source(folders, "two[:3]"))
+    (place / "1.0.0/two.slices.npy").write_bytes(b"x")
+    with pytest.raises(UserError, match="two.slices.npy is damaged"):
+        open_source("tfds:settwo", "two[:3]")
+
+
+def test_pictures_that_changed_are_packed_anew(voc, output, monkeypatch):
+    """Those shards alone, of a set that was whole as of one that was interrupted."""
+    folder = output.parent.parent / "voc"
+    real = packing._put
+
+    def modified():
+        return [path.stat().st_mtime_ns for path in sorted((output / "1.0.0").glob("*.array_record-*"))]
+
+    pack(open_source(voc), str(output), 5)
+    before = modified()
+    Image.new("RGB", Image.open(folder / "2.jpg").size, (1, 200, 3)).save(folder / "2.jpg")
+    written = itertools.count()
+    monkeypatch.setattr(packing, "_put", lambda *_: next(written) and None or 1 / 0)
+    with pytest.raises(UserError, match="cannot be written"):
+        pack(open_source(voc), str(output), 5)
+    monkeypatch.setattr(packing, "_put", real)
+    Image.new("RGB", Image.open(folder / "3.jpg").size, (1, 2, 203)).save(folder / "3.jpg")
+    pack(open_source(voc), str(output), 5)
+    assert [old == new for old, new in zip(before, modified(), strict=True)] == [True, True, False, False, True]
+    assert_same_records(open_source("tfds:mine"), open_source(voc))
 
 
 def test_labelled_pictures_and_several_splits(tmp_path, output):

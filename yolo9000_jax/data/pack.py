@@ -3,16 +3,21 @@
 They lie in OUTPUT/1.0.0, as ArrayRecord files (shards), in the order of the source, with the bytes of the picture
 files; what a program draws is stored as PNG. Besides what TensorFlow Datasets knows (`image` and `label`, or
 `objects` with `bbox`, `label`, `is_difficult`, `is_crowd`) a box has `box_xyxy`, the very numbers that the source
-gives, in pixels of the picture as a viewer shows it; so the records train as the source does, bit for bit.
+gives, in pixels of the picture as a viewer shows it, and the area that COCO states; so the records train as the source
+does, bit for bit, and are judged as it is. A picture has the id that the source gives it; ids of boxes, which nothing
+here uses, are not kept.
 
-A shard counts once it is whole, and a split once dataset_info.json, which is written last, lists it.
+A shard counts once it is whole, and a split once dataset_info.json, which is written last, lists it. It is written anew
+where the files that it was made of have changed since, in size or time.
 """
 
+import hashlib
 import io
+import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any  # what TensorFlow Datasets gives has no types
@@ -22,11 +27,12 @@ from PIL import Image
 
 from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.orientation import upright_boxes
+from yolo9000_jax.data.packed import EXACT, EXACT_AREA, OWN_ID, PACKED, orders_name, read_about
 from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.splits import Split
 from yolo9000_jax.data.table import Record
-from yolo9000_jax.data.tfds import PACKED, read_about
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import to_json, write_whole
+from yolo9000_jax.files import shown, to_json, write_whole
 from yolo9000_jax.images import reading
 from yolo9000_jax.images.pixels import SWAPPED
 from yolo9000_jax.logs import logger
@@ -39,13 +45,14 @@ THREADS = 16  # reading pictures waits for the disk
 TURNED_BACK = (0, 1, 2, 3, 4, 5, 8, 7, 6)  # by EXIF's orientation: the one that undoes it
 
 
-def pack(dataset: Dataset, output: str, shards: int | None = None) -> str:
-    """Writes a data set as records; what is there already of an interrupted call is kept.
+def pack(dataset: Dataset, output: str, shards: int | None = None, orders: Sequence[np.ndarray] | None = None) -> str:
+    """Writes a data set as records; what is there already of an interrupted call, and of the same files, is kept.
 
     Args:
         dataset: one split, not a slice of it.
         output: PARENT/NAME, here or in a bucket: with TFDS_DATA_DIR=PARENT it is `tfds:NAME`. It may hold other splits.
         shards: number of files; None: one for every thousand pictures, 1024 at most.
+        orders: as of `sources.slice_orders`, that slices are taken from; None: that of a hash of the pictures' places.
 
     Returns:
         The name of the split in the records.
@@ -67,8 +74,11 @@ def pack(dataset: Dataset, output: str, shards: int | None = None) -> str:
         raise UserError(f"{output} holds another {quote(split)}: choose another folder, or move that one away")
     count = min(shards or min(-(-len(dataset) // PICTURES_A_SHARD), MOST_SHARDS), len(dataset))
     writing = _Split(dataset, folder, place.name, split, known.get("shards", count), fingerprint)
-    writing.write()
-    about["splits"][split] = {"fingerprint": fingerprint} | writing.lengths()
+    writing.write(known.get("sources", []))
+    if orders is None:
+        orders = [Split.parse("[:100%]").places(map(str, range(len(dataset))))]
+    write_whole(folder / orders_name(split), _npy(np.concatenate(orders)))
+    about["splits"][split] = {"parts": list(map(len, orders))} | writing.described()
     _write_info(folder, place.name, about)
     writing.plan.unlink()
     return split
@@ -77,6 +87,7 @@ def pack(dataset: Dataset, output: str, shards: int | None = None) -> str:
 def _about(folder: Path, dataset: Dataset) -> dict[str, Any]:
     """What is known of the records there, or of the first ones; raises UserError where they are of another kind."""
     own = {"classes": list(dataset.classes), "synsets": list(dataset.synsets), "boxes": _is_boxed(dataset)}
+    own["category_ids"] = None if dataset.category_ids is None else list(dataset.category_ids)
     if not (folder / PACKED).exists():
         if (folder / INFO).exists():
             raise UserError(f"{folder} holds a data set that was not packed here: choose another folder")
@@ -101,9 +112,9 @@ def _features(classes: list[str], boxed: bool) -> Any:
     kinds = tfds.features
     label = kinds.ClassLabel(names=classes)
     box = {"bbox": kinds.BBoxFeature(), "label": label, "is_difficult": np.bool_, "is_crowd": np.bool_}
-    box["box_xyxy"] = kinds.Tensor(shape=(4,), dtype=np.float32)
+    box |= {EXACT: kinds.Tensor(shape=(4,), dtype=np.float32), EXACT_AREA: np.int64}
     what = {"objects": kinds.Sequence(box)} if boxed else {"label": label}
-    return kinds.FeaturesDict({"image": kinds.Image(), "file_name": kinds.Text(), **what})
+    return kinds.FeaturesDict({"image": kinds.Image(), "file_name": kinds.Text(), OWN_ID: kinds.Text(), **what})
 
 
 class _Split:
@@ -114,20 +125,25 @@ class _Split:
         self.name, self.fingerprint, self.boxed = name, fingerprint, _is_boxed(dataset)
         self.features = _features(list(dataset.classes), self.boxed)
         self.plan = folder / f".{split}.json"  # there while shards are missing
+        self.sources = _sources(dataset, shards)
 
-    def write(self) -> None:
-        """Writes the shards that are not there yet."""
+    def write(self, known: Sequence[str | None]) -> None:
+        """Writes the shards that are not there yet, or not of what the source's files now are.
+
+        Args:
+            known: `sources` of the shards of a split that was whole; none where there is no such.
+        """
         from tensorflow_datasets.core.example_serializer import ExampleSerializer
         from tensorflow_datasets.core.file_adapters import FileFormat
         from tensorflow_datasets.core.writer import ExampleWriter
 
-        self._begin()
+        is_new = self._begin(known)
         serializer = ExampleSerializer(self.features.get_serialized_info())
         writer = ExampleWriter(FileFormat.ARRAY_RECORD)
         with ThreadPoolExecutor(THREADS) as pool:
             for shard, indexes in enumerate(shard_ranges(len(self.dataset), self.shards)):
                 target = self.folder / shard_name(self.name, self.split, shard, self.shards)
-                if target.exists():
+                if target.exists() and not is_new[shard]:
                     continue
                 examples = zip(indexes, pool.map(self._example, indexes), strict=True)
                 serialized = ((index, serializer.serialize_example(each)) for index, each in examples)
@@ -142,32 +158,53 @@ class _Split:
                         raise UserError(f"{target}: cannot be written ({lines[0]}); give the command again") from None
                 logger.info(f"{target}: {indexes.stop} of {len(self.dataset)} pictures")
 
-    def _begin(self) -> None:
-        """Says what is written; shards of something else, that was not finished, are not taken for its own."""
-        wanted = to_json({"fingerprint": self.fingerprint, "shards": self.shards})
+    def _begin(self, known: Sequence[str | None]) -> list[bool]:
+        """Says what is written, and finds which shards, if they are there, hold what has changed since.
+
+        Shards of something else, that was not finished, are not taken for its own.
+        """
+        wanted = {"fingerprint": self.fingerprint, "shards": self.shards}
         try:
-            if self.plan.exists() and self.plan.read_text("utf-8") != wanted:
+            begun: dict[str, Any] = wanted | {"sources": known}
+            if self.plan.exists():
+                begun = json.loads(self.plan.read_text("utf-8"))
+            if any(begun.get(key) != value for key, value in wanted.items()):
                 raise UserError(
                     f"{self.folder} holds unfinished shards of other pictures, or of another number of shards: "
                     "give the same command, or choose another folder"
                 )
-            write_whole(self.plan, wanted)
+            before = [*begun.get("sources", []), *[None] * self.shards][: self.shards]
+            is_new = [old != now for old, now in zip(before, self.sources, strict=True)]
+            if changed := sum(new and old is not None for new, old in zip(is_new, before, strict=True)):
+                logger.info(f"{self.folder}: {changed} shards are written anew, as files of the source have changed")
+            # Of one that is to be written anew nothing is said: whoever carries on does so as well.
+            there = [(self.folder / name).exists() for name in self._names()]
+            kept = [None if new and old else now for new, old, now in zip(is_new, there, self.sources, strict=True)]
+            write_whole(self.plan, to_json(wanted | {"sources": kept}))
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be written ({error.strerror}); choose another folder") from None
+        except ValueError:
+            raise UserError(f"{self.plan} is damaged: remove it, and what it began is packed anew") from None
+        return is_new
 
-    def lengths(self) -> dict[str, Any]:
-        """What TensorFlow Datasets wants to know of the shards."""
-        names = [shard_name(self.name, self.split, shard, self.shards) for shard in range(self.shards)]
+    def _names(self) -> list[str]:
+        return [shard_name(self.name, self.split, shard, self.shards) for shard in range(self.shards)]
+
+    def described(self) -> dict[str, Any]:
+        """What there is to be known of the split; TensorFlow Datasets, too, wants lengths and bytes."""
         return {
+            "fingerprint": self.fingerprint,
             "shards": self.shards,
+            "sources": self.sources,
             "lengths": list(map(len, shard_ranges(len(self.dataset), self.shards))),
-            "bytes": sum((self.folder / name).stat().st_size for name in names),
+            "bytes": sum((self.folder / name).stat().st_size for name in self._names()),
         }
 
     def _example(self, index: int) -> Any:
         record = self.dataset[index]
         data = _encoded(record)
-        example: dict[str, Any] = {"image": data, "file_name": record.name}
+        example: dict[str, Any] = {"image": data, "file_name": shown(record.picture_name)}
+        example[OWN_ID] = json.dumps(record.image_id)
         if not self.boxed:
             return self.features.encode_example(example | {"label": int(record.labels[0])})
         header = reading.inspect_bytes(data, record.name)
@@ -177,17 +214,45 @@ class _Split:
         sides = (record.height, record.width) if header.orientation in SWAPPED else (record.width, record.height)
         fractions = np.clip(boxes / [*sides, *sides], 0, 1)
         crowd = np.zeros(len(boxes), bool) if record.crowd is None else record.crowd
+        areas = np.full(len(boxes), np.nan) if record.areas is None else record.areas.astype(np.float64)
         example["objects"] = [
             {
                 "bbox": _bbox(fraction),
                 "label": int(record.labels[place]),
                 "is_difficult": bool(record.difficult[place]),
                 "is_crowd": bool(crowd[place]),
-                "box_xyxy": record.boxes_xyxy[place],
+                EXACT: record.boxes_xyxy[place],
+                EXACT_AREA: int(areas.view(np.int64)[place]),
             }
             for place, fraction in enumerate(fractions)
         ]
         return self.features.encode_example(example)
+
+
+def _sources(dataset: Dataset, shards: int) -> list[str]:
+    """A number for each shard that changes when a file that it is made of does, by its size or time."""
+    origins = dataset.origins()
+    with ThreadPoolExecutor(THREADS) as pool:  # on a network disk this waits
+        files = list(dict.fromkeys(origin if isinstance(origin, str) else origin[0] for origin in origins))
+        known = dict(zip(files, pool.map(_state, files), strict=True))
+    states = [known[origin if isinstance(origin, str) else origin[0]] for origin in origins]
+    ranges = shard_ranges(len(dataset), shards)
+    return [hashlib.sha256(repr(states[part.start : part.stop]).encode()).hexdigest() for part in ranges]
+
+
+def _state(file: str) -> tuple[int, int]:
+    """Size and time of a file; of what is drawn, or lies in a bucket, nothing."""
+    try:
+        found = os.stat(file)
+    except (OSError, ValueError):
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _npy(array: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array.astype("<i8"), allow_pickle=False)
+    return content.getvalue()
 
 
 class _Part(tempfile.TemporaryDirectory):

@@ -20,6 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from yolo9000_jax.data.blank import open_blank
 from yolo9000_jax.data.choosing import alike, with_classes
 from yolo9000_jax.data.coco import coco_splits, file_and_folder, open_coco
@@ -29,7 +31,7 @@ from yolo9000_jax.data.layouts import maybe
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import NoSplitError, Split, joined_splits
-from yolo9000_jax.data.table import Joined, Record, Table
+from yolo9000_jax.data.table import Joined, Origin, Record, Table
 from yolo9000_jax.data.voc import open_voc, voc_classes, voc_splits
 from yolo9000_jax.data.yolo import open_yolo
 from yolo9000_jax.errors import UserError
@@ -79,17 +81,7 @@ def open_source(
         UserError: anything wrong, in one line that names the file and the record.
     """
     classes = _checked_classes(classes)
-    parts = _parts(spec)
-    wanted = [Split.parse(text) for text in split.split(",")]
-    if len(wanted) not in (1, len(parts)):
-        raise UserError(
-            f"split {quote(split)}: {len(wanted)} splits for {len(parts)} joined sources: give one, or as many"
-        )
-    if len(parts) > len(wanted) and wanted[0].counts_pictures:
-        name = wanted[0].name
-        raise UserError(f"split {quote(split)}: of joined sources take a slice in percent, such as {name}[:10%]")
-    splits = wanted * len(parts) if len(wanted) == 1 else wanted
-    pairs = [(part, each) for part, given in zip(parts, splits, strict=True) for each in _apart(part, given)]
+    parts, pairs = _pairs(spec, split)
     datasets = [_open_one(part, each, classes) for part, each in pairs]
     for (part, each), dataset in zip(pairs, datasets, strict=True):
         if not len(dataset):
@@ -103,6 +95,31 @@ def open_source(
         ]
     dataset = datasets[0].named(spec, split) if len(datasets) == 1 else _join(spec, split, pairs, datasets)
     return dataset.noted(alike(dataset.classes))
+
+
+def slice_orders(dataset: Dataset) -> list[np.ndarray]:
+    """The order of a whole split's pictures that its slices are taken from, of each of the sources that it joins.
+
+    Args:
+        dataset: as `open_source` gives it, no slice. Its source is opened again, unless it is drawn.
+
+    Returns:
+        The places of the pictures, from 0 in each part: int64.
+    """
+    if dataset.rendered:
+        return [np.arange(len(dataset))]
+    origins, orders, start = dataset.origins(), [], 0
+    for part, each in _pairs(dataset.spec, dataset.split)[1]:
+        ordered = _open_one(part, Split.parse(f"{each.name}[:100%]"), None).origins()
+        places: dict[Origin, list[int]] = {}
+        for place, origin in reversed(list(enumerate(origins[start : start + len(ordered)]))):
+            places.setdefault(origin, []).append(place)  # one that is there twice: the first is taken first
+        try:
+            orders.append(np.array([places[origin].pop() for origin in ordered], np.int64))
+        except (KeyError, IndexError):
+            raise UserError(f"{dataset.spec}: its files change while they are read; wait, and try again") from None
+        start += len(ordered)
+    return orders
 
 
 def is_source(text: str) -> bool:
@@ -139,6 +156,22 @@ def split_names(spec: str) -> list[str]:
     if len(_parts(spec)) > 1 or scheme not in ("voc", "coco"):
         return []
     return voc_splits(location) if scheme == "voc" else coco_splits(location)
+
+
+def _pairs(spec: str, split: str) -> tuple[list[str], list[tuple[str, Split]]]:
+    """The sources that `spec` joins, and the data sets that these are: a source with a split each."""
+    parts = _parts(spec)
+    wanted = [Split.parse(text) for text in split.split(",")]
+    if len(wanted) not in (1, len(parts)):
+        raise UserError(
+            f"split {quote(split)}: {len(wanted)} splits for {len(parts)} joined sources: give one, or as many"
+        )
+    if len(parts) > len(wanted) and wanted[0].counts_pictures:
+        name = wanted[0].name
+        raise UserError(f"split {quote(split)}: of joined sources take a slice in percent, such as {name}[:10%]")
+    splits = wanted * len(parts) if len(wanted) == 1 else wanted
+    pairs = [(part, each) for part, given in zip(parts, splits, strict=True) for each in _apart(part, given)]
+    return parts, pairs
 
 
 def _apart(spec: str, split: Split) -> list[Split]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import accumulate
+from pathlib import PurePath
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -37,37 +38,42 @@ class Some(Indexed[Item]):
     """Some of the items, fetched when asked for."""
 
     def __init__(self, items: Indexed[Item], indexes: Sequence[int] | np.ndarray):
-        self._items, self._indexes = items, indexes
+        self.items, self.indexes = items, indexes
 
     def __len__(self) -> int:
-        return len(self._indexes)
+        return len(self.indexes)
 
     def __getitem__(self, index: int) -> Item:
-        return self._items[int(self._indexes[index])]
+        return self.items[int(self.indexes[index])]
 
     def origins(self) -> list[Origin]:
         """Of records: where the pictures are from."""
-        found = origins_of(self._items)  # type: ignore[arg-type]
-        return [found[index] for index in self._indexes]
+        found = origins_of(self.items)  # type: ignore[arg-type]
+        return [found[index] for index in self.indexes]
 
 
 class Joined(Indexed[Item]):
     """The items of several one after the other; nothing is fetched before it is asked for."""
 
     def __init__(self, parts: Sequence[Indexed[Item]]):
-        self._parts, self._ends = parts, list(accumulate(map(len, parts)))
+        self.parts, self._ends = parts, list(accumulate(map(len, parts)))
 
     def __len__(self) -> int:
         return self._ends[-1]
 
     def __getitem__(self, index: int) -> Item:
+        part, place = self.place(index)
+        return self.parts[part][place]
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Which part an item is in, and its place there."""
         place = range(len(self))[index]
         part = bisect_right(self._ends, place)
-        return self._parts[part][place - self._ends[part]]  # counted from its end
+        return part, place - self._ends[part] + len(self.parts[part])
 
     def origins(self) -> list[Origin]:
         """Of records: where the pictures are from."""
-        return [origin for part in self._parts for origin in origins_of(part)]  # type: ignore[arg-type]
+        return [origin for part in self.parts for origin in origins_of(part)]  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,12 @@ class Record:
     plain: bool = False  # every decoder makes the same pixels of the file (images.reading.Header)
     areas: np.ndarray | None = None  # float64 [N], square pixels, as COCO states them, of outlines; None: the boxes'
     image_id: int | str | None = None  # what the data set itself calls the picture: COCO's id, a file's name
+    file_name: str | None = None  # of a picture that is part of a file: what its own was called
+
+    @property
+    def picture_name(self) -> str:
+        """What the picture's file is called, or else the record."""
+        return PurePath(self.image).name if self.image else self.file_name or self.name
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,9 +32,10 @@ from yolo9000_jax.data.annotations import Annotation, Notes, clean_boxes, stated
 from yolo9000_jax.data.coco_classes import coco_classes
 from yolo9000_jax.data.messages import nearest, quote
 from yolo9000_jax.data.orientation import upright_boxes
+from yolo9000_jax.data.packed import EXACT, EXACT_AREA, OWN_ID, PACKED, read_about, read_orders
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.splits import CALLED, Split, find_splits
-from yolo9000_jax.data.table import Indexed, Origin, Record
+from yolo9000_jax.data.table import Indexed, Origin, Record, starts_of
 from yolo9000_jax.data.tfrecord import RecordFiles
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import reading
@@ -44,10 +45,8 @@ from yolo9000_jax.places import as_path
 
 FILE_NAMES = ("image/filename", "file_name", "filename")  # features that hold the name of the picture
 DIFFICULT, CROWD = "is_difficult", "is_crowd"
-EXACT = "box_xyxy"  # of packed sets: pixels of the picture shown, as the source had them (pack.py)
 AREA = "area"  # COCO's, of the outline
-OF_A_BOX = ("bbox", "label", DIFFICULT, CROWD, EXACT, AREA)
-PACKED = "yolo9000.json"  # beside the records: what `yolo9000 pack` knows of them, classes and synsets among it
+OF_A_BOX = ("bbox", "label", DIFFICULT, CROWD, EXACT, AREA, EXACT_AREA)
 FILES_OPEN_BESIDES = 256  # what a training run may have open beside its data
 UNCOUNTED = "boxes are checked as they are read: those without area are dropped, and not counted here"
 
@@ -66,10 +65,11 @@ def open_tfds(location: str, split: Split) -> Dataset:
     builder = _builder(location)
     name = _split_name(location, builder, split)
     features = _features(location, builder.info.features)
-    classes, synsets = _known_classes(builder, features)
+    packed = _packed(builder)
+    classes, synsets = _known_classes(builder, features, packed)
     source = _random_access(location, builder, name)
     files = [(str(shard.filename), shard.examples_in_shard) for shard in builder.info.splits[name].file_instructions]
-    records = _Records(f"tfds:{location} {name}", source, features, builder.name == "voc", files)
+    records = Examples(f"tfds:{location} {name}", source, features, builder.name == "voc", files)
     if len(records):
         records[0]  # what is wrong with all of them shows now
     notes = [CALLED.format(quote(split.name), name)] if name != split.name and not split.is_all else []
@@ -83,14 +83,30 @@ def open_tfds(location: str, split: Split) -> Dataset:
         notes,
         lazy=True,
         identity=f"tfds:{builder.info.full_name} {name}",
+        category_ids=None if packed is None else packed["category_ids"],
     )
-    return dataset.take(split.pick(range(len(dataset)), key=str)) if split.is_slice else dataset
+    return dataset.take(_places(location, builder, name, split, packed, len(dataset))) if split.is_slice else dataset
+
+
+def _places(location: str, builder: Any, name: str, split: Split, packed: dict[str, Any] | None, count: int) -> Any:
+    """The places of a slice; of a packed set those of the same slice of its source, part by part where it has some."""
+    if packed is None:
+        return split.pick(range(count), key=str)
+    orders = [order for each in name.split("+") for order in read_orders(builder.data_path, each, packed)]
+    if len(orders) > 1 and split.counts_pictures:
+        raise UserError(
+            f"tfds:{location}: split {quote(split.text)}: it is joined of {len(orders)} parts, each of which gives its "
+            f"share: take a slice in percent, such as {split.name}[:10%]"
+        )
+    starts = starts_of(np.array(list(map(len, orders))))
+    parts = zip(orders, starts, strict=False)
+    return np.concatenate([start + order[split.indexes(len(order))] for order, start in parts])
 
 
 def tfds_classes(location: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     """The class names of a prepared data set and their WordNet synsets; no record is read. Errors as of open_tfds."""
     builder = _builder(location)
-    return _known_classes(builder, _features(location, builder.info.features))
+    return _known_classes(builder, _features(location, builder.info.features), _packed(builder))
 
 
 def _builder(location: str) -> Any:
@@ -167,7 +183,7 @@ def _features(location: str, features: Any) -> Any:
             f"tfds:{location} is neither for detection (features image and objects, with bbox and label) nor for "
             f"classification (image and label): its features are {', '.join(sorted(found)) or type(features).__name__}"
         )
-    names = {name: found[name] for name in FILE_NAMES if isinstance(found.get(name), kinds.Text)}
+    names = {name: found[name] for name in (*FILE_NAMES, OWN_ID) if isinstance(found.get(name), kinds.Text)}
     return kinds.FeaturesDict({"image": image} | label | names)
 
 
@@ -178,12 +194,18 @@ def _inner(features: Any) -> dict[str, Any]:
     return dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
 
 
-def _known_classes(builder: Any, features: Any) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
-    """Names of the classes and their synsets; those of a packed set are written beside it."""
-    if not (builder.data_path / PACKED).exists():
+def _packed(builder: Any) -> dict[str, Any] | None:
+    """What is written beside a packed set; None of others."""
+    return read_about(builder.data_path) if (builder.data_path / PACKED).exists() else None
+
+
+def _known_classes(
+    builder: Any, features: Any, packed: dict[str, Any] | None
+) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """Names of the classes and their synsets."""
+    if packed is None:
         return _classes(builder.name, features)
-    about = read_about(builder.data_path)
-    return tuple(about["classes"]), tuple(about["synsets"])
+    return tuple(packed["classes"]), tuple(packed["synsets"])
 
 
 def _classes(builder_name: str, features: Any) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
@@ -196,17 +218,6 @@ def _classes(builder_name: str, features: Any) -> tuple[tuple[str, ...], tuple[s
     if names == tuple(map(str, range(len(coco)))):
         names = tuple(coco)
     return names, tuple(coco.get(name) for name in names)
-
-
-def read_about(folder: Any) -> dict[str, Any]:
-    """What `yolo9000 pack` wrote beside its records in `folder`; raises UserError where that is damaged."""
-    try:
-        about: dict[str, Any] = json.loads((folder / PACKED).read_text("utf-8"))
-        if len(about["classes"]) != len(about["synsets"]) or not isinstance(about["splits"], dict):
-            raise ValueError
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{folder / PACKED} is damaged: copy it again, or pack the data again") from None
-    return about
 
 
 def _random_access(location: str, builder: Any, split: str) -> Indexed[bytes]:
@@ -261,7 +272,7 @@ def _allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-class _Records(Indexed[Record]):
+class Examples(Indexed[Record]):
     """Makes a `Record` of each serialised example when asked for it, which holds the bytes of its picture."""
 
     def __init__(
@@ -275,9 +286,9 @@ class _Records(Indexed[Record]):
         import tensorflow_datasets as tfds
 
         self._files = files  # with the number of examples in each
-        self._name, self._source, self._features = name, source, features
+        self.features, self.from_one = features, from_one
+        self._name, self._source = name, source
         self._decoders = {"image": tfds.decode.SkipDecoding()}
-        self._from_one = from_one
 
     def __len__(self) -> int:
         return len(self._source)
@@ -287,14 +298,17 @@ class _Records(Indexed[Record]):
         example, name, file = self._example(index)
         header = reading.inspect_bytes(example["image"], f"the picture of {name}")
         size = header.width, header.height
-        if "objects" in self._features:
+        if "objects" in self.features:
             boxes, labels, difficult, crowd, areas = self._objects(example["objects"], header, name)
         else:
             boxes, labels = np.zeros((0, 4), np.float32), np.array([example["label"]], np.int32)
             difficult, crowd, areas = np.zeros(1, bool), None, None
         if (labels < 0).any():
             raise UserError(f"{name} has no label: choose a split that has them")
-        picture, image_id = partial(self._picture, example["image"], name), PurePath(file).stem if file else None
+        picture = partial(self._picture, example["image"], name)
+        image_id = PurePath(file).stem if file else None
+        if OWN_ID in example:
+            image_id = json.loads(example[OWN_ID])
         return Record(
             name,
             None,
@@ -308,7 +322,21 @@ class _Records(Indexed[Record]):
             header.plain,
             areas,
             image_id,
+            file,
         )
+
+    def serialized(self, index: int) -> bytes:
+        """An example as its file has it. Raises UserError where that cannot be read."""
+        try:
+            return self._source[index]
+        except UserError:
+            raise
+        except Exception as error:  # a broken file: array_record has its own
+            raise self._unreadable(index, error) from None
+
+    def _unreadable(self, index: int, error: Exception) -> UserError:
+        why = f"{self._name} {index} cannot be read ({_reason(error)})"
+        return UserError(f"{why}: copy or prepare the data again")
 
     def _picture(self, data: bytes, name: str) -> np.ndarray:
         return reading.decode(data, f"the picture of {name}")
@@ -319,13 +347,12 @@ class _Records(Indexed[Record]):
     def _example(self, index: int) -> tuple[dict[str, Any], str, str | None]:
         """The features of an example, its picture still encoded; what messages call it; and the picture's file name."""
         name = f"{self._name} {index}"
+        data = self.serialized(index)
         try:
-            example = self._features.deserialize_example_np(self._source[index], decoders=self._decoders)
-        except UserError:
-            raise
-        except Exception as error:  # a broken file: array_record, protobuf and NumPy each raise their own
-            raise UserError(f"{name} cannot be read ({_reason(error)}): copy or prepare the data again") from None
-        if any(example.get(key) is None for key in self._features):
+            example = self.features.deserialize_example_np(data, decoders=self._decoders)
+        except Exception as error:  # protobuf and NumPy each raise their own
+            raise self._unreadable(index, error) from None
+        if any(example.get(key) is None for key in self.features):
             raise UserError(f"{name} cannot be read (its file is truncated): copy or prepare the data again")
         file = next((example[key].decode("utf-8", "replace") for key in FILE_NAMES if example.get(key)), None)
         return example, f"{name} ({file})" if file else name, file
@@ -338,11 +365,16 @@ class _Records(Indexed[Record]):
         crowd = np.array(objects.get(CROWD, [False] * len(labels)), bool)
         difficult = np.array(objects.get(DIFFICULT, [False] * len(labels)), bool) | crowd
         if EXACT in objects:
-            return np.array(objects[EXACT], np.float32).reshape(-1, 4), labels, difficult, crowd, None
+            boxes: np.ndarray = np.array(objects[EXACT], np.float32).reshape(-1, 4)
+            areas = None
+            if EXACT_AREA in objects:
+                stated = np.array(objects[EXACT_AREA], np.int64).view(np.float64)
+                areas = None if np.isnan(stated).all() else stated_areas(stated, boxes)
+            return boxes, labels, difficult, crowd, areas
         size = picture.width, picture.height
         stored = size[::-1] if picture.orientation in SWAPPED else size
         boxes = np.array(objects["bbox"], np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]] * [*stored, *stored]
-        if self._from_one:
+        if self.from_one:
             boxes[:, :2] -= (boxes[:, 2:] > boxes[:, :2]).all(1, keepdims=True)  # others have no area, and are dropped
         boxes = upright_boxes(boxes, *stored, picture.orientation)
         places = [f"object {number}" for number in range(1, len(boxes) + 1)]

@@ -4,7 +4,6 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -140,8 +139,7 @@ class _Share:
             crowd = np.zeros(len(record.labels), bool) if record.crowd is None else record.crowd
             truth = GroundTruth(record.boxes_xyxy, record.labels, record.difficult, crowd, record.areas)
             truth = truth._replace(areas=areas_of(truth))
-            name = PurePath(record.image).name if record.image else record.name
-            self._pictures.append(Picture(name, record.width, record.height, record.image_id))
+            self._pictures.append(Picture(record.picture_name, record.width, record.height, record.image_id))
             found, truth = _relabel(found, self._model_positions), _relabel(truth, self._dataset_positions)
             top_down = None if self._detector.tree is None else result.top_down
             if self._naming is not None and top_down is not None:
