@@ -13,11 +13,11 @@ tf = pytest.importorskip("tensorflow")
 
 @pytest.fixture(scope="module")
 def decode():
-    """`pipeline.decode` as the input runs it, in a graph."""
-    from yolo9000_jax.data import pipeline
+    """`loading.decode` as the input runs it, in a graph."""
+    from yolo9000_jax.data import loading
 
     signature = [tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)]
-    graph = tf.function(pipeline.decode, input_signature=signature)
+    graph = tf.function(loading.decode, input_signature=signature)
     return lambda data, is_plain=True: graph(data, is_plain)
 
 

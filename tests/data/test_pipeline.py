@@ -1,6 +1,7 @@
 """The training input: a pure function of (seed, step); epochs, shares of processes, sizes, padding, file formats."""
 
 import json
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -95,6 +96,22 @@ def test_shares_of_the_processes_make_the_batch(processes):
     for expected, parts in zip(whole, zip(*shares, strict=True), strict=True):
         assert {len(part["images"]) for part in parts} == {4 // processes}
         assert_same({key: np.concatenate([part[key] for part in parts]) for key in KEYS}, expected)
+
+
+def test_a_process_reads_no_picture_of_another():
+    records = [*rendered()]
+    read = [[], []]
+
+    def noting(record, process):
+        return replace(record, read=lambda: read[process].append(record.name) or record.read())
+
+    config = configuration(steps=2)
+    for process in range(2):
+        dataset = Dataset("fake", "train", ("a", "b", "c"), [noting(each, process) for each in records], lazy=True)
+        assert len(batches(dataset, config, process_index=process, process_count=2)) == 2
+    for places, pictures in zip((slice(0, 2), slice(2, 4)), read, strict=True):
+        first = [pipeline.batch_records(dataset, config, step)[places] for step in range(2)]
+        assert sorted(pictures) == sorted(f"fake {index}" for index in sum(first, []))
 
 
 def test_sizes_change_at_their_steps_only():

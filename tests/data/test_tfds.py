@@ -12,6 +12,7 @@ from tests.data.test_pipeline import assert_same, batches, configuration
 from tests.data.tfds_sets import (
     FORMATS,
     SYNSETS,
+    VOC,
     VOC_CLASSES,
     assert_is_voc,
     box,
@@ -22,6 +23,7 @@ from tests.data.tfds_sets import (
     picture,
     prepare,
     tfds,
+    voc_example,
     voc_objects,
 )
 from tests.helpers import data_dir
@@ -196,9 +198,9 @@ def test_the_real_definitions(tmp_path, name, count, synset):
         assert len(set(chosen["objects"].feature) & {source.DIFFICULT, source.CROWD}) == 1
 
 
-def encoded(mode, kind="JPEG"):
+def encoded(mode, kind="JPEG", of=0, **options):
     stream = io.BytesIO()
-    Image.fromarray(picture(0)).convert(mode).save(stream, kind)
+    Image.fromarray(picture(of)).convert(mode).save(stream, kind, **options)
     stream.seek(0)
     return stream
 
@@ -319,6 +321,37 @@ def test_batches(either_format):
         assert_same(ours, expected)
     assert_same(batches(dataset, config, start=5)[0], found[5])
     assert sum(int(batch["mask"].sum()) for batch in found) > 8
+
+
+def jpegs():
+    """VOC's examples with JPEGs in them, and what is left to Python: turned, CMYK, PNG, a box that is there twice.
+
+    One box sticks out, and one is without area. 6 is grey, 7 progressive.
+    """
+
+    exif = Image.Exif()
+    exif[0x112] = 6
+    kinds = {1: {"exif": exif}, 5: {"mode": "CMYK"}, 6: {"mode": "L"}, 7: {"progressive": True}}
+    pictures = [encoded(**{"mode": "RGB", "of": index} | kinds.get(index, {})) for index in range(10)]
+    examples = [voc_example(index) | {"image": image} for index, image in enumerate(pictures)]
+    examples[2]["objects"] *= 2
+    examples[3]["objects"][0]["bbox"] = features.BBox(ymin=0.25, xmin=0.5, ymax=1.0, xmax=1.0)
+    examples[3]["objects"][1]["bbox"] = features.BBox(ymin=0.0, xmin=0.0, ymax=0.3, xmax=1.0)  # begins before 1
+    examples[4]["image"] = picture(4)
+    return examples
+
+
+def test_batches_of_jpegs_are_those_of_the_records(tmp_path, monkeypatch):
+    """Of some classes, of a slice, of two sets that are joined."""
+    for name, variant in (("voc", "2007"), ("other", None)):  # VOC's corners count from 1
+        prepare(tmp_path, name, VOC, {"train": jpegs()}, config=variant)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    config = configuration(augment={"jitter": 0.2}, steps=10, include_difficult=True)
+    dataset = open_source("tfds:voc/2007+tfds:other", "train[:90%]", ("person", "aeroplane"))
+    kept = Dataset("", "", dataset.classes, [*dataset], rendered=True)
+    for ours, expected in zip(batches(dataset, config), batches(kept, config), strict=True):
+        assert_same(ours, expected)
+    assert len(dataset) == 18
 
 
 def test_check(array_record, run):

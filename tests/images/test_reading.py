@@ -20,7 +20,16 @@ from tests.images.pictures import encoded_pictures, picture, png, png_chunk
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images import pixels as pixels_module
 from yolo9000_jax.images.pixels import to_rgb
-from yolo9000_jax.images.reading import EXTENSIONS, FORMATS, Header, decode, inspect, inspect_bytes, read
+from yolo9000_jax.images.reading import (
+    EXTENSIONS,
+    FORMATS,
+    Header,
+    decode,
+    inspect,
+    inspect_bytes,
+    plain_jpeg_head,
+    read,
+)
 from yolo9000_jax.text import printable
 
 
@@ -208,3 +217,19 @@ def test_pillow_s_warning_of_large_pictures_is_left_as_it_was(tmp_path):
         [sys.executable, "-c", program, tmp_path / "a.png"], capture_output=True, text=True, cwd=ROOT
     )
     assert (found.stdout, found.stderr) == ("heard\n", "")
+
+
+@pytest.mark.parametrize("before", [b"", b"\n\x05image"])
+def test_the_head_of_a_plain_jpeg(before, monkeypatch):
+    """It is found in whatever holds the file, and of no picture that is not plain."""
+    found = {}
+    for name, data in encoded_pictures().items():
+        head = plain_jpeg_head(before + data)
+        plain = inspect_bytes(data, name).plain
+        assert data.startswith(head) and (plain or not head), name
+        found[name] = bool(head)
+        assert all(not plain_jpeg_head(data[:length]) for length in range(0, len(head), 7))
+    assert sum(found.values()) > 5
+    whole = next(data for name, data in encoded_pictures().items() if found[name])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert not plain_jpeg_head(whole)

@@ -52,7 +52,7 @@ def with_classes(
         dataset.spec,
         dataset.split,
         classes,
-        _Relabelled(dataset, ids) if dataset.table is None else dataset.table.relabelled(ids),
+        Relabelled(dataset, ids) if dataset.table is None else dataset.table.relabelled(ids),
         synsets,
         notes,
         dataset.rendered,
@@ -180,7 +180,7 @@ def _is_labelled(dataset: Dataset) -> bool:
     return len(dataset) > 0 and len(dataset[0].labels) == 1 and not len(dataset[0].boxes_xyxy)
 
 
-class _Relabelled(Indexed[Record]):
+class Relabelled(Indexed[Record]):
     """Records whose labels go through a table, without the boxes of classes that are left out there.
 
     Args:
@@ -189,17 +189,17 @@ class _Relabelled(Indexed[Record]):
     """
 
     def __init__(self, records: Dataset, ids: np.ndarray):
-        self._records, self._ids = records, ids
+        self.records, self.ids = records, ids
 
     def origins(self) -> list[Origin]:
-        return self._records.origins()
+        return self.records.origins()
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self.records)
 
     def __getitem__(self, index: int) -> Record:
-        record = self._records[index]
-        labels = self._ids[record.labels]
+        record = self.records[index]
+        labels = self.ids[record.labels]
         kept = labels >= 0
         boxes = record.boxes_xyxy[kept] if len(record.boxes_xyxy) else record.boxes_xyxy
         crowd = None if record.crowd is None else record.crowd[kept]

@@ -59,23 +59,32 @@ def joint_batches(
     share = detection_share(len(detection), len(classification), config.classification.ratio)
     boxed, labelled = boxed_reader(detection, config), labelled_reader(classification, config)
 
-    def read(counter: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def parts(counter: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Whether it is a picture with boxes; its counter among these, and among the others."""
         before, after = _detection_pictures(counter, share), _detection_pictures(counter + 1, share)
+        return after > before, before, counter - before
+
+    def fetch(counters: tf.Tensor) -> tf.Tensor:
+        is_boxed, own, other = parts(counters)
+        fetched = boxed.fetch(tf.boolean_mask(own, is_boxed)), labelled.fetch(tf.boolean_mask(other, ~is_boxed))
+        places = tf.dynamic_partition(tf.range(tf.size(counters)), tf.cast(~is_boxed, tf.int32), 2)
+        return tf.ensure_shape(tf.dynamic_stitch(places, fetched), [None, 2])
+
+    def example(counter: tf.Tensor, fetched: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
+        is_boxed, own, other = parts(counter)
 
         def with_label() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-            image, label = labelled(counter - before)
+            image, label = labelled.read(other, fetched)
             return image, tf.zeros((0, 4)), tf.zeros((0,), tf.int32), label
 
-        return tf.cond(after > before, lambda: (*boxed(before), NO_LABEL), with_label)
-
-    def example(counter: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
-        image, boxes_xyxy, labels, image_label = read(counter)
+        read = tf.cond(is_boxed, lambda: (*boxed.read(own, fetched), NO_LABEL), with_label)
+        image, boxes_xyxy, labels, image_label = read
         image = tf.ensure_shape(image, [None, None, 3])
         boxes_xyxy, labels = tf.ensure_shape(boxes_xyxy, [None, 4]), tf.ensure_shape(labels, [None])
         batch = detection_example(image, boxes_xyxy, labels, counter, size, config, max_boxes)
         return batch | {"image_labels": image_label}
 
-    return batches_of(example, config, start_step, stop_step, process_index, process_count)
+    return batches_of(fetch, example, config, start_step, stop_step, process_index, process_count)
 
 
 def joint_records(

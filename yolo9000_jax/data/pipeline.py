@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from collections.abc import Callable, Iterable, Iterator  # noqa: E402
+from typing import NamedTuple  # noqa: E402
 
 import numpy as np  # noqa: E402
 from ml_collections import ConfigDict  # noqa: E402
@@ -22,20 +23,22 @@ except ImportError:
     ) from None
 
 from yolo9000_jax.data import augment  # noqa: E402
+from yolo9000_jax.data.loading import loader  # noqa: E402
 from yolo9000_jax.data.records import Dataset  # noqa: E402
-from yolo9000_jax.data.table import GroundTruth, Table, is_constant, starts_of  # noqa: E402
-from yolo9000_jax.images import reading  # noqa: E402
 
 tf.config.set_visible_devices([], "GPU")  # the accelerators belong to JAX
 
-CACHE_BYTES = 2 << 30  # of a rendered data set that is kept in memory
-NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
+INDEX_SHUFFLE = np.int64(498247692)  # what TensorFlow puts before a seed of that
+FETCHED_AHEAD = 2  # batches of which Python fetches the bytes at once
 
 Batch = dict[str, np.ndarray]
-# (labels of some pictures, what each is called) -> what is learnt of them, boxes_xyxy in fractions of the picture
-Annotations = Callable[[GroundTruth, Callable[[int], str]], GroundTruth]
-Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # image, boxes_xyxy, labels
-Load = Callable[[tf.Tensor], Example]
+
+
+class Reader(NamedTuple):
+    """A `loading.Loader` that goes by counters (int64 [K], int64) in place of indexes; `read` is what it loads."""
+
+    fetch: Callable[[tf.Tensor], tf.Tensor]
+    read: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 
 
 def detection_batches(
@@ -56,12 +59,13 @@ def detection_batches(
         images uint8 [b, S, S, 3]; colour float32 [b, 3] for `colour.distort`; boxes_cxcywh float32 [b, T, 4] fractions
         of the input; labels int32 [b, T]; mask bool [b, T].
     """
-    read = boxed_reader(dataset, config)
+    fetch, read = boxed_reader(dataset, config)
 
-    def example(counter: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
-        return detection_example(*read(counter), counter, size, config, max_boxes)
+    def example(counter: tf.Tensor, fetched: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
+        image, boxes_xyxy, labels = read(counter, fetched)
+        return detection_example(image, boxes_xyxy, labels, counter, size, config, max_boxes)
 
-    return batches_of(example, config, start_step, stop_step, process_index, process_count)
+    return batches_of(fetch, example, config, start_step, stop_step, process_index, process_count)
 
 
 def classification_batches(
@@ -73,10 +77,10 @@ def classification_batches(
     process_count: int = 1,
 ) -> Iterator[Batch]:
     """As `detection_batches`, of pictures with one label each: images, colour, and labels int32 [b]."""
-    read = labelled_reader(dataset, config)
+    fetch, read = labelled_reader(dataset, config)
 
-    def example(counter: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
-        image, label = read(counter)
+    def example(counter: tf.Tensor, fetched: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
+        image, label = read(counter, fetched)
         uniform = _draws(config, counter)
         if config.augment.geometry == "rotate_crop":
             cropped = augment.rotate_crop(image, uniform, config.augment, size)
@@ -84,33 +88,38 @@ def classification_batches(
             cropped = augment.resample(image, _window(image, uniform, config), size)
         return {"images": cropped, "colour": augment.sample_colour(uniform, config.augment), "labels": label}
 
-    return batches_of(example, config, start_step, stop_step, process_index, process_count)
+    return batches_of(fetch, example, config, start_step, stop_step, process_index, process_count)
 
 
 def batches_of(
-    example: Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]],
+    fetch: Callable[[tf.Tensor], tf.Tensor],
+    example: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]],
     config: ConfigDict,
     start_step: int,
     stop_step: int,
     process_index: int,
     process_count: int,
 ) -> Iterator[Batch]:
-    """Batches of `example(counter, size)`, a dict of the tensors of one example at this input size."""
+    """Batches of `example(counter, fetched, size)`, a dict of the tensors of one example at this input size.
+
+    `fetched` is the row of the counter in what `fetch` gives for all counters of a batch (see `loading.Loader`).
+    """
     share = config.batch_size // process_count
     first = process_index * share
     sizes = tf.constant(config.multi_scale or (config.image_size,), tf.int32)
     seed = tf.constant(config.seed, tf.int64)
 
-    def step_examples(step: tf.Tensor) -> tf.data.Dataset:
+    def step_examples(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         draw = tf.random.stateless_uniform(
             [], tf.stack([seed, -1 - step // config.multi_scale_every]), maxval=len(sizes), dtype=tf.int32
         )
         counters = step * config.batch_size + tf.range(first, first + share, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices((counters, tf.repeat(sizes[draw], share)))
+        return counters, fetch(counters), tf.repeat(sizes[draw], share)
 
     batches = (
         tf.data.Dataset.range(start_step, stop_step)
-        .flat_map(step_examples)
+        .map(step_examples, num_parallel_calls=FETCHED_AHEAD, deterministic=True)
+        .flat_map(lambda *columns: tf.data.Dataset.from_tensor_slices(columns))
         .map(example, num_parallel_calls=os.cpu_count(), deterministic=True)
         .batch(share, drop_remainder=True)
         .prefetch(2)
@@ -166,42 +175,49 @@ def _window(image: tf.Tensor, uniform: tf.Tensor, config: ConfigDict) -> tf.Tens
     return augment.sample_window(uniform, config.augment, width, height)
 
 
-def boxed_reader(dataset: Dataset, config: ConfigDict) -> Load:
-    """counter (int64) -> (image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N])."""
-    difficult = config.data.include_difficult
+def boxed_reader(dataset: Dataset, config: ConfigDict) -> Reader:
+    """Reads image uint8 [H, W, 3], boxes_xyxy [N, 4] fractions of the picture, labels [N]."""
+    fetch, load = _reader(dataset, config.seed)
 
-    def annotations(truth: GroundTruth, name: Callable[[int], str]) -> GroundTruth:
-        keep = (~truth.difficult | difficult) & truth.boxed
-        number = np.bincount(np.repeat(np.arange(len(truth)), truth.labels_of)[keep], minlength=len(truth))
-        sides = np.repeat(np.tile(truth.sizes_wh, 2).astype(np.float32), truth.boxes_of, axis=0)
-        boxes = (truth.boxes_xyxy / sides)[keep[truth.boxed]]
-        return GroundTruth(truth.sizes_wh, boxes, truth.labels[keep], truth.difficult[keep], number, number)
+    def read(counter: tf.Tensor, fetched: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        image, boxes, labels, difficult = load(counter, fetched)
+        count = tf.shape(boxes)[0]  # a picture with a label and no box has none
+        boxes /= tf.cast(tf.tile(tf.shape(image)[1::-1], [2]), tf.float32)
+        if config.data.include_difficult:
+            return image, boxes, labels[:count]
+        keep = ~difficult[:count]
+        return image, tf.boolean_mask(boxes, keep), tf.boolean_mask(labels[:count], keep)
 
-    return _reader(dataset, config.seed, annotations)
-
-
-def labelled_reader(dataset: Dataset, config: ConfigDict) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """counter (int64) -> (image uint8 [H, W, 3], label int32), of a data set whose pictures have one label each."""
-
-    def annotations(truth: GroundTruth, name: Callable[[int], str]) -> GroundTruth:
-        if (truth.labels_of != 1).any():
-            odd = int(np.argmax(truth.labels_of != 1))
-            raise UserError(f"{name(odd)}: has {truth.labels_of[odd]} labels; a classifier learns from folders:DIR")
-        return GroundTruth.one_label_each(truth.sizes_wh, truth.labels)
-
-    load = _reader(dataset, config.seed, annotations)
-
-    def read(counter: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, _, labels = load(counter)
-        return image, labels[0]
-
-    return read
+    return Reader(fetch, read)
 
 
-def _reader(dataset: Dataset, seed: int, annotations: Annotations) -> Load:
-    table = dataset.table
-    load = _from_records(dataset, annotations) if table is None else _from_files(table, annotations)
-    return lambda counter: load(_record_at(counter, tf.constant(seed, tf.int64), len(dataset)))
+def labelled_reader(dataset: Dataset, config: ConfigDict) -> Reader:
+    """Reads image uint8 [H, W, 3] and label int32, of a data set whose pictures have one label each."""
+    truth = dataset[:1].ground_truth() if dataset.table is None else dataset.table.truth  # the first stands for all
+    if (truth.labels_of != 1).any():
+        odd = int(np.argmax(truth.labels_of != 1))
+        name = dataset[odd].name
+        raise UserError(f"{name}: has {truth.labels_of[odd]} labels; a classifier learns from folders:DIR")
+    fetch, load = _reader(dataset, config.seed)
+
+    def read(counter: tf.Tensor, fetched: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        image, _, labels, _ = load(counter, fetched)
+        return image, tf.ensure_shape(labels, [1])[0]
+
+    return Reader(fetch, read)
+
+
+def _reader(dataset: Dataset, seed: int) -> Reader:
+    fetch, load = loader(dataset)
+
+    def index(counter: tf.Tensor) -> tf.Tensor:
+        return _record_at(counter, tf.constant(seed, tf.int64), len(dataset))
+
+    def fetch_all(counters: tf.Tensor) -> tf.Tensor:
+        # A shuffle of no indexes is refused.
+        return tf.cond(tf.size(counters) > 0, lambda: fetch(index(counters)), lambda: tf.fill([0, 2], ""))
+
+    return Reader(fetch_all, lambda counter, fetched: load(index(counter), fetched))
 
 
 def batch_records(dataset: Dataset, config: ConfigDict, step: int) -> list[int]:
@@ -216,98 +232,9 @@ def records_at(dataset: Dataset, seed: int, counters: Iterable[int]) -> list[int
 
 
 def _record_at(counter: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:
-    """Index (int64) of the record of this example: each epoch is a permutation of the `count` records."""
+    """Index (int64) of the record of this example, or [K] of K: each epoch is a permutation of the `count` records."""
     epoch, position = counter // count, counter % count
-    return tf.random.experimental.index_shuffle(position, tf.stack([seed, epoch]), tf.constant(count - 1, tf.int64))
-
-
-def _from_files(table: Table, annotations: Annotations) -> Load:
-    """index -> (image uint8 [H, W, 3], boxes_xyxy [N, 4], labels [M]), by tables in memory: no Python while it runs."""
-    truth = annotations(table.truth, table.name)
-    boxes, labels = tf.constant(truth.boxes_xyxy), tf.constant(truth.labels.astype(np.int32))
-    boxes_of, labels_of = _parts(truth.boxes_of), _parts(truth.labels_of)
-    path, plain = _paths(table), tf.constant(table.plain)
-
-    def load(index: tf.Tensor) -> Example:
-        data = tf.io.read_file(path(index))
-        return decode(data, plain[index]), boxes[boxes_of(index)], labels[labels_of(index)]
-
-    return load
-
-
-def _parts(counts: np.ndarray) -> Callable[[tf.Tensor], slice]:
-    """index -> where its items are, if each picture has so many."""
-    if is_constant(counts) and len(counts):
-        return lambda index: slice(index * int(counts[0]), (index + 1) * int(counts[0]))
-    ends = tf.constant(starts_of(counts))
-    return lambda index: slice(ends[index], ends[index + 1])
-
-
-def _paths(table: Table) -> Callable[[tf.Tensor], tf.Tensor]:
-    """index -> the path of a picture, as bytes: it may be no UTF-8. They are put together when they are asked for."""
-    folders, folder_of = tf.constant(list(table.folders), tf.string), tf.constant(table.folder_of)
-    files = table.files
-    blob, starts, lengths = tf.constant(files.blob.tobytes()), tf.constant(files.starts), tf.constant(files.lengths)
-
-    def path(index: tf.Tensor) -> tf.Tensor:
-        file = tf.strings.substr(blob, starts[index], tf.cast(lengths[index], tf.int64))
-        return folders[folder_of[index]] + file
-
-    return path
-
-
-def _from_records(dataset: Dataset, annotations: Annotations) -> Load:
-    """The same for records that are made as they are asked for.
-
-    What is drawn is kept where all pictures of the set fit into CACHE_BYTES; files are kept by the operating system.
-    """
-    kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-    small = dataset.rendered and _size(dataset) <= CACHE_BYTES
-
-    def fetch(index: np.ndarray) -> tuple[bytes, np.bool_, np.ndarray, np.ndarray, np.ndarray]:
-        number = int(index)
-        if number in kept:
-            return b"", np.bool_(False), *kept[number]
-        record = dataset[number]
-        truth = annotations(GroundTruth.of([record]), lambda _: record.name)
-        boxes, labels = truth.boxes_xyxy, truth.labels
-        if record.encoded is not None:
-            return record.encoded(), np.bool_(record.plain), NO_PIXELS, boxes, labels
-        image = record.read()
-        if small:
-            kept[number] = image, boxes, labels
-        return b"", np.bool_(False), image, boxes, labels
-
-    def load(index: tf.Tensor) -> Example:
-        types = [tf.string, tf.bool, tf.uint8, tf.float32, tf.int32]
-        data, is_plain, image, boxes, labels = tf.numpy_function(fetch, [index], types, stateful=False)
-        data, is_plain = tf.ensure_shape(data, []), tf.ensure_shape(is_plain, [])
-        image = tf.cond(tf.strings.length(data) > 0, lambda: decode(data, is_plain), lambda: image)
-        return (
-            tf.ensure_shape(image, [None, None, 3]),
-            tf.ensure_shape(boxes, [None, 4]),
-            tf.ensure_shape(labels, [None]),
-        )
-
-    return load
-
-
-def decode(data: tf.Tensor, is_plain: tf.Tensor) -> tf.Tensor:
-    """The bytes of a picture file -> uint8 [H, W, 3], the same pixels as `images.reading.decode` gives.
-
-    JPEG and PNG are decoded by TensorFlow's own operation (whose default for JPEG is faster and less exact), unless
-    there is more to them than any decoder sees: `is_plain` is what the file's header says (`images.reading.Header`).
-    The others, and all other formats, go through Pillow.
-    """
-    image = tf.cond(
-        is_plain,
-        lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),  # which takes PNG as well
-        lambda: tf.numpy_function(lambda content: reading.decode(content, "a picture"), [data], tf.uint8),
-    )
-    return tf.ensure_shape(image, [None, None, 3])
-
-
-def _size(dataset: Dataset, sample: int = 20) -> float:
-    """Bytes of all pictures of a data set, guessed from the first ones."""
-    first = [dataset[index] for index in range(min(sample, len(dataset)))]
-    return len(dataset) * sum(3 * record.width * record.height for record in first) / max(len(first), 1)
+    # As tf.random.experimental.index_shuffle does it, which gets a seed for each of K wrong.
+    seeds = tf.stack([tf.fill(tf.shape(epoch), value) for value in (INDEX_SHUFFLE, seed)] + [epoch], -1)
+    most = tf.constant(count - 1, tf.int64)
+    return tf.raw_ops.RandomIndexShuffle(index=position, seed=seeds, max_index=most, rounds=4)

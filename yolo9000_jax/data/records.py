@@ -75,6 +75,11 @@ class Dataset(Sequence[Record]):
         """The records as arrays, where they are files."""
         return self._records if isinstance(self._records, Table) else None
 
+    @property
+    def maker(self) -> Indexed[Record]:
+        """What the records come from."""
+        return self._records
+
     def __len__(self) -> int:
         return len(self._records)
 
