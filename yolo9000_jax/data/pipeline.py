@@ -29,7 +29,7 @@ from yolo9000_jax.data.records import Dataset  # noqa: E402
 tf.config.set_visible_devices([], "GPU")  # the accelerators belong to JAX
 
 INDEX_SHUFFLE = np.int64(498247692)  # what TensorFlow puts before a seed of that
-FETCHED_AHEAD = 2  # batches of which Python fetches the bytes at once
+FETCHED_AHEAD = min(os.cpu_count() or 1, 16)  # batches whose bytes Python fetches at once: a store may be slow
 
 Batch = dict[str, np.ndarray]
 
