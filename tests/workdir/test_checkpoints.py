@@ -20,9 +20,9 @@ from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables, read_s
 OPTIMIZER = optax.trace(0.9)
 
 
-def state(step, average=False, size=3):
-    """A state whose arrays all hold the step's number; the average is 100 more."""
-    full = jnp.full(size, float(step))
+def state(step, average=False, size=3, drawn=False):
+    """A state whose arrays all hold the step's number, or numbers drawn by it; the average is 100 more."""
+    full = jax.random.normal(jax.random.key(step), (size,)) if drawn else jnp.full(size, float(step))
     made = create({"params": {"conv": {"kernel": full}}, "batch_stats": {"mean": full}}, OPTIMIZER, average)
     made = made.replace(step=np.asarray(step, np.int32))
     averages = {"params": {"conv": {"kernel": full + 100}}, "batch_stats": {"mean": full + 100}}
@@ -57,6 +57,15 @@ def break_step(workdir, step):
     for path in (workdir / "checkpoints" / str(step)).rglob("*"):
         if path.is_file() and path.parent.name == "d":
             os.truncate(path, path.stat().st_size // 2)
+
+
+def change_step(workdir, step):
+    """Changes one bit in the file that holds the arrays."""
+    files = [path for path in (workdir / "checkpoints" / str(step)).rglob("*") if path.parent.name == "d"]
+    path = max(files, key=lambda path: path.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(content)
 
 
 def test_the_last_two_and_the_best_stay(checkpoints, tmp_path):
@@ -168,6 +177,23 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_is_taken(checkpoints, t
         load_variables(tmp_path)
     with pytest.raises(UserError, match="no checkpoint can be read.*begins anew"):
         checkpoints.restore(state(0))
+
+
+def test_one_changed_bit_is_noticed(checkpoints, tmp_path, said):
+    """TensorStore decodes it to other numbers, without a word."""
+    save_all(checkpoints, {10: 0.5, 20: 0.9}, size=5000, drawn=True)
+    change_step(tmp_path, 20)
+    reason = f"{tmp_path}/checkpoints/20 is broken (its arrays are not those that were saved): "
+    assert load_variables(tmp_path, "voc_ap50")[1] == 10 and said == [f"{reason}taking another"]
+    assert int(checkpoints.restore(state(0, size=5000)).step) == 10
+    assert said[1:] == [f"{reason}it is moved to {tmp_path}/checkpoints.broken/20"]
+
+
+def test_a_checkpoint_without_a_checksum_is_read(checkpoints, tmp_path, monkeypatch):
+    """As earlier versions made them."""
+    monkeypatch.setattr("yolo9000_jax.workdir.checkpoints._signed", lambda tree: tree)
+    save_all(checkpoints, {10: None})
+    assert kernel(tmp_path) == [10.0] * 3
 
 
 @pytest.mark.parametrize("left", [(), ("_CHECKPOINT_METADATA",)])

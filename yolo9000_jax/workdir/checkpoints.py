@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from yolo9000_jax.places import is_in_bucket
 
 FOLDER, SCORES = "checkpoints", "scores.json"
 COMMITTED = "commit_success.txt"  # Orbax's name for it
+CHECKSUM = "checksum"  # its name beside the arrays: TensorStore verifies where they lie, and not what they hold
 LAST = 2  # that stay whatever their score
 
 
@@ -66,7 +68,7 @@ class Checkpoints:
             return
         with self._explained():
             self._remove_halves()
-            saved = self._manager.save(step, args=ocp.args.StandardSave(_to_dict(state)))
+            saved = self._manager.save(step, args=ocp.args.StandardSave(_signed(_to_dict(state))))
         if not saved:
             raise UserError(f"{self.directory}: step {step} is not saved, as later ones are there; move it away")
 
@@ -102,8 +104,11 @@ class Checkpoints:
         )
 
     def raw(self, step: int) -> dict[str, Any]:
-        """The saved state of `step` as nested dicts of NumPy arrays; raises what Orbax raises where it is broken."""
+        """The saved state of `step` as nested dicts of NumPy arrays; raises one of _UNREADABLE where it is broken."""
         saved = self._manager.restore(step, args=ocp.args.StandardRestore())
+        checksum = saved.pop(CHECKSUM, None)  # earlier versions saved none
+        if checksum is not None and int(checksum) != _checksum(saved):
+            raise ValueError("its arrays are not those that were saved")
         average = saved.get("average")
         if average and "params" not in average:  # as it was before batch statistics were averaged too
             saved["average"] = {"params": average} | {key: saved[key] for key in ("batch_stats",) if key in saved}
@@ -280,7 +285,7 @@ def save_variables(variables: Mapping[str, Any], workdir: Path) -> None:
     """Makes the one checkpoint, of step 0, of a workdir whose network was not trained there."""
     checkpoints = Checkpoints(workdir)
     content = {"step": np.zeros((), np.int32)} | dict(variables)
-    checkpoints._manager.save(0, args=ocp.args.StandardSave(_to_dict(content)))
+    checkpoints._manager.save(0, args=ocp.args.StandardSave(_signed(_to_dict(content))))
     checkpoints.close()
 
 
@@ -288,6 +293,19 @@ def _to_dict(state: Any) -> dict[str, Any]:
     """The state as nested dicts of NumPy arrays; parts without arrays are left out."""
     flat = flatten_dict(serialization.to_state_dict(jax.device_get(state)))
     return unflatten_dict({path: np.asarray(value) for path, value in flat.items() if value is not None})
+
+
+def _signed(tree: dict[str, Any]) -> dict[str, Any]:
+    return tree | {CHECKSUM: np.uint32(_checksum(tree))}
+
+
+def _checksum(tree: dict[str, Any]) -> int:
+    """CRC-32 of the arrays of nested dicts, with their names, types and shapes."""
+    found = 0
+    for path, array in sorted(flatten_dict(tree).items()):
+        found = zlib.crc32(f"{path} {array.dtype} {array.shape}".encode(), found)
+        found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), found)
+    return found
 
 
 def _from_dict(saved: dict[str, Any], like: Any, where: Path) -> Any:
