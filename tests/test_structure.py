@@ -22,6 +22,7 @@ ORDER = {
     "text": "any part may have something to print",
     "html": "any part may show itself in a notebook",
     "errors": "any part may find a mistake of the user's",
+    "values": "any part may be given numbers and texts of a file",
     "files": "writing whole files, and reading those of other systems",
     "labels": "class names, out of files",
     "logs": "any part may have something to say",

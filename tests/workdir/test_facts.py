@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,8 +51,12 @@ def test_damaged_files(tmp_path):
         (text[:50], "network.json: cannot be read"),
         ("[]", "network.json: cannot be read"),
         (text.replace('"format": 1', '"format": 99'), "has format 99, this version reads 1; install the newer version"),
-        (text.replace('"max_boxes"', '"most_boxes"'), '"run" is damaged'),
-        (text.replace('"width"', '"breadth"'), "unknown fact 'breadth'"),
+        (text.replace('"max_boxes"', '"most_boxes"'), "network.json: there is no key 'most_boxes' in 'run'; the keys"),
+        (text.replace('"width"', '"breadth"'), "network.json: there is no key 'breadth' in 'network'; the keys are"),
+        (text.replace('"start": 10', '"start": "ten"'), "run.phases[1].start is 'ten'; it must be a whole number"),
+        (text.replace('"data": "abc"', '"data": 3'), "run.data.data is 3; it must be text: restore it from a copy"),
+        (text.replace('"phases": [', '"phases": [3, '), "run.phases[0] is 3; it must be a group of keys"),
+        (text.replace('"phases"', '"Phases"'), "there is no key 'Phases' in 'run'"),
     ):
         assert content != text
         (tmp_path / "network.json").write_text(content)
@@ -66,6 +71,27 @@ def test_finished(tmp_path):
     for step, expected in ((10, False), (15, True)):  # the report of the first phase is not that of the second
         (tmp_path / "report/metrics.json").write_text(json.dumps({"step": step}))
         assert is_finished(tmp_path) == expected
+
+
+def test_a_batch_size_that_is_none():
+    """In the config of a phase, which is read where it is asked for."""
+    run = replace(RUN, phases=(Phase("", 0, 10, {"batch_size": "four"}),))
+    assert "network.json: batch_size is 'four'; it must be a whole number" in refused(run.pictures_seen, 4)
+
+
+def test_weights_of_another_network(trained, tmp_path):
+    """They were loaded, and Flax refused them with a traceback, or worked with some of them."""
+    shutil.copytree(trained, tmp_path / "run")
+    facts = load_facts(trained)
+    for changes, what in (
+        ({"width": 0.125}, r"batch_stats/conv19/norm/mean is (64,) in them and (128,) by it"),
+        ({"head_convolutions": False}, r"batch_stats/conv19/norm/mean is (64,) in them and missing by it"),
+    ):
+        save_facts(replace(facts, network=replace(facts.network, **changes)), tmp_path / "run")
+        message = (
+            f"{tmp_path}/run/network.json: is not of the network in its checkpoints: {what}; restore it from a copy"
+        )
+        assert refused(y9.load, tmp_path / "run") == message
 
 
 @pytest.fixture

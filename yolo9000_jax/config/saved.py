@@ -87,8 +87,8 @@ def _in_words_of_today(values: dict[str, Any]) -> dict[str, Any]:
             continue
         value = inner.get(name, LATER.get(key))
         if value is not None:
-            names = RENAMED.get(key, {}) if isinstance(value, bool) else {}
-            values[group] = inner | {name: names.get(value, value)}
+            renamed = RENAMED.get(key, {}).get(value, value) if isinstance(value, bool) else value
+            values[group] = inner | {name: renamed}
     if isinstance(first := values.get("pretraining"), dict) and first:
         values["pretraining"] = _in_words_of_today(first)
     return values

@@ -6,6 +6,7 @@ from typing import Any
 
 from yolo9000_jax import text
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.values import from_values
 from yolo9000_jax.wordtree.tree import WordTree
 
 
@@ -63,18 +64,22 @@ class Network:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], tree: WordTree | None, where: str) -> "Network":
-        """What `to_json` gave. Raises UserError naming `where` and what is unknown or missing in it."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise UserError(
-                f"{where}: unknown fact {unknown[0]!r} of a network: a newer version wrote it; install that"
-            )
-        try:
-            found = cls(**{name: _tuples(value) for name, value in values.items()}, tree=tree)
-        except TypeError as error:
-            raise UserError(f"{where}: incomplete ({error}); restore the file from a copy") from error
-        if isinstance(found.passthrough, bool):  # before it had names
-            found = replace(found, passthrough="darknet" if found.passthrough else "none")
+        """What `to_json` gave. Raises UserError naming `where` and what is unknown, missing or impossible in it."""
+        if isinstance(values, Mapping) and isinstance(values.get("passthrough"), bool):  # before it had names
+            values = {**values, "passthrough": "darknet" if values["passthrough"] else "none"}
+        found = from_values(cls, values, where, "network", tree=tree)
+        count = len(found.classes)
+        impossible = {
+            "task": found.task not in ("detection", "classification"),
+            "image_size": found.image_size < 1,
+            "synsets": found.synsets is not None and len(found.synsets) != count,
+            "nodes_with_boxes": not all(0 <= node < count for node in found.nodes_with_boxes or ()),
+            "anchors_cells": not all(side > 0 for sides in found.anchors_cells for side in sides),
+            "batch_norm": found.batch_norm not in ("gpu", "cpu"),
+        }
+        for name in (name for name, wrong in impossible.items() if wrong):
+            value = repr(getattr(found, name))[:80]
+            raise UserError(f"{where}: network.{name} is {value}, which it cannot be; restore the file from a copy")
         return found
 
     @property
@@ -100,7 +105,3 @@ def differences(old: Network, new: Network) -> list[str]:
     elif old.tree != new.tree:
         found.append("tree: its nodes or their names differ")
     return found
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
 
 from yolo9000_jax.darknet.building import build_head, build_model, head_of_cfg
 from yolo9000_jax.darknet.cfg import parse_cfg
@@ -17,7 +20,7 @@ from yolo9000_jax.models.network import Network
 from yolo9000_jax.places import as_path
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import Detector
-from yolo9000_jax.workdir.facts import load_best
+from yolo9000_jax.workdir.facts import FACTS, load_best
 
 
 def make_predictor(network: Network, variables: Mapping[str, Any], model: Any = None) -> Detector | Classifier:
@@ -43,13 +46,30 @@ def load(workdir: str | PathLike[str]) -> Detector | Classifier:
     Which checkpoint that is, is logged.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or network.json is of another network.
     """
     folder = as_path(workdir)
     variables, step, facts = load_best(folder)
+    model = build_model(facts.network)
+    _check_shapes(model, facts.network, variables, folder)
     if facts.run is not None:
         logger.info(f"{folder}: the checkpoint of step {step}")
-    return make_predictor(facts.network, variables)
+    return make_predictor(facts.network, variables, model)
+
+
+def _check_shapes(model: Any, network: Network, variables: Mapping[str, Any], workdir: Path) -> None:
+    """Raises UserError where the arrays of a workdir are not those of the network that it describes."""
+    images = jax.ShapeDtypeStruct((1, network.image_size, network.image_size, 3), jnp.float32)
+    made = jax.eval_shape(model.init, jax.random.key(0), images)
+    wanted, there = (
+        {path: np.shape(array) for path, array in flatten_dict({"batch_stats": {}} | dict(tree)).items()}
+        for tree in (made, variables)
+    )
+    for path in sorted(path for path in {*wanted, *there} if wanted.get(path) != there.get(path)):
+        raise UserError(
+            f"{workdir / FACTS}: is not of the network in its checkpoints: {'/'.join(path)} is "
+            f"{there.get(path, 'missing')} in them and {wanted.get(path, 'missing')} by it; restore it from a copy"
+        )
 
 
 def load_darknet(

@@ -20,6 +20,7 @@ from yolo9000_jax import config as configs
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.models.network import ARCHITECTURE, Network
+from yolo9000_jax.values import from_values
 from yolo9000_jax.wordtree.tree import WordTree, load_map
 from yolo9000_jax.workdir.checkpoints import load_variables
 
@@ -64,7 +65,9 @@ class Run:
 
     def pictures_seen(self, step: int) -> int:
         """How many pictures it was trained on until a step."""
-        return sum(max(0, min(step, p.end) - p.start) * p.config["batch_size"] for p in self.phases)
+        batch_sizes = [configs.from_saved(phase.config, FACTS).batch_size for phase in self.phases]
+        steps = [max(0, min(step, phase.end) - phase.start) for phase in self.phases]
+        return sum(size * count for size, count in zip(batch_sizes, steps, strict=True))
 
     @property
     def phase(self) -> Phase:
@@ -136,12 +139,7 @@ def _content(facts: Facts) -> dict[str, Any]:
 
 
 def _run(content: dict | None, where: str) -> Run | None:
-    if content is None:
-        return None
-    try:
-        return Run(**content | {"phases": tuple(Phase(**phase) for phase in content["phases"])})
-    except (TypeError, KeyError) as error:
-        raise UserError(f'{where}: its "run" is damaged ({error}); restore it from a copy') from error
+    return None if content is None else from_values(Run, content, where, "run")
 
 
 def _of_an_earlier_version(workdir: Path) -> Facts:
