@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ import pytest
 from tests.helpers import ROOT
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.training.state import create
-from yolo9000_jax.workdir.checkpoints import Checkpoints, load_variables, read_scores, save_variables
+from yolo9000_jax.workdir.checkpoints import Checkpoints, _quiet_reading, load_variables, read_scores, save_variables
 
 OPTIMIZER = optax.trace(0.9)
 
@@ -187,6 +188,18 @@ def test_one_changed_bit_is_noticed(checkpoints, tmp_path, said):
     assert load_variables(tmp_path, "voc_ap50")[1] == 10 and said == [f"{reason}taking another"]
     assert int(checkpoints.restore(state(0, size=5000)).step) == 10
     assert said[1:] == [f"{reason}it is moved to {tmp_path}/checkpoints.broken/20"]
+
+
+def test_reads_that_are_given_up_say_nothing(monkeypatch):
+    """Python printed a page of tracebacks for a checkpoint whose files are cut off."""
+    heard = []
+    monkeypatch.setattr(sys, "unraisablehook", heard.append)
+    with pytest.raises(ValueError, match="cut off"), _quiet_reading():
+        raise ValueError("cut off")
+    late, other = (SimpleNamespace(exc_value=RuntimeError(text)) for text in ("Event loop is closed", "other"))
+    sys.unraisablehook(late)
+    sys.unraisablehook(other)
+    assert heard == [other]
 
 
 def test_a_checkpoint_without_a_checksum_is_read(checkpoints, tmp_path, monkeypatch):

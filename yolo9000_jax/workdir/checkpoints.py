@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -105,7 +106,8 @@ class Checkpoints:
 
     def raw(self, step: int) -> dict[str, Any]:
         """The saved state of `step` as nested dicts of NumPy arrays; raises one of _UNREADABLE where it is broken."""
-        saved = self._manager.restore(step, args=ocp.args.StandardRestore())
+        with _quiet_reading():
+            saved = self._manager.restore(step, args=ocp.args.StandardRestore())
         checksum = saved.pop(CHECKSUM, None)  # earlier versions saved none
         if checksum is not None and int(checksum) != _checksum(saved):
             raise ValueError("its arrays are not those that were saved")
@@ -175,6 +177,23 @@ class Checkpoints:
 
 # What Orbax and TensorStore raise for files that are cut off, changed or missing.
 _UNREADABLE = (ValueError, KeyError, TypeError, OSError)
+
+
+@contextmanager
+def _quiet_reading() -> Iterator[None]:
+    """Leaves out what Python would print where a read fails: a traceback of each other one, as its loop is closed then.
+
+    They come for a while after that, so the hook stays.
+    """
+    before = sys.unraisablehook
+
+    def hook(problem: Any) -> None:
+        if str(problem.exc_value) != "Event loop is closed":
+            before(problem)
+
+    sys.unraisablehook = hook
+    yield
+    sys.unraisablehook = before
 
 
 def _is_passing(error: Exception) -> bool:
@@ -304,7 +323,7 @@ def _checksum(tree: dict[str, Any]) -> int:
     found = 0
     for path, array in sorted(flatten_dict(tree).items()):
         found = zlib.crc32(f"{path} {array.dtype} {array.shape}".encode(), found)
-        found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), found)
+        found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, found)
     return found
 
 
