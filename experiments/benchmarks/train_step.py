@@ -38,7 +38,7 @@ class OurStep:
         options = configs.detection().optimizer
         optimizer = schedule.optimizer(options)
 
-        def loss(params, batch_stats, images, step):
+        def loss(params, batch_stats, images, step, part):
             variables = {"params": params, "batch_stats": batch_stats}
             raw, changed = model.apply(variables, images, train=True, mutable=["batch_stats"])
             value = objective(raw)

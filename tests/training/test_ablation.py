@@ -23,7 +23,6 @@ from yolo9000_jax.report.comparing import Settings, StageCost, compare
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.tasks.task import describe
 from yolo9000_jax.training import ablation, schedule, state
-from yolo9000_jax.training import cost as costs
 from yolo9000_jax.training import loop as training
 from yolo9000_jax.workdir.lock import lock_workdir
 
@@ -340,7 +339,7 @@ def test_rows_are_trained_judged_and_tabled(filled):
 def test_what_a_table_cost_is_counted_once(filled):
     """Each run and each stage of pre-training in its own folder; two rows share a run here, and two stages a chain."""
     content, rows = json.loads((filled / "table.json").read_text()), read_table(filled)
-    costs = {path.parent: json.loads(path.read_text())["core_s"] for path in filled.rglob("cost.json")}
+    costs = {path.parent: json.loads(path.read_text())["core_s"] for path in filled.rglob("goodput.json")}
     assert {path.relative_to(filled).parts[0] for path in costs} == {"stages", "rows", "results"}
     assert len(costs) == 3 + 2 + 3 and min(costs.values()) > 0
     assert content["core_s"] == pytest.approx(sum(costs.values()))
@@ -352,26 +351,10 @@ def test_what_a_table_cost_is_counted_once(filled):
     assert "core-hours" in (filled / "table.md").read_text()
 
 
-def test_attempts_at_a_run_add_up(tmp_path, monkeypatch):
-    """Also one that is killed, up to what it had written."""
-    clock = iter((0, 5, 7, 100, 130))
-    monkeypatch.setattr(costs.time, "process_time", lambda: next(clock))
-    (tmp_path / "run").mkdir()
-    write = costs.counter(tmp_path / "run")
-    for seconds in (5, 7):
-        write()
-        assert costs.core_seconds(tmp_path / "run") == seconds
-    costs.counter(tmp_path / "run")()
-    assert costs.core_seconds(tmp_path / "run") == 7 + 30 and costs.core_seconds(tmp_path) is None
-    (tmp_path / "run/cost.json").write_text("{")
-    with pytest.raises(UserError, match=r"cost.json: cannot be read .*; remove it to go on"):
-        costs.core_seconds(tmp_path / "run")
-
-
 def test_a_seed_that_was_not_counted_is_in_no_mean(tmp_path, monkeypatch):
     for seed in (0, 1):
         (tmp_path / f"seed{seed}/net").mkdir(parents=True)
-    (tmp_path / "seed0/net/cost.json").write_text('{"core_s": 3600.0}')
+    monkeypatch.setattr(ablation, "core_seconds", lambda place: {"seed0": 3600.0}.get(place.parent.name))
     monkeypatch.setattr(ablation, "_chain", lambda config: [config])
     monkeypatch.setattr(ablation, "training_seconds", lambda place: {"seed0": 60.0, "seed1": 90.0}[place.parent.name])
     settings = SimpleNamespace(stages=tmp_path, designs={"path": ["row"]}, configs={"row": SimpleNamespace(name="net")})

@@ -69,7 +69,6 @@ def test_a_workdir_holds_what_a_folder_does(undisturbed, bucket):
     names = {path.name for path in undisturbed.iterdir()}
     files = {
         "config.json",
-        "cost.json",
         "first_batch.png",
         "goodput.json",
         "metrics.jsonl",

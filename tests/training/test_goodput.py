@@ -9,7 +9,7 @@ import pytest
 
 from yolo9000_jax import hosts
 from yolo9000_jax.training import goodput
-from yolo9000_jax.training.goodput import Goodput, Spent, Watch
+from yolo9000_jax.training.goodput import Goodput, Spent, Watch, core_seconds
 
 
 class World:
@@ -136,11 +136,24 @@ def test_a_clock_that_is_set_back(tmp_path, world):
     assert seconds(tmp_path) == {}
 
 
+def test_processor_seconds_of_all_attempts_add_up(tmp_path, world, monkeypatch):
+    """Also of one that is killed, up to what it had written."""
+    clock = iter((100, 105, 107, 5, 5, 35))
+    monkeypatch.setattr(goodput.time, "process_time", lambda: next(clock))
+    assert core_seconds(tmp_path) is None
+    account = start(tmp_path, world)
+    assert core_seconds(tmp_path) == 5
+    account.write()
+    assert core_seconds(tmp_path) == 7
+    start(tmp_path, world).close()
+    assert core_seconds(tmp_path) == 7 + 30
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"seconds": {}}', '{"seconds": 3, "away_s": "x"}'])
 def test_a_file_that_is_no_account(tmp_path, world, said, content):
     (tmp_path / "goodput.json").write_text(content)
     start(tmp_path, world)
-    assert said == [f"{tmp_path / 'goodput.json'}: is no account that training wrote: it begins anew"]
+    assert said == [f"{tmp_path / 'goodput.json'}: is no account that this version wrote: it begins anew"]
     assert read(tmp_path)["starts"] == 1
 
 

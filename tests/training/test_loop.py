@@ -247,19 +247,26 @@ def test_hosts_meet_between_compiling_and_the_first_step(monkeypatch):
     """A host that compiles longer than another is waited for before the step, within which it would be given up."""
     done = []
 
-    class Update:
-        def lower(self, *arguments):
-            return SimpleNamespace(compile=lambda: done.append("compiled"))
+    class Program:
+        def __init__(self, name):
+            self.name = name
+
+        def lower(self, state, batch, value):
+            return SimpleNamespace(compile=lambda: done.append(f"{self.name} {batch['images'].shape[2]} compiled"))
 
         def __call__(self, *arguments):
-            done.append("stepped")
+            done.append("done")
 
     monkeypatch.setattr(training.hosts, "meet", lambda: done.append("met"))
     task = SimpleNamespace(sizes=lambda: (96, 64), blank_batch=lambda size: {"images": np.zeros((8, size, size, 3))})
     account = SimpleNamespace(spending=lambda what: nullcontext())
-    run = SimpleNamespace(compiled=False, goodput=account, task=task, replicated={}, update=Update())
+    task.network = SimpleNamespace(image_size=64)
+    config = SimpleNamespace(model=SimpleNamespace(batch_norm_batches=2))
+    programs = {"update": Program("step"), "estimate": Program("statistics")}
+    run = SimpleNamespace(compiled=False, goodput=account, task=task, config=config, replicated={}, **programs)
     training._Run._compile(run)
-    assert done == ["compiled", "met", "stepped"] * 2 and run.compiled
+    assert run.compiled and done[1:3] == done[4:6] == done[7:] == ["met", "done"]
+    assert done[::3] == ["step 96 compiled", "step 64 compiled", "statistics 64 compiled"]
 
 
 def test_a_run_may_wait_for_another_to_end(tmp_path, monkeypatch, said):

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,8 @@ from tests import tiny
 from tests.helpers import ROOT
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.models.darknet19 import Darknet19
-from yolo9000_jax.tasks.task import AXIS
+from yolo9000_jax.tasks.detection import Detection
+from yolo9000_jax.tasks.task import AXIS, Ratio
 from yolo9000_jax.training import parallel, schedule, state
 from yolo9000_jax.training.step import make_step
 
@@ -158,11 +160,13 @@ def test_batch_norm_over_groups_is_that_of_each_groups_pictures(tmp_path):
                 )
 
 
-def net_loss(params, batch_stats, batch, step):
+def net_loss(params, batch_stats, batch, step, part):
     """No batch norm; the statistics count the parts."""
     hidden = jnp.tanh(batch["x"] @ params["a"]["kernel"])
     loss = jnp.mean((hidden @ params["b"]["kernel"] - batch["y"]) ** 2)
-    return loss, ({"loss": loss}, {"parts": batch_stats["parts"] + 1})
+    large = batch["x"][:, 0] > 0.5  # of few rows, in some parts of none
+    first = Ratio(jnp.sum(batch["x"][:, 0], where=large), jnp.sum(large, dtype=jnp.float32))
+    return loss, ({"loss": loss, "first": first, "part": 1.0 * part}, {"parts": batch_stats["parts"] + 1})
 
 
 def after(accumulate, steps=3, average_decay=0.0):
@@ -180,18 +184,30 @@ def after(accumulate, steps=3, average_decay=0.0):
         batch = {"x": rng.normal(size=(2, 12, 6)), "y": rng.normal(size=(2, 12, 1))}
         found, metrics = update(current, jax.tree.map(np.float32, batch), np.array([0, 10], np.int32))
         current = jax.tree.map(lambda x: x[0], found)
-    return current, metrics["loss"][0]
+    return current, jax.tree.map(lambda x: x[0], metrics)
 
 
 @pytest.mark.parametrize("accumulate", [2, 3, 12])
 def test_parts_come_to_the_whole(accumulate):
-    (whole, loss), (parts, loss_of_parts) = after(1), after(accumulate)
-    np.testing.assert_allclose(loss_of_parts, loss, rtol=1e-6)
+    (whole, metrics), (parts, of_parts) = after(1), after(accumulate)
+    np.testing.assert_allclose(of_parts["loss"], metrics["loss"], rtol=1e-6)
+    assert of_parts["first"].mean == pytest.approx(metrics["first"].mean, rel=1e-6) and metrics["first"].mean > 0.5
+    assert of_parts["part"] == (accumulate - 1) / 2  # each has had its number
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), parts.params, whole.params)
     jax.tree.map(
         partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), parts.optimizer_state, whole.optimizer_state
     )
     assert parts.batch_stats["parts"] == 3 * accumulate  # each part has gone into them
+
+
+def test_parts_drop_other_units(source):
+    """The key of dropout is another one on each device and for each part and step."""
+    task = Detection(tiny.tiny_config(source))
+    task.inputs = lambda batch: batch
+    task.model = SimpleNamespace(apply=lambda *_, rngs, **__: (jax.random.key_data(rngs["dropout"]), {}))
+    apply = jax.vmap(lambda step, part, _: task.apply({}, {}, None, step, part)[0], (None, None, 0), axis_name=AXIS)
+    keys = [tuple(map(int, key)) for step in (0, 1) for part in (0, 1) for key in apply(step, part, jnp.arange(2))]
+    assert len(set(keys)) == 8
 
 
 def test_rematerialisation_changes_no_number():

@@ -85,16 +85,20 @@ def test_what_is_saved_has_the_means_of_the_batches_statistics(config, trained):
     np.testing.assert_allclose(first["var"], variance, rtol=1e-4)
 
 
-def test_devices_share_their_means():
-    """Two devices, mapped over the step's axis: the mean over both, the same on both; nothing else is touched."""
-    found = {"mean": jnp.array([[1.0], [3.0]])}
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_devices_and_parts_share_their_means(accumulate):
+    """Two devices, mapped over the step's axis: the mean over both, the same on both; nothing else is touched.
+
+    The statistics of several parts are the mean of theirs, here of the product of all numbers in a part.
+    """
+    found = {"mean": jnp.array([[1.0], [3.0]] if accumulate == 1 else [[0.5, 1.5], [1.0, 5.0]])}
 
     def statistics(params, batch_stats, batch):
-        return {"mean": params["w"] * batch}
+        return {"mean": params["w"] * jnp.prod(batch, keepdims=True)}
 
     params, batch_stats = {"w": jnp.ones(2)}, {"mean": jnp.full((2, 1), 9.0)}
     average = {"params": {"w": jnp.full(2, 2.0)}, "batch_stats": batch_stats}
-    mapped = jax.vmap(step.make_statistics_step(statistics), in_axes=(0, 0, None), axis_name=AXIS)
+    mapped = jax.vmap(step.make_statistics_step(statistics, accumulate), in_axes=(0, 0, None), axis_name=AXIS)
     for kept, mean in ((average, 12.0), (None, 6.0)):  # ((2 + 6) / 2 + (10 + 30) / 2) / 2, and half of it
         fresh = state.TrainState(jnp.zeros(2), params, batch_stats, (), kept)
         after = mapped(mapped(fresh, found["mean"], 1), 5 * found["mean"], 2)

@@ -28,8 +28,7 @@ def detection() -> Config:
     c.minutes = 0.0  # or in minutes of training on the machine that it runs on, its pre-training not counted
     c.batch_size = 64  # images an update, over all devices and hosts
     # Parts of a batch that a device works on one after the other, Darknet's subdivisions: they take the memory of a
-    # smaller batch and give the whole's gradients, but for batch norm, whose statistics are each part's own, and
-    # dropout, whose parts drop the same units. The average IoU that is shown is a mean of the parts' means.
+    # smaller batch and give the whole's gradients, but for batch norm, whose statistics are each part's own.
     c.accumulate = 1
     c.image_size = 416  # side of the network's input, a multiple of 32
     c.multi_scale = ()  # sizes to draw from, e.g. (320, 352, …, 608); empty: always image_size

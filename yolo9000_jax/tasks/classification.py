@@ -78,9 +78,11 @@ class Classification(Task):
         pictures = blank_pictures(self.config, size)
         return pictures | {"labels": np.zeros(len(pictures["images"]), np.int32)}
 
-    def loss(self, params: Any, batch_stats: Any, batch: Any, step: jax.Array) -> tuple[jax.Array, Any]:
-        """The mean loss of a batch: (scalar, (metrics, batch_stats))."""
-        logits, batch_stats = self.apply(params, batch_stats, batch, step)
+    def loss(
+        self, params: Any, batch_stats: Any, batch: Any, step: jax.Array, part: jax.Array | int = 0
+    ) -> tuple[jax.Array, Any]:
+        """As of every task."""
+        logits, batch_stats = self.apply(params, batch_stats, batch, step, part)
         labels = jnp.asarray(self.nodes)[batch["labels"]]
         if self.tree is None:
             loss = softmax_loss(logits, labels)

@@ -22,6 +22,7 @@ from yolo9000_jax.losses.yolo_v1 import yolo_v1_loss
 from yolo9000_jax.models.network import Network
 from yolo9000_jax.tasks.task import (
     Preview,
+    Ratio,
     Task,
     blank_pictures,
     check_classes,
@@ -126,9 +127,11 @@ class Detection(Task):
             "mask": np.zeros((share, boxes), bool),
         }
 
-    def loss(self, params: Any, batch_stats: Any, batch: Any, step: jax.Array) -> tuple[jax.Array, Any]:
-        """The mean loss of a batch: (scalar, (metrics, batch_stats))."""
-        output, batch_stats = self.apply(params, batch_stats, batch, step)
+    def loss(
+        self, params: Any, batch_stats: Any, batch: Any, step: jax.Array, part: jax.Array | int = 0
+    ) -> tuple[jax.Array, Any]:
+        """As of every task."""
+        output, batch_stats = self.apply(params, batch_stats, batch, step, part)
         loss_of = self._yolo_v1_loss if isinstance(self.head, YoloV1Head) else self._region_loss
         loss = loss_of(self.head, output, batch, step)
         metrics = {
@@ -137,8 +140,8 @@ class Detection(Task):
             "loss_wh": loss.wh,
             "loss_object": loss.objectness,
             "loss_class": loss.classes,
-            "average_iou": loss.avg_iou,
-            "responsible_recall50": loss.recall50,
+            "average_iou": Ratio(loss.avg_iou * loss.count, 1.0 * loss.count),
+            "responsible_recall50": Ratio(loss.recall50 * loss.count, 1.0 * loss.count),
         }
         return loss.total, (metrics, batch_stats)
 

@@ -1,5 +1,6 @@
 """What all tasks share."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -28,6 +29,21 @@ from yolo9000_jax.workdir.facts import Facts
 
 AXIS = "batch"  # the mapped axis of a training step
 SHOWN = 16  # pictures of the first batch
+
+
+class Ratio(NamedTuple):
+    """A metric that is a mean over what some batches, or parts of one, have more of than others, such as boxes.
+
+    Of several batches, each of the two is averaged by itself: `mean` is then that over all of them together.
+    """
+
+    total: Any
+    count: Any
+
+    @property
+    def mean(self) -> float:
+        """NaN where there is nothing to average."""
+        return float(self.total / self.count) if self.count else math.nan
 
 
 class Preview(NamedTuple):
@@ -101,8 +117,13 @@ class Task:
         """A batch of this process's shape, all zeros: to compile with."""
         raise NotImplementedError
 
-    def loss(self, params: Any, batch_stats: Any, batch: Any, step: jax.Array) -> tuple[jax.Array, Any]:
-        """The mean loss of a batch: (scalar, (metrics, batch_stats))."""
+    def loss(
+        self, params: Any, batch_stats: Any, batch: Any, step: jax.Array, part: jax.Array | int = 0
+    ) -> tuple[jax.Array, Any]:
+        """The mean loss of a batch, or of that part of it: (scalar, (metrics, batch_stats)).
+
+        A metric is a mean over the pictures, or a Ratio.
+        """
         raise NotImplementedError
 
     def evaluate(self, model: Any, examples: int = EXAMPLES) -> Evaluation:
@@ -122,9 +143,13 @@ class Task:
         """The network's input [B, S, S, 3] in 0..1, colours changed."""
         return colour.distort(batch["images"].astype(jnp.float32) / 255, *jnp.moveaxis(batch["colour"], -1, 0))
 
-    def apply(self, params: Any, batch_stats: Any, batch: Any, step: jax.Array) -> tuple[jax.Array, Any]:
-        """The network on a training batch: (its output, the new running statistics)."""
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.config.seed), step), jax.lax.axis_index(AXIS))
+    def apply(
+        self, params: Any, batch_stats: Any, batch: Any, step: jax.Array, part: jax.Array | int = 0
+    ) -> tuple[jax.Array, Any]:
+        """The network on a training batch, or on that part of it: (its output, the new running statistics)."""
+        key = jax.random.key(self.config.seed)
+        for number in (step, jax.lax.axis_index(AXIS), part):
+            key = jax.random.fold_in(key, number)
         output, mutated = self.model.apply(
             {"params": params, "batch_stats": batch_stats},
             self.inputs(batch),

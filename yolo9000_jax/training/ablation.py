@@ -43,7 +43,7 @@ from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.report.factorial import write_factorial
 from yolo9000_jax.report.sizes import write_sizes
 from yolo9000_jax.tasks import make_task
-from yolo9000_jax.training.cost import core_seconds, counter
+from yolo9000_jax.training.goodput import Goodput, core_seconds
 from yolo9000_jax.training.loop import train
 from yolo9000_jax.workdir.facts import REPORT, load_best, read_config
 from yolo9000_jax.workdir.lock import WorkdirInUse, lock_workdir
@@ -182,11 +182,13 @@ class Ablation:
                 return
             logger.info(f"{cell.name}: in {cell.run}")
             train(cell.trained, cell.run, stages=self.stages / f"seed{cell.seed}")
-            write_cost = counter(cell.folder)
+            account = Goodput(cell.folder)
+            account.begin(0)
             try:
-                result = judge(cell)
+                with account.spending("evaluating"):
+                    result = judge(cell)
             finally:
-                write_cost()
+                account.close()
             write_whole(cell.result, to_json(result | {"core_s": core_seconds(cell.folder)}))
             logger.info(f"{cell.name}: voc07_ap50 {result['metrics']['voc07_ap50']:.4f}")
 

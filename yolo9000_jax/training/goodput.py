@@ -1,4 +1,4 @@
-"""Where the time of a run goes: goodput.json, over all starts of its workdir."""
+"""Where the time of a run goes, and what it costs: goodput.json, over all starts of its workdir."""
 
 import json
 import queue
@@ -75,9 +75,10 @@ class Goodput:
     At any moment the time goes to one of `STATES`, so their sum is the time that processes ran. A step works on the
     devices while the program goes on: waiting for a batch counts as waiting from when the devices are done.
 
-    goodput.json, of the first host: {"seconds": {state: s}, "goodput": share of "steps", "starts": how many processes,
-    "away_s": between the last account of one and the start of the next, "until": when it was written (Unix time),
-    "saved": {step: what "waiting" and "steps" were when its checkpoint was made}}.
+    goodput.json, of the first host: {"seconds": {state: s}, "goodput": share of "steps", "core_s": processor seconds of
+    all threads, "starts": how many processes, "away_s": between the last account of one and the start of the next,
+    "until": when it was written (Unix time), "saved": {step: what "waiting" and "steps" were when its checkpoint was
+    made}}.
 
     Args:
         workdir: of the run.
@@ -93,6 +94,7 @@ class Goodput:
         self._seconds = dict.fromkeys(STATES, 0.0)
         self._saved: dict[str, dict[str, float]] = {}
         self._away, self._starts = 0.0, 0
+        self._core_s, self._process_began = 0.0, time.process_time()
         self._reported = dict.fromkeys(REPEATED, 0.0)
 
     def begin(self, step: int) -> None:
@@ -104,6 +106,7 @@ class Goodput:
             for state in STATES:
                 self._seconds[state] += before["seconds"][state]
             self._away = before["away_s"] + max(0.0, self._began - before["until"])
+            self._core_s = before["core_s"]
             self._saved = {key: mark for key, mark in before["saved"].items() if int(key) <= step}
             mark = self._saved.get(max(self._saved, key=int, default=""), dict.fromkeys(REPEATED, 0.0))
             for state in REPEATED:
@@ -169,6 +172,7 @@ class Goodput:
         content = {
             "seconds": _rounded(self._seconds),
             "goodput": round(self._seconds["steps"] / total, 4) if total else 0.0,
+            "core_s": round(self._core_s + time.process_time() - self._process_began, 3),
             "starts": self._starts,
             "away_s": round(self._away, 3),
             "until": round(self._since, 3),
@@ -193,6 +197,11 @@ class Goodput:
         self._seconds[target] += seconds
 
 
+def core_seconds(folder: Path) -> float | None:
+    """Processor seconds of all attempts at what is in a folder; None where they were not counted."""
+    return _read(folder / FILE).get("core_s")
+
+
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
     return {state: round(value, 3) for state, value in seconds.items()}
 
@@ -203,12 +212,12 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text())
-        numbers = [content["away_s"], content["until"], content["starts"]]
+        numbers = [content[key] for key in ("away_s", "until", "starts", "core_s")]
         numbers += [content["seconds"][state] for state in STATES]
         numbers += [mark[state] for step, mark in content["saved"].items() for state in REPEATED if int(step) >= 0]
         if not all(isinstance(number, int | float) for number in numbers):
             raise ValueError("not numbers")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        logger.warning(f"{path}: is no account that training wrote: it begins anew")
+        logger.warning(f"{path}: is no account that this version wrote: it begins anew")
         return {}
     return content

@@ -27,8 +27,8 @@ from yolo9000_jax.report.batch import draw_batch
 from yolo9000_jax.report.evaluation import draw_examples, write_report
 from yolo9000_jax.report.plots import plot_curves
 from yolo9000_jax.tasks import Task, make_task
+from yolo9000_jax.tasks.task import Ratio
 from yolo9000_jax.training import parallel, preemption, state, step
-from yolo9000_jax.training.cost import counter
 from yolo9000_jax.training.goodput import Goodput
 from yolo9000_jax.training.metrics import FILE, Metrics
 from yolo9000_jax.training.profile import Profile
@@ -96,15 +96,14 @@ def _train(
         check_lock = _lock(workdir, wait, stack)
         resume_point = inspect_workdir(workdir, config, extend)
         start = _start(config, stages, stop, resume_point)
-        write_cost = counter(workdir)  # of this run; its pre-training has counted itself
-        goodput = Goodput(workdir)
+        goodput = Goodput(workdir)  # of this run; its pre-training has its own
         task = hosts.on_all(lambda: make_task(config, resume_point.facts))
         if config.batch_size > task.pictures:
             logger.warning(
                 f"batch_size {config.batch_size} is more than the {task.pictures} pictures there are: a batch has some "
                 "of them several times"
             )
-        run = _Run(task, workdir, stop, check_lock, write_cost, goodput)
+        run = _Run(task, workdir, stop, check_lock, goodput)
         try:
             run.prepare(resume_point, start)
             return run.run()
@@ -158,15 +157,13 @@ def _start(config: Any, stages: Path, stop: preemption.Stop, resume_point: Resum
 class _Run:
     """One run of the loop: the task, the state on the devices, and what is written of them."""
 
-    def __init__(
-        self, task: Task, workdir: Path, stop: preemption.Stop, check_lock: Any, write_cost: Any, goodput: Goodput
-    ):
+    def __init__(self, task: Task, workdir: Path, stop: preemption.Stop, check_lock: Any, goodput: Goodput):
         self.task, self.config, self.workdir = task, task.config, workdir
-        self.stop, self.check_lock, self.write_cost, self.goodput = stop, check_lock, write_cost, goodput
+        self.stop, self.check_lock, self.goodput = stop, check_lock, goodput
         self.profile = Profile(workdir, self.config.profile_steps)
         self.checkpoints: Checkpoints | None = None
         self.optimizer, self.update = make_update(task)
-        self.estimate = parallel.map_step(step.make_statistics_step(task.batch_statistics))
+        self.estimate = parallel.map_step(step.make_statistics_step(task.batch_statistics, self.config.accumulate))
         self.pending: list[Any] = []
         self.compiled = False
 
@@ -227,18 +224,23 @@ class _Run:
         return seconds * float(np.mean(np.square(self.task.sizes())) / np.mean(areas[2:]))
 
     def _compile(self) -> None:
-        """Compiles the step for every size, the largest first, so that too large a batch shows at once."""
+        """Compiles the step for every size, the largest first, so that too large a batch shows at once, and what gives
+        batch norm's statistics anew."""
         if self.compiled:
             return
         span = np.array([0, 1], np.int32)
+        programs: list[tuple[str, Any, int, Any]] = [("", self.update, size, span) for size in self.task.sizes()]
+        if self.config.model.batch_norm_batches:
+            what = "batch norm's statistics "
+            programs.append((what, self.estimate, self.task.network.image_size, np.float32(1)))
         with self.goodput.spending("compiling"):
-            for size in self.task.sizes():
-                logger.info(f"compiling for {size}x{size}")
+            for what, program, size, value in programs:
+                logger.info(f"compiling {what}for {size}x{size}")
                 batch = parallel.shard(self.task.blank_batch(size))
-                self.update.lower(self.replicated, batch, span).compile()
+                program.lower(self.replicated, batch, value).compile()
                 hosts.meet()  # one that waits within the step for another to compile gives up after 30 s on CPUs
                 copy = jax.tree.map(lambda x: x.copy(), self.replicated)
-                jax.block_until_ready(self.update(copy, batch, span))
+                jax.block_until_ready(program(copy, batch, value))
         self.compiled = True
 
     def run(self) -> state.TrainState:
@@ -268,8 +270,6 @@ class _Run:
             raise Stopped(message, self.stop.number) from None
         finally:
             self.metrics.close()
-            if start < end or not evaluated:
-                self.write_cost()
         return parallel.unreplicate(self.replicated)
 
     def _steps(self, start: int, end: int) -> None:
@@ -378,7 +378,6 @@ class _Run:
         self.goodput.mark(int(current.step))
         if self.checkpoints is not None:
             self.checkpoints.save(current)
-            self.write_cost()
         return current
 
     def _draw_first_batch(self, batch: Any, start: int) -> None:
@@ -394,14 +393,12 @@ class _Run:
 
     def _average(self, number: int) -> dict[str, float]:
         """Mean of the metrics of the last steps. Raises UserError naming the first step whose loss is not finite."""
-        rows = [
-            {key: float(np.asarray(value).reshape(-1)[0]) for key, value in row.items()}
-            for row in jax.device_get(self.pending)
-        ]
+        rows = jax.tree.map(lambda value: float(np.ravel(value)[0]), jax.device_get(self.pending))
         for step_number, row in enumerate(rows, number - len(rows) + 1):
             if not math.isfinite(row["loss"]):
                 raise self._diverged(f"loss is {row['loss']}", step_number)
-        mean = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
+        mean = jax.tree.map(lambda *values: sum(values) / len(values), *rows)
+        mean = {key: value.mean if isinstance(value, Ratio) else value for key, value in mean.items()}
         return mean | {"learning_rate": rows[-1]["learning_rate"]}
 
     def _diverged(self, what: str, number: int) -> UserError:

@@ -28,40 +28,24 @@ def make_step(
     rate: Callable,
     average_decay: float = 0.0,
     accumulate: int = 1,
-) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, dict[str, jax.Array]]]:
+) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, dict[str, Any]]]:
     """Builds step(state, batch, span) -> (state, metrics), to be mapped over the axis `AXIS`.
 
-    loss(params, batch_stats, batch, step) -> (scalar, (metrics, batch_stats)) is the mean over this device's images;
-    `optimizer` and `rate` are as of training.schedule, whose `span` is handed through. Gradients, metrics and running
-    statistics are averaged over the devices, so that the state stays the same on all of them. A device works on its
-    images in `accumulate` parts, one after the other, and takes the mean of their gradients.
+    loss(params, batch_stats, batch, step, part) -> (scalar, (metrics, batch_stats)) is the mean over the images of one
+    part of this device's; `optimizer` and `rate` are as of training.schedule, whose `span` is handed through.
+    Gradients, metrics and running statistics are averaged over the devices, so that the state stays the same on all of
+    them. A device works on its images in `accumulate` parts, one after the other, and takes the mean of their gradients
+    and metrics.
     """
 
-    def learn_part(state: TrainState, batch_stats: Any, part: Any) -> tuple[Any, Any, Any]:
-        gradient = jax.value_and_grad(loss, has_aux=True)
-        (_, (metrics, batch_stats)), gradients = gradient(state.params, batch_stats, part, state.step)
-        return gradients, metrics, batch_stats
+    def step(state: TrainState, batch: Any, span: jax.Array) -> tuple[TrainState, dict[str, Any]]:
+        def learn(batch_stats: Any, part: Any, number: jax.Array | int) -> tuple[Any, Any]:
+            gradient = jax.value_and_grad(loss, has_aux=True)
+            (_, (metrics, batch_stats)), gradients = gradient(state.params, batch_stats, part, state.step, number)
+            return (gradients, metrics), batch_stats
 
-    def learn(state: TrainState, batch: Any) -> tuple[Any, Any, Any]:
-        """Gradients, metrics and running statistics of this device's images."""
-        if accumulate == 1:
-            return learn_part(state, state.batch_stats, batch)
-        parts = jax.tree.map(lambda x: x.reshape(accumulate, x.shape[0] // accumulate, *x.shape[1:]), batch)
-
-        def add(before: Any, part: Any) -> tuple[Any, None]:
-            total, batch_stats = before
-            *found, batch_stats = learn_part(state, batch_stats, part)
-            return (jax.tree.map(jnp.add, total, found), batch_stats), None
-
-        first = jax.tree.map(lambda x: x[0], parts)
-        like = jax.eval_shape(learn_part, state, state.batch_stats, first)[:2]
-        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), list(like))
-        (total, batch_stats), _ = lax.scan(add, (zeros, state.batch_stats), parts)
-        gradients, metrics = jax.tree.map(lambda x: x / accumulate, total)
-        return gradients, metrics, batch_stats
-
-    def step(state: TrainState, batch: Any, span: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
-        gradients, metrics, batch_stats = lax.pmean(learn(state, batch), AXIS)
+        found, batch_stats = _over_parts(learn, accumulate, state.batch_stats, batch)
+        (gradients, metrics), batch_stats = lax.pmean((found, batch_stats), AXIS)
         directions, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
         by = rate(state.step, span)
         params = optax.apply_updates(state.params, jax.tree.map(lambda direction: -by * direction, directions))
@@ -77,7 +61,30 @@ def make_step(
     return step
 
 
-def make_statistics_step(statistics: Callable) -> Callable[[TrainState, Any, jax.Array], TrainState]:
+def _over_parts(work: Callable, accumulate: int, carried: Any, batch: Any) -> tuple[Any, Any]:
+    """work(carried, part, number) -> (found, carried) on each of so many parts of a batch, one after the other.
+
+    Returns:
+        The mean of what was found, and what the last part hands on.
+    """
+    if accumulate == 1:
+        return work(carried, batch, 0)
+    parts = jax.tree.map(lambda x: x.reshape(accumulate, x.shape[0] // accumulate, *x.shape[1:]), batch)
+
+    def add(before: Any, numbered: Any) -> tuple[Any, None]:
+        total, carried = before
+        found, carried = work(carried, *numbered)
+        return (jax.tree.map(jnp.add, total, found), carried), None
+
+    like, _ = jax.eval_shape(work, carried, jax.tree.map(lambda x: x[0], parts), 0)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
+    (total, carried), _ = lax.scan(add, (zeros, carried), (parts, jnp.arange(accumulate)))
+    return jax.tree.map(lambda x: x / accumulate, total), carried
+
+
+def make_statistics_step(
+    statistics: Callable, accumulate: int = 1
+) -> Callable[[TrainState, Any, jax.Array], TrainState]:
     """Builds step(state, batch, number) -> state, to be mapped over `AXIS`: batch norm's statistics anew.
 
     After the batches 1 … N of such steps the statistics that are evaluated are the mean of the N batches', each the
@@ -87,11 +94,16 @@ def make_statistics_step(statistics: Callable) -> Callable[[TrainState, Any, jax
 
     Args:
         statistics: statistics(params, batch_stats, batch), of one batch by itself.
+        accumulate: parts of a device's images that are such batches, one after the other, as those of `make_step`.
     """
 
     def step(state: TrainState, batch: Any, number: jax.Array) -> TrainState:
         variables = state.variables
-        found = lax.pmean(statistics(variables["params"], variables["batch_stats"], batch), AXIS)
+
+        def look(carried: None, part: Any, _: jax.Array | int) -> tuple[Any, None]:
+            return statistics(variables["params"], variables["batch_stats"], part), carried
+
+        found = lax.pmean(_over_parts(look, accumulate, None, batch)[0], AXIS)
         mean = jax.tree.map(lambda old, new: old + (new - old) / number, variables["batch_stats"], found)
         batch_stats, average = mean, state.average
         if average is not None:
