@@ -99,15 +99,24 @@ def _leave(host: int, names: Sequence[str], why: str) -> None:
 
 def _name_the_first_when_jax_aborts(names: Sequence[str]) -> None:
     """JAX aborts at once where the first host's process ends, and says only that another task died."""
-    global _aborted
     address, _, port = str(distributed.global_state.coordinator_address).rpartition(":")
 
-    @ctypes.CFUNCTYPE(None, ctypes.c_int)
-    def aborted(_: int) -> None:  # Python's own handlers would run after the abort
+    def name() -> None:
         try:
             socket.create_connection((address.strip("[]"), int(port)), timeout=5).close()
         except OSError:
             _leave(0, names, "it does not answer any more")
+
+    when_jax_aborts(name)
+
+
+def when_jax_aborts(action: Callable[[], None]) -> None:
+    """From now on does this, instead of what was named before, where JAX aborts the process."""
+    global _aborted
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_int)
+    def aborted(_: int) -> None:  # Python's own handlers would run after the abort
+        action()
 
     _aborted = aborted
     ctypes.CDLL(None).signal(signal.SIGABRT, aborted)

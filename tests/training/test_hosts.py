@@ -187,6 +187,18 @@ def test_hosts_that_do_not_come(index):
     assert done.returncode == 1 and len(lines) == 1 and missing in lines[0], done.stderr
 
 
+def test_two_hosts_with_one_number():
+    """JAX aborts the first of them with a page of its own; a line that says what to do comes last."""
+    program = (
+        "import os, jax; from yolo9000_jax.training import parallel; "
+        "jax.distributed.initialize = lambda *host: os.abort(); parallel.join('here:1,3,2')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and line.startswith("yolo9000: --distributed: host 0 at here:1 has turned this host 2")
+    assert line.endswith("with that number: stop all, and start each with one from 0 to 2 of its own")
+
+
 def answers(monkeypatch, said):
     """This process as host 1, told by host 0 what `said` is."""
     monkeypatch.setattr(jax, "process_count", lambda: 2)

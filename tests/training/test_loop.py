@@ -669,10 +669,16 @@ def test_a_disk_that_is_full(loop, tmp_path, monkeypatch):
     assert int(loop(tmp_path).step) == 6
 
 
-def test_no_space_for_metrics(tmp_path):
+@pytest.mark.parametrize("file", ["metrics.jsonl", "tensorboard"])
+def test_no_space_for_metrics(tmp_path, file):
+    """TensorBoard's own writer told it by a traceback from a thread."""
     metrics = Metrics(tmp_path, 1, 1)
-    metrics._file.close()
-    metrics._file = open("/dev/full", "w")  # noqa: SIM115
+    if file == "tensorboard":
+        metrics._board.close()
+        metrics._board._writer = open("/dev/full", "wb")  # noqa: SIM115
+    else:
+        metrics._file.close()
+        metrics._file = open("/dev/full", "w")  # noqa: SIM115
     assert "No space left on device): free some space" in refused(metrics.write, 1, {"loss": 1.0})
     metrics.close()
 

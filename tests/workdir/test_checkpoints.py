@@ -1,5 +1,6 @@
 """Checkpoints: the last two and the best stay, nothing is deleted too early, broken ones are named and passed over."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from tests.helpers import ROOT
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.training.state import create
-from yolo9000_jax.workdir.checkpoints import Checkpoints, _quiet_reading, load_variables, read_scores, save_variables
+from yolo9000_jax.workdir.checkpoints import Checkpoints, _hush, load_variables, read_scores, save_variables
 
 OPTIMIZER = optax.trace(0.9)
 
@@ -190,16 +191,18 @@ def test_one_changed_bit_is_noticed(checkpoints, tmp_path, said):
     assert said[1:] == [f"{reason}it is moved to {tmp_path}/checkpoints.broken/20"]
 
 
-def test_reads_that_are_given_up_say_nothing(monkeypatch):
-    """Python printed a page of tracebacks for a checkpoint whose files are cut off."""
+def test_what_is_raised_is_not_printed_as_well(monkeypatch, caplog):
+    """Python and Orbax printed a page of tracebacks for a checkpoint that was cut off, or a disk that was full."""
     heard = []
     monkeypatch.setattr(sys, "unraisablehook", heard.append)
-    with pytest.raises(ValueError, match="cut off"), _quiet_reading():
-        raise ValueError("cut off")
+    _hush.__wrapped__()
     late, other = (SimpleNamespace(exc_value=RuntimeError(text)) for text in ("Event loop is closed", "other"))
     sys.unraisablehook(late)
     sys.unraisablehook(other)
     assert heard == [other]
+    for place in ("orbax/checkpoint/manager.py", "elsewhere.py"):
+        logging.getLogger("absl").handle(logging.LogRecord("absl", logging.ERROR, place, 1, place, (), None))
+    assert caplog.messages == ["elsewhere.py"]
 
 
 def test_a_checkpoint_without_a_checksum_is_read(checkpoints, tmp_path, monkeypatch):

@@ -3,6 +3,8 @@
 import io
 import json
 import math
+import os
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -50,7 +52,7 @@ class Metrics:
         self._spool: tempfile.TemporaryDirectory | None = None
         self._uploaded = time.monotonic()
         if parallel.is_first():
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+            from tensorboard.summary.writer.record_writer import RecordWriter
 
             _drop_lines_after(workdir / FILE, start, evaluated)
             folder = workdir
@@ -61,8 +63,12 @@ class Metrics:
                     write_whole(folder / FILE, (workdir / FILE).read_bytes())
             with self._writing():
                 self._file = (folder / FILE).open("a")
-                (folder / BOARD).mkdir(exist_ok=True)  # the writer's own error would be TensorFlow's
-                self._board = EventFileWriter(str(folder / BOARD))
+                (folder / BOARD).mkdir(exist_ok=True)
+                # TensorBoard's EventFileWriter would write in a thread and by TensorFlow, whose errors come as neither
+                # OSError nor here.
+                name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
+                self._board = RecordWriter((folder / BOARD / name).open("ab"))
+                self._add(file_version="brain.Event:2")
         self._end, self._batch_size = end, batch_size
         self._last_step = start
         self._judged = (0, 0.0, 0.0)  # images, and seconds as of Spent, since it was looked at who sets the pace
@@ -121,7 +127,8 @@ class Metrics:
         with self._writing():
             self._file.write(f"{line}\n")
             self._file.flush()
-            self._add(step, [{"tag": key, "simple_value": float(value)} for key, value in metrics.items()])
+            values = [{"tag": key, "simple_value": float(value)} for key, value in metrics.items()]
+            self._add(step=step, summary={"value": values})
         if self._spool is not None and time.monotonic() - self._uploaded > UPLOAD_S:
             self.flush()
 
@@ -134,7 +141,7 @@ class Metrics:
         height, width, _ = pixels.shape
         image = {"height": height, "width": width, "colorspace": 3, "encoded_image_string": content.getvalue()}
         with self._writing():
-            self._add(step, [{"tag": name, "image": image}])
+            self._add(step=step, summary={"value": [{"tag": name, "image": image}]})
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -150,17 +157,17 @@ class Metrics:
         """What was written is where it belongs when this returns."""
         if self._spool is None:
             return
-        self._board.flush()
         folder = Path(self._spool.name)
         for path in (folder / FILE, *(folder / BOARD).iterdir()):
             write_whole(self._workdir / path.relative_to(folder), path.read_bytes())
         self._uploaded = time.monotonic()
 
-    def _add(self, step: int, values: list[dict[str, Any]]) -> None:
-        """Hands values, as TensorBoard's protocol has them, to its writer."""
+    def _add(self, **content: Any) -> None:
+        """Writes an event, of what TensorBoard's protocol has for one."""
         from tensorboard.compat.proto.event_pb2 import Event
 
-        self._board.add_event(Event(wall_time=time.time(), step=step, summary={"value": values}))
+        self._board.write(Event(wall_time=time.time(), **content).SerializeToString())
+        self._board.flush()
 
     def close(self) -> None:
         with suppress(UserError):  # said already, by `flush`, or less than what made the run end

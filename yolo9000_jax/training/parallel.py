@@ -148,6 +148,8 @@ def join(where: str = "") -> None:
     late = threading.Timer(JOIN_S, _give_up_joining, args=host)
     late.daemon = True
     late.start()
+    if where:
+        hosts.when_jax_aborts(lambda: _turned_away(*host))
     try:
         jax.distributed.initialize(*host)
     except (ValueError, RuntimeError) as error:
@@ -162,12 +164,25 @@ def join(where: str = "") -> None:
         logger.setLevel(logging.ERROR)
 
 
+def _turned_away(address: str, count: int, index: int) -> None:
+    """Adds one line to the page with which JAX aborts a process whose number another has."""
+    line = (
+        f"yolo9000: --distributed: host 0 at {address} has turned this host {index} away, most likely as another "
+        f"process was started with that number: stop all, and start each with one from 0 to {count - 1} of its own\n"
+    )
+    os.write(2, line.encode())
+    os._exit(1)
+
+
 def _give_up_joining(address: str | None, count: int | None, index: int | None) -> None:
     """Ends the process with one line: JAX, which waits longer, would abort it with a page of its own."""
     if address is None:
         why = "not all hosts that the environment names have come: start the same command on each"
     elif index != 0 and not _listens(address):
-        why = f"host 0 does not listen at {address}: start it there, or see whether that address can be reached"
+        why = (
+            f"host 0 does not listen at {address}: start it there, see what it says where it has ended, or see whether "
+            "that address can be reached"
+        )
     else:
         why = (
             f"not all {count} hosts have come to {address} (this is host {index}): start all, each with the same "

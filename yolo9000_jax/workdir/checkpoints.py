@@ -1,6 +1,8 @@
 """The checkpoints of a workdir, through Orbax: the last two and the best, and the scores that say which that is."""
 
+import functools
 import json
+import logging
 import math
 import shutil
 import sys
@@ -49,6 +51,7 @@ class Checkpoints:
                 f"{self.directory}: cannot make this folder ({error.strerror}); free some space, or choose another "
                 "workdir"
             ) from error
+        _hush()
         self._metric = metric
         self.starts = tuple(starts)
         here = jax.process_index()  # of several hosts each may read by itself
@@ -106,8 +109,7 @@ class Checkpoints:
 
     def raw(self, step: int) -> dict[str, Any]:
         """The saved state of `step` as nested dicts of NumPy arrays; raises one of _UNREADABLE where it is broken."""
-        with _quiet_reading():
-            saved = self._manager.restore(step, args=ocp.args.StandardRestore())
+        saved = self._manager.restore(step, args=ocp.args.StandardRestore())
         checksum = saved.pop(CHECKSUM, None)  # earlier versions saved none
         if checksum is not None and int(checksum) != _checksum(saved):
             raise ValueError("its arrays are not those that were saved")
@@ -179,12 +181,10 @@ class Checkpoints:
 _UNREADABLE = (ValueError, KeyError, TypeError, OSError)
 
 
-@contextmanager
-def _quiet_reading() -> Iterator[None]:
-    """Leaves out what Python would print where a read fails: a traceback of each other one, as its loop is closed then.
-
-    They come for a while after that, so the hook stays.
-    """
+@functools.cache
+def _hush() -> None:
+    """From now on what Orbax raises is not printed as well: it logs it with tracebacks, and Python prints one for each
+    other read or write, which goes on and finds its loop closed."""
     before = sys.unraisablehook
 
     def hook(problem: Any) -> None:
@@ -192,8 +192,7 @@ def _quiet_reading() -> Iterator[None]:
             before(problem)
 
     sys.unraisablehook = hook
-    yield
-    sys.unraisablehook = before
+    logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
 
 
 def _is_passing(error: Exception) -> bool:
@@ -354,12 +353,15 @@ def _remove(folder: Path) -> None:
 
 
 def _move(path: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
     number = 1
-    while target.exists():
-        number += 1
-        target = target.with_name(f"{path.name}-{number}")
-    path.rename(target)
+    try:
+        target.parent.mkdir(exist_ok=True)
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{path.name}-{number}")
+        path.rename(target)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be moved ({error.strerror}): move it away, to {target.parent}") from error
 
 
 def _reason(error: Exception) -> str:
