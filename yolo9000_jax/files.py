@@ -15,6 +15,7 @@ from typing import Any
 from urllib.request import url2pathname
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.places import as_path, is_in_bucket
 from yolo9000_jax.text import shown
 
 SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})
@@ -70,10 +71,12 @@ def check_earlier_result(path: str | Path, mark: str) -> None:
     Raises:
         UserError: there is another file, or it cannot be read.
     """
-    if not os.path.isfile(path):  # nothing, or what nothing can be lost from
-        return
+    place = as_path(path)
     try:
-        with open(path, "rb") as file:
+        there = place.is_file() if is_in_bucket(place) else os.path.isfile(place)
+        if not there:  # nothing, or what nothing can be lost from
+            return
+        with place.open("rb") as file:
             start = file.read(1 << 20).decode("latin-1")
     except OSError as error:
         raise UserError(f"{shown(str(path))}: cannot be read ({error.strerror}); choose another place") from error
