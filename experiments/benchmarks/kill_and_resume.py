@@ -28,7 +28,6 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
 
 import jax
 import numpy as np
@@ -90,25 +89,23 @@ def write_data(folder: Path, pictures: int = 12) -> None:
 
 
 class Kill(NamedTuple):
-    """round: which workdir. seconds: after the start. said: the run's last line. writing: the bucket's last object."""
+    """round: which workdir. seconds: after the start. said: the run's last line. written: the bucket's last object."""
 
     round: int
     seconds: float
     said: str
-    writing: str
+    written: str
 
 
 class Writes:
-    """The requests that write to an emulated bucket, as they come: count, and the last one's object."""
+    """Counts the requests that write to an emulated bucket, as they come."""
 
     def __init__(self, bucket):
-        self.count, self.last = 0, ""
-        bucket.fault = self._note
+        self.count = 0
+        bucket.fault = self._count
 
-    def _note(self, method: str, path: str) -> None:
-        if method != "GET":
-            self.count += 1
-            self.last = re.sub(r"[?&].*", "", unquote(re.sub(r".*?(/o/|[?&]name=)", "", path)))
+    def _count(self, method: str, path: str) -> None:
+        self.count += method != "GET"
 
 
 class Runs:
@@ -273,16 +270,16 @@ def run(folder: Path, kills: int, seed: int = 0, processes: int = 1, bucket=None
             was_alive = any(host.poll() is None for host in hosts)
             for host in hosts:
                 host.kill()
-            writing = writes.last if writes else ""
+            written = bucket.written if bucket else ""
             for host in hosts:
                 host.wait()
             runs.check_restart(name, seen)
             if not was_alive:
                 break
-            rows.append(Kill(number, time.monotonic() - begun, runs.last_line(name), writing))
+            rows.append(Kill(number, time.monotonic() - begun, runs.last_line(name), written))
             print(f"kill {len(rows)} (round {number}) after {rows[-1].seconds:.1f} s: {rows[-1].said}", flush=True)
-            if writes:
-                print(f"  the last object written: {writing}", flush=True)
+            if bucket:
+                print(f"  the last object written: {written}", flush=True)
         runs.finish(name)
         runs.check(name)
         print(f"round {number}: the end is that of the undisturbed run", flush=True)
@@ -306,8 +303,8 @@ def main() -> None:
             bucket = stack.enter_context(serve())
         rows = run(options.folder.resolve(), options.kills, options.seed, options.processes, bucket)
     print(f"{len(rows)} kills in {rows[-1].round} rounds; every round came to the same as undisturbed")
-    for what in ("said", "writing"):
-        words = Counter(re.sub(r"  .*|[\d/ ]+$|.*/(?=checkpoints/)|gs:.*", "", getattr(row, what)) for row in rows)
+    for what in ("said", "written"):
+        words = Counter(re.sub(r"  .*|[\d/ ]+$|^round\d+/", "", getattr(row, what)) for row in rows)
         for text, count in words.most_common():
             print(f"  {count:3}  {what}: {text or 'nothing yet'}")
 
