@@ -36,6 +36,7 @@ from PIL import Image, ImageDraw
 from yolo9000_jax.places import as_path
 from yolo9000_jax.training.metrics import MEASURED
 from yolo9000_jax.workdir.checkpoints import Checkpoints, latest_step
+from yolo9000_jax.workdir.facts import is_finished
 
 STAGES = ("pretraining/classifier", ".")  # the run's parts, as folders of its workdir
 OF_LIBRARIES = r"\[Gloo\]|[IWE]\d{4} "  # how their lines begin
@@ -280,6 +281,8 @@ def run(folder: Path, kills: int, seed: int = 0, processes: int = 1, bucket=None
             print(f"kill {len(rows)} (round {number}) after {rows[-1].seconds:.1f} s: {rows[-1].said}", flush=True)
             if bucket:
                 print(f"  the last object written: {written}", flush=True)
+            if is_finished(runs.workdir(name)):
+                break
         runs.finish(name)
         runs.check(name)
         print(f"round {number}: the end is that of the undisturbed run", flush=True)
