@@ -255,7 +255,7 @@ def check_json(options: argparse.Namespace) -> None:
     place = as_path(path)
     if not is_in_bucket(path) and (place.is_dir() or not place.parent.is_dir()):
         raise UserError(f"{path}: cannot be written (its folder must exist); choose another place")
-    check_earlier_result(path, options.json_mark)
+    check_earlier_result(place, options.json_mark)
 
 
 @contextmanager

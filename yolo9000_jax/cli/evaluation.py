@@ -104,7 +104,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         path = getattr(options, name)
         is_file = name.startswith("coco")
         if path and is_in_bucket(path) and is_file:
-            check_earlier_result(path, OFFICIAL_MARKS[name])
+            check_earlier_result(as_path(path), OFFICIAL_MARKS[name])
         if path and not is_in_bucket(path):
             place = as_path(path).absolute()
             near = next(each for each in (*([] if is_file else [place]), *place.parents) if each.exists())
