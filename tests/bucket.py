@@ -30,7 +30,8 @@ NAME = "pod"
 class Bucket:
     """What is in it, and how it answers.
 
-    fault: method, path -> a status to answer with instead, or None; answered: [(method, path)].
+    fault: method, path -> a status to answer with instead, or None; answered: [(method, path)]; written: the object
+    that was asked for last but to be read.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class Bucket:
         self.lock = threading.Lock()
         self.fault = lambda method, path: None
         self.answered: list[tuple[str, str]] = []
+        self.written = ""
         self.address = ""
 
     def environment(self) -> dict[str, str]:
@@ -53,6 +55,8 @@ class _Handler(RequestHandler):
         super().__init__(bucket.storage, *arguments)
 
     def _answer(self, method: str) -> None:
+        if method != "GET":
+            self.bucket.written = self._name() or self.bucket.written
         status = self.bucket.fault(method, self.path)
         with self.bucket.lock:
             self.bucket.answered.append((method, self.path))
@@ -74,8 +78,12 @@ class _Handler(RequestHandler):
         query = parse_qs(urlsplit(self.path).query)
         if not (wanted := query.get("ifGenerationMatch")):
             return False
-        named = query.get("name") or [self._named_in_path() or self._name_in_body()]
-        return wanted[0] != self._generation(named[0])
+        return wanted[0] != self._generation(self._name())
+
+    def _name(self) -> str:
+        """The object that is written, read or removed."""
+        named = parse_qs(urlsplit(self.path).query).get("name")
+        return named[0] if named else self._named_in_path() or self._name_in_body()
 
     def _named_in_path(self) -> str:
         return unquote(urlsplit(self.path).path.partition("/o/")[2])

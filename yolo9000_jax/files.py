@@ -60,7 +60,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
         ) from error
 
 
-def check_earlier_result(path: str | Path, mark: str) -> None:
+def check_earlier_result(path: Path, mark: str) -> None:
     """Refuses to write a result where a file is that is not an earlier one of the same kind: a user's own is kept.
 
     Args:
@@ -70,10 +70,11 @@ def check_earlier_result(path: str | Path, mark: str) -> None:
     Raises:
         UserError: there is another file, or it cannot be read.
     """
-    if not os.path.isfile(path):  # nothing, or what nothing can be lost from
-        return
     try:
-        with open(path, "rb") as file:
+        # Nothing, or what nothing can be lost from; of a place here os.path also knows where the name is none.
+        if not (os.path.isfile(path) if isinstance(path, Path) else path.is_file()):
+            return
+        with path.open("rb") as file:
             start = file.read(1 << 20).decode("latin-1")
     except OSError as error:
         raise UserError(f"{shown(str(path))}: cannot be read ({error.strerror}); choose another place") from error

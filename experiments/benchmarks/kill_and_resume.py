@@ -1,30 +1,45 @@
 """Kills a training run at random moments and compares what comes of it with a run that was left alone.
 
     python experiments/benchmarks/kill_and_resume.py --kills 30 --folder runs/kills
+    python experiments/benchmarks/kill_and_resume.py --kills 30 --folder runs/kills --processes 2 --bucket
 
 The run is tiny, but whole: a classifier's pre-training, a detector that is evaluated twice, a report. Each time it is
-started with the same command and killed (SIGKILL) at a moment drawn at random from the time that an undisturbed run
-takes; when it gets to its end its parameters, momentum and averages are compared bit by bit, its metrics line by line
-(speeds apart), its scores, facts and the files of its report, and it begins anew in another folder. Prints a table.
+started with the same command and killed (SIGKILL, all its processes) at a moment drawn at random from the time that an
+undisturbed run takes; every restart has to go on from the last whole checkpoint. When it gets to its end its
+parameters, momentum and averages are compared bit by bit, its metrics line by line (speeds apart), its scores, facts
+and the files of its report, and it begins anew in another workdir. Prints a table.
+
+With --bucket the workdirs are in a bucket that is emulated in this process (tests/bucket.py, with the packages of the
+extra `test`), and every second moment is drawn from the requests that write to it: so kills meet saves and reports,
+which are short.
 """
 
 import argparse
 import json
+import math
 import os
 import random
+import re
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from PIL import Image, ImageDraw
 
+from yolo9000_jax.places import as_path
 from yolo9000_jax.training.metrics import MEASURED
-from yolo9000_jax.workdir.checkpoints import Checkpoints
+from yolo9000_jax.workdir.checkpoints import Checkpoints, latest_step
+from yolo9000_jax.workdir.facts import is_finished
 
+STAGES = ("pretraining/classifier", ".")  # the run's parts, as folders of its workdir
+OF_LIBRARIES = r"\[Gloo\]|[IWE]\d{4} "  # how their lines begin
 CONFIG = """
 from yolo9000_jax import config
 
@@ -74,28 +89,105 @@ def write_data(folder: Path, pictures: int = 12) -> None:
         (folder / f"voc/ImageSets/Main/{split}.txt").write_text("".join(f"{n}\n" for n in range(pictures)))
 
 
-def start(folder: Path, workdir: Path) -> subprocess.Popen:
-    """One start of the run; what it says goes to log.txt beside the workdir."""
-    command = [sys.executable, "-m", "yolo9000_jax", "train", "--config", str(folder / "tiny.py")]
-    with workdir.with_suffix(".log").open("a") as log:
-        return subprocess.Popen(
-            [*command, "--workdir", str(workdir)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        )
+class Kill(NamedTuple):
+    """round: which workdir. seconds: after the start. said: the run's last line. written: the bucket's last object."""
+
+    round: int
+    seconds: float
+    said: str
+    written: str
 
 
-def last_line(workdir: Path) -> str:
-    """What the run said last, without what differs from start to start."""
-    lines = workdir.with_suffix(".log").read_text().splitlines() or [""]
-    return lines[-1].replace(str(workdir), "").strip()[:60]
+class Writes:
+    """Counts the requests that write to an emulated bucket, as they come."""
+
+    def __init__(self, bucket):
+        self.count = 0
+        bucket.fault = self._count
+
+    def _count(self, method: str, path: str) -> None:
+        self.count += method != "GET"
+
+
+class Runs:
+    """The runs of one config: where they are, and how they are started.
+
+    Args:
+        folder: of the data, the config and the logs.
+        processes: of a run.
+        writes: to the bucket that the workdirs are in; None: they are in the folder.
+    """
+
+    def __init__(self, folder: Path, processes: int, writes: Writes | None):
+        self.folder, self.processes, self.writes = folder, processes, writes
+
+    def workdir(self, name: str) -> Path:
+        return as_path(f"gs://pod/{name}") if self.writes else self.folder / name
+
+    def log(self, name: str) -> Path:
+        """What the first process of a run said, at all its starts."""
+        return self.folder / f"{name}.log"
+
+    def start(self, name: str) -> list[subprocess.Popen]:
+        """One start of a run."""
+        command = [sys.executable, "-m", "yolo9000_jax", "train", "--config", str(self.folder / "tiny.py")]
+        command += ["--workdir", str(self.workdir(name))]
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            place = f"localhost:{free.getsockname()[1]}"
+        found = []
+        for index in range(self.processes):
+            joined = [] if self.processes == 1 else ["--distributed", f"{place},{self.processes},{index}"]
+            path = self.log(name) if index == 0 else self.folder / f"{name}.{index}.log"
+            with path.open("a") as log:
+                pipes = {"stdout": log, "stderr": subprocess.STDOUT}
+                found.append(subprocess.Popen([*command, *joined], env=self.environment(), **pipes))
+        return found
+
+    def environment(self) -> dict[str, str]:
+        cache = {
+            "JAX_COMPILATION_CACHE_DIR": str(self.folder / "xla"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+        return cache | os.environ | {"JAX_PLATFORMS": "cpu"}
+
+    def finish(self, name: str) -> None:
+        """Starts a run and lets it come to its end."""
+        before = self.seen(name)
+        if any([process.wait() for process in self.start(name)]):
+            raise SystemExit(f"{self.workdir(name)}: does not come to its end: {self.last_line(name)}")
+        self.check_restart(name, before)
+
+    def last_line(self, name: str) -> str:
+        """What a run said last, without what differs from start to start."""
+        lines = [line for line in self.log(name).read_text().splitlines() if not re.match(OF_LIBRARIES, line)]
+        return (lines or [""])[-1].replace(str(self.workdir(name)), "").strip()[:60]
+
+    def check(self, name: str) -> None:
+        """Raises SystemExit where a finished run is not what the undisturbed one is."""
+        undisturbed, workdir = self.workdir("undisturbed"), self.workdir(name)
+        if found := compare(undisturbed, workdir):
+            raise SystemExit(f"{workdir} differs from {undisturbed}: " + "; ".join(found))
+
+    def seen(self, name: str) -> tuple[int, dict[str, int | None]]:
+        """To be asked before a start: the length of the log, and the last whole checkpoint of each stage."""
+        log, workdir = self.log(name), self.workdir(name)
+        steps = {str(workdir / stage): latest_step(workdir / stage) for stage in STAGES}
+        return len(log.read_text()) if log.is_file() else 0, steps
+
+    def check_restart(self, name: str, seen: tuple[int, dict[str, int | None]]) -> None:
+        """Raises SystemExit where a start did not go on from the last whole checkpoint."""
+        length, steps = seen
+        said = self.log(name).read_text()[length:]
+        for place, step in re.findall(r"continuing (\S+) from step (\d+)", said):
+            if steps[place] != int(step):
+                raise SystemExit(f"{place}: went on from step {step}, and {steps[place]} was saved")
 
 
 def compare(one: Path, other: Path) -> list[str]:
     """What differs between two finished workdirs; nothing, if all is well."""
     found = []
-    for part in ("pretraining/classifier", "."):
+    for part in STAGES:
         a, b = one / part, other / part
         found += [f"{part}: {what}" for what in _differences(a, b)]
     return found
@@ -137,65 +229,87 @@ def _lines(path: Path) -> list:
     return [{key: value for key, value in row.items() if key not in MEASURED} for row in rows]
 
 
-def run(folder: Path, kills: int, seed: int = 0) -> list[tuple[int, float, str]]:
-    """Kills the run so many times; returns (round, seconds after its start, what it had said last) of each.
+def run(folder: Path, kills: int, seed: int = 0, processes: int = 1, bucket=None) -> list[Kill]:
+    """Kills the run so many times.
+
+    Args:
+        folder: a new one, for the data and the runs.
+        kills: how many.
+        seed: of the moments.
+        processes: of a run.
+        bucket: an emulated one for the workdirs, as `tests.bucket.serve` gives it.
 
     Raises:
-        SystemExit: a finished run is not what the undisturbed one is, or does not come to its end.
+        SystemExit: a finished run is not what the undisturbed one is, or does not come to its end, or a restart did
+            not go on from what was saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_data(folder / "data")
     (folder / "tiny.py").write_text(CONFIG.format(data=folder / "data"))
-    undisturbed = folder / "undisturbed"
-    _finish(folder, undisturbed)  # which also fills the cache of compiled programs
-    (again := folder / "measured").mkdir()
-    begun = time.monotonic()
-    _finish(folder, again)
-    whole = time.monotonic() - begun
-    _check(undisturbed, again)
-    print(f"an undisturbed run takes {whole:.1f} s; two of them come to the same")
+    writes = Writes(bucket) if bucket else None
+    runs = Runs(folder, processes, writes)
+    runs.finish("undisturbed")  # which also fills the cache of compiled programs
+    begun, written = time.monotonic(), writes.count if writes else 0
+    runs.finish("measured")
+    whole_s, whole_writes = time.monotonic() - begun, writes.count - written if writes else 0
+    runs.check("measured")
+    print(f"an undisturbed run takes {whole_s:.1f} s; two of them come to the same", flush=True)
     generator, rows, number = random.Random(seed), [], 0
     while len(rows) < kills:
         number += 1
-        workdir = folder / f"round{number}"
+        name = f"round{number}"
         while len(rows) < kills:
-            begun, moment = time.monotonic(), generator.uniform(0.1, 1.0) * whole
-            process = start(folder, workdir)
-            try:
-                process.wait(timeout=moment)
+            seen, begun, share = runs.seen(name), time.monotonic(), generator.uniform(0.1, 1.0)
+            by_writes = writes and len(rows) % 2
+            last_write = writes.count + share * whole_writes if by_writes else math.inf
+            end = begun + whole_s * (3 if by_writes else share)
+            hosts = runs.start(name)
+            while all(host.poll() is None for host in hosts) and time.monotonic() < end:
+                if writes and writes.count >= last_write:
+                    break
+                time.sleep(0.002)
+            was_alive = any(host.poll() is None for host in hosts)
+            for host in hosts:
+                host.kill()
+            written = bucket.written if bucket else ""
+            for host in hosts:
+                host.wait()
+            runs.check_restart(name, seen)
+            if not was_alive:
                 break
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                rows.append((number, time.monotonic() - begun, last_line(workdir)))
-                print(f"kill {len(rows)} (round {number}) after {rows[-1][1]:.1f} s: {rows[-1][2]}", flush=True)
-        _finish(folder, workdir)
-        _check(undisturbed, workdir)
+            rows.append(Kill(number, time.monotonic() - begun, runs.last_line(name), written))
+            print(f"kill {len(rows)} (round {number}) after {rows[-1].seconds:.1f} s: {rows[-1].said}", flush=True)
+            if bucket:
+                print(f"  the last object written: {written}", flush=True)
+            if is_finished(runs.workdir(name)):
+                break
+        runs.finish(name)
+        runs.check(name)
         print(f"round {number}: the end is that of the undisturbed run", flush=True)
     return rows
-
-
-def _finish(folder: Path, workdir: Path) -> None:
-    if start(folder, workdir).wait() != 0:
-        raise SystemExit(f"{workdir}: does not come to its end: {last_line(workdir)}")
-
-
-def _check(undisturbed: Path, workdir: Path) -> None:
-    if found := compare(undisturbed, workdir):
-        raise SystemExit(f"{workdir} differs from {undisturbed}: " + "; ".join(found))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--folder", type=Path, required=True, help="a new folder for the data and the runs")
+    parser.add_argument("--processes", type=int, default=1, help="of a run (default: 1)")
+    parser.add_argument("--bucket", action="store_true", help="workdirs in an emulated bucket")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    rows = run(options.folder.resolve(), options.kills, options.seed)
-    words = Counter(line.split("  ")[0].rstrip("0123456789/ ") or "starting" for _, _, line in rows)
-    print(f"{len(rows)} kills in {rows[-1][0]} rounds; every round came to the same as undisturbed")
-    for said, count in words.most_common():
-        print(f"  {count:3}  after: {said}")
+    with ExitStack() as stack:
+        bucket = None
+        if options.bucket:
+            sys.path.insert(0, str(Path(__file__).parents[2]))
+            from tests.bucket import serve
+
+            bucket = stack.enter_context(serve())
+        rows = run(options.folder.resolve(), options.kills, options.seed, options.processes, bucket)
+    print(f"{len(rows)} kills in {rows[-1].round} rounds; every round came to the same as undisturbed")
+    for what in ("said", "written"):
+        words = Counter(re.sub(r"  .*|[\d/ ]+$|^round\d+/", "", getattr(row, what)) for row in rows)
+        for text, count in words.most_common():
+            print(f"  {count:3}  {what}: {text or 'nothing yet'}")
 
 
 if __name__ == "__main__":

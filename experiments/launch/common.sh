@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Read by the launchers beside it, which are called: NAME.sh [--dry-run] CONFIG [ARGUMENT …]
 # They take places and sizes from variables of the environment, each named where it is used; CONFIG and the arguments
-# go to `yolo9000 train`. WORKDIR is a folder that every host sees under the same path. With --dry-run the commands
-# are printed, ready to be pasted, and none is run.
+# go to `yolo9000 train`. WORKDIR is a folder that every host sees under the same path, or gs://…. With --dry-run the
+# commands are printed, ready to be pasted, and none is run.
 
 dry_run=
 if [[ ${1:-} == --dry-run ]]; then

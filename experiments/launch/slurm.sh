@@ -29,7 +29,6 @@ job() { # this file again, now as the job on its first node
 if [[ -n ${SLURM_JOB_ID:-} && -n ${YOLO9000_LAUNCH:-} ]]; then
   source "$YOLO9000_LAUNCH/common.sh" # Slurm has put a copy of this file elsewhere
   export JAX_COMPILATION_CACHE_DIR=$CACHE
-  mkdir -p "$CACHE"
   job
 fi
 
@@ -37,8 +36,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/common.sh"
 : "${NODES:?}" "${GPUS:?on a node}" "${CPUS:?for each GPU}" "${TIME:?such as 12:00:00}"
 export WORKDIR CACHE YOLO9000_LAUNCH=$here
+log=$WORKDIR.log
+[[ $WORKDIR != gs://* ]] || log=$PWD/${WORKDIR##*/}.log
 # --requeue: again from the start of this file after a node has failed, or a job of more weight took its place.
 run sbatch --job-name="yolo9000-$1" --nodes="$NODES" --ntasks-per-node="$GPUS" --gpus-per-node="$GPUS" \
   --cpus-per-task="$CPUS" --time="$TIME" --requeue --signal=B:USR1@180 --open-mode=append \
-  --output="$WORKDIR.log" --export=ALL "$here/slurm.sh" "$@"
+  --output="$log" --export=ALL "$here/slurm.sh" "$@"
 [[ -z $dry_run ]] || run srun --kill-on-bad-exit=1 "${train[@]}"

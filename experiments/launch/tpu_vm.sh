@@ -14,7 +14,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 : "${PACKAGE:?what pip installs on every worker}"
 
 prepare=${PREPARE:-true} # what else every worker needs before it trains: mounts
-tries=${TRIES:-3}        # how often the training may fail, one time after the other, on a slice that is there
+tries=${TRIES:-3}        # how often, one time after the other, a slice may be refused, or the training on one fail
 poll_s=${POLL_S:-60}
 
 request() {
@@ -36,7 +36,7 @@ everywhere() {
 
 train_everywhere() {
   everywhere "$prepare && pip install --quiet $(printf '%q' "$PACKAGE")" &&
-    everywhere "mkdir -p $(printf '%q' "$CACHE") && PATH=\$HOME/.local/bin:\$PATH JAX_COMPILATION_CACHE_DIR=$(
+    everywhere "PATH=\$HOME/.local/bin:\$PATH JAX_COMPILATION_CACHE_DIR=$(
       printf '%q ' "$CACHE" "${train[@]}")"
 }
 
@@ -47,14 +47,27 @@ if [[ -n $dry_run ]]; then
   exit
 fi
 
+refuse() {
+  refused=$((refused + 1))
+  if ((refused >= tries)); then
+    echo "$NAME: the slice was refused $refused times: $1" >&2
+    exit 1
+  fi
+}
+
 failed=0
+refused=0
 while true; do
   now=$(state)
   case $now in
     "")
-      request || sleep "$poll_s" # the old one may not be gone yet
+      if ! request; then # the old one may not be gone yet
+        refuse "see what gcloud says above"
+        sleep "$poll_s"
+      fi
       ;;
     ACTIVE)
+      refused=0
       if train_everywhere; then
         [[ -n ${KEEP:-} ]] || release
         exit
@@ -70,7 +83,11 @@ while true; do
         failed=0
       fi
       ;;
-    SUSPENDED | FAILED) # taken away, or not to be had: such a request comes to nothing any more
+    SUSPENDED) # taken away: such a request comes to nothing any more
+      release
+      ;;
+    FAILED) # not to be had
+      refuse "gcloud compute tpus queued-resources describe $NAME --zone=$ZONE says why"
       release
       ;;
     *) # in the queue, or on its way

@@ -129,6 +129,21 @@ def test_a_training_that_fails_on_a_slice_that_is_there_ends(launch, tmp_path):
     assert [call[4] for call in calls if call[4] != "describe"] == ["ssh"] * 6
 
 
+def test_a_slice_that_is_refused_is_not_asked_for_for_ever(launch, tmp_path):
+    """No quota, a mistyped type, no credentials: gcloud says which; a request may also fail later."""
+    refuses = STATES.replace("elif", "elif [[ $4 == create ]]; then echo no quota >&2; exit 1; elif", 1)
+    (tmp_path / "states").write_text("none\n" * 9)
+    status, _, error, calls = launch("tpu_vm.sh", TPU | {"POLL_S": "0"}, *ARGUMENTS, gcloud=refuses)
+    assert status == 1 and "mine: the slice was refused 3 times: see what gcloud says above" in error
+    assert [call[4] for call in calls if call[4] != "describe"] == ["create"] * 3 and error.count("no quota") == 3
+    status, _, error, calls = tpu(launch, tmp_path, ["none", "FAILED"] * 3, [])
+    assert (
+        status == 1
+        and "mine: the slice was refused 3 times: gcloud compute tpus queued-resources describe mine" in error
+    )
+    assert [call[4] for call in calls if call[4] != "describe"] == ["create", "delete", "create", "delete", "create"]
+
+
 # The fields of a JobSet that are used here, as its API has them: a type, or a list of one, or a dict of fields.
 TEXTS = {str: str}
 POD = {
@@ -213,6 +228,9 @@ def test_slurm_asks_for_one_process_a_gpu(launch, workdir):
     status, _, _, (call,) = launch("slurm.sh", SLURM, *ARGUMENTS)
     assert status == 0 and call[0] == "sbatch" and tuple(call[-2:]) == ARGUMENTS
     assert {"--nodes=2", "--ntasks-per-node=8", "--gpus-per-node=8", "--requeue"} <= set(call)
+    assert f"--output={workdir}.log" in call
+    _, _, _, (call,) = launch("slurm.sh", SLURM | {"WORKDIR": "gs://pod/runs/mine"}, *ARGUMENTS)
+    assert f"--output={workdir.parents[2]}/mine.log" in call
 
 
 JOB_VARIABLES = {"SLURM_JOB_ID": "7", "YOLO9000_LAUNCH": str(FOLDER)}

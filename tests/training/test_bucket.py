@@ -18,6 +18,7 @@ from yolo9000_jax.places import as_path  # noqa: E402
 from yolo9000_jax.predict.loading import load  # noqa: E402
 from yolo9000_jax.training.loop import train  # noqa: E402
 from yolo9000_jax.workdir.checkpoints import Checkpoints, latest_step  # noqa: E402
+from yolo9000_jax.workdir.facts import load_facts  # noqa: E402
 
 CONFIG = """
 from tests import tiny
@@ -83,15 +84,71 @@ def test_a_workdir_holds_what_a_folder_does(undisturbed, bucket):
 
 
 def test_evaluate_and_init_from(undisturbed, config, run, tmp_path):
+    official = ["--coco-results", "gs://pod/coco.json", "--voc-results", "gs://pod/voc"]
     status, said, errors = run(
-        "evaluate", "--workdir", undisturbed, "--report", "gs://pod/report", "--json", tmp_path / "e"
+        "evaluate", "--workdir", undisturbed, "--report", "gs://pod/report", "--json", tmp_path / "e", *official
     )
     assert status == 0, errors
+    assert json.loads(as_path("gs://pod/coco.json").read_text()) and len(list(as_path("gs://pod/voc").iterdir())) == 2
     assert json.loads(as_path("gs://pod/report/metrics.json").read_text()) == json.loads((tmp_path / "e").read_text())
     assert as_path("gs://pod/report/detections.png").read_bytes()[1:4] == b"PNG"
-    given = {"init_from": "gs://pod/one", "pretraining": "none", "steps": "2"}
+    given = {"init_from": "gs://pod/one", "pretraining": "none", "steps": "2", "profile_steps": "(2,2)"}
     train(configs.load(str(config), given), "gs://pod/from")
     assert latest_step(as_path("gs://pod/from")) == 2
+    records = [as_path("gs://pod/from/profile") / folder for folder, *_ in as_path("gs://pod/from/profile").walk()]
+    assert any(path.name.endswith(".xplane.pb") for folder in records for path in folder.iterdir())
+
+
+def test_what_is_written_to_a_bucket(undisturbed, run, refused, tmp_path):
+    """The bytes that a folder gets; a user's own object is kept, and what cannot be written there is refused."""
+    voc = load_facts(undisturbed).run.phase.config["data"]["source"]
+    picture, video = f"{voc.partition(':')[2]}/JPEGImages/0.jpg", tmp_path / "a.mp4"
+    video.write_bytes(b"")
+    as_path("gs://pod/mine.json").write_text("mine")
+    for root in ("gs://pod/made", str(tmp_path)):
+        commands = [
+            ["predict", picture, "--workdir", undisturbed, "--json", f"{root}/p.json", "--output", f"{root}/drawn"],
+            ["anchors", "--dataset", voc, "-k", "2", "--json", f"{root}/k.json"],
+            ["convert", "--workdir", undisturbed, "--weights", f"{root}/d.weights"],
+            ["wordtree", "merge", "emoji", "--output", f"{root}/t.tree"],
+        ]
+        for command in commands:
+            status, _, errors = run(*command)
+            assert status == 0, errors
+    for name in ("p.json", "drawn/0.jpg", "k.json", "d.weights", "d.cfg", "d.names", "t.tree", "t.names"):
+        assert as_path(f"gs://pod/made/{name}").read_bytes() == (tmp_path / name).read_bytes(), name
+    assert "mine.json is there, and no result of this command" in refused(*commands[1][:-1], "gs://pod/mine.json")
+    assert as_path("gs://pod/mine.json").read_text() == "mine"
+    line = refused("predict", video, "--workdir", undisturbed, "--output", "gs://pod/made/drawn")
+    assert "a video with boxes cannot be written to a bucket" in line
+    line = refused("predict", "gs://pod/made/drawn/0.jpg", "--workdir", undisturbed)
+    assert "gs://pod/made/drawn/0.jpg" in line
+
+
+ABLATION = """
+from tests.training.test_bucket import row_config
+TABLE = {{"base": (False,)}}
+COLUMNS = ("wide",)
+
+def get_config(row="base"):
+    return row_config({!r})
+"""
+
+
+def row_config(source):
+    config = tiny.tiny_config(source)
+    config.multi_scale, config.multi_scale_every, config.steps = (), 10, 2
+    return config
+
+
+def test_an_ablation_in_a_bucket(undisturbed, config, run):
+    path = config.parent / "rows.py"
+    path.write_text(ABLATION.format(f"voc:{config.parent / 'data'}"))
+    for _ in range(2):  # the second time nothing is left to do
+        status, said, errors = run("ablation", "--config", path, "--workdir", "gs://pod/table")
+        assert (status, errors) == (0, "") and "base" in said
+    names = {file.name for file in as_path("gs://pod/table").iterdir()}
+    assert {"rows", "results"} < names and any(name.endswith(".md") for name in names)
 
 
 def test_a_save_that_was_cut_short_is_none(undisturbed, config):

@@ -7,13 +7,13 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import check_earlier_result, shown, to_json
 from yolo9000_jax.logs import logger
+from yolo9000_jax.places import as_path, is_in_bucket
 
 if TYPE_CHECKING:
     from yolo9000_jax.predict.classifier import Classifier
@@ -252,9 +252,10 @@ def check_json(options: argparse.Namespace) -> None:
         return
     if not path:
         raise UserError("--json is empty: name a file, or - for standard output")
-    if Path(path).is_dir() or not Path(path).parent.is_dir():
+    place = as_path(path)
+    if not is_in_bucket(path) and (place.is_dir() or not place.parent.is_dir()):
         raise UserError(f"{path}: cannot be written (its folder must exist); choose another place")
-    check_earlier_result(path, options.json_mark)
+    check_earlier_result(place, options.json_mark)
 
 
 @contextmanager
@@ -309,12 +310,13 @@ class JsonList:
 
 
 def _opened(target: str | TextIO) -> TextIO:
-    return open(target, "w", encoding="utf-8") if isinstance(target, str) else target
+    return as_path(target).open("w", encoding="utf-8") if isinstance(target, str) else target
 
 
 def _close(file: TextIO, target: JsonTarget) -> None:
     if file is not target:
-        file.close()
+        with _writing_json(str(target)):  # in a bucket it is written now
+            file.close()
 
 
 @contextmanager

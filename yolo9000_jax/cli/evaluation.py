@@ -102,9 +102,11 @@ def _check_outputs(options: argparse.Namespace) -> None:
     """Raises UserError for a place that cannot be written, before the work for it is done."""
     for name in ("coco_results", "coco_truth", "voc_results", "report"):
         path = getattr(options, name)
+        is_file = name.startswith("coco")
+        if path and is_in_bucket(path) and is_file:
+            check_earlier_result(as_path(path), OFFICIAL_MARKS[name])
         if path and not is_in_bucket(path):
             place = as_path(path).absolute()
-            is_file = name.startswith("coco")
             near = next(each for each in (*([] if is_file else [place]), *place.parents) if each.exists())
             if not near.is_dir() or not os.access(near, os.W_OK) or (is_file and place.is_dir()):
                 flag = f"--{name.replace('_', '-')}"

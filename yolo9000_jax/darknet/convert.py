@@ -94,7 +94,7 @@ def from_workdir(workdir: str | PathLike, weights: str | PathLike) -> list[Path]
         UserError: there is no checkpoint, a file cannot be written or is there with other content (of an earlier
             conversion the weights may be others), or Darknet has no such network.
     """
-    target = Path(weights)
+    target = as_path(weights)
     if target.suffix.lower() in BESIDE:
         raise UserError(
             f"{target}: the weights go into FILE.weights, and a {target.suffix} file beside: name FILE.weights"

@@ -18,6 +18,7 @@ from yolo9000_jax.darknet.cfg import Cfg
 from yolo9000_jax.darknet.layers import Layer
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import START_BYTES, stand_in
+from yolo9000_jax.places import as_path, is_in_bucket
 
 Arrays = dict[int, dict[str, np.ndarray]]
 
@@ -111,18 +112,22 @@ def write_weights(
     if allow_partial:
         layers = layers[: next((i for i, layer in enumerate(layers) if layer.index not in arrays), len(layers))]
     blocks = [block for layer in layers for block in _blocks(path, cfg, layer, arrays, header.transposed)]
-    temporary = f"{os.fspath(path)}.{os.getpid()}.partial"
+    place = as_path(path)
+    # In a bucket every write is whole.
+    temporary = place if is_in_bucket(place) else place.with_name(f"{place.name}.{os.getpid()}.partial")
     try:
-        with open(temporary, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(struct.pack(header.format, header.major, header.minor, header.revision, header.seen))
             for block in blocks:
-                block.tofile(file)
-        os.replace(temporary, path)
+                file.write(block.tobytes())
+        if temporary != place:
+            temporary.replace(place)
     except (OSError, ValueError, struct.error) as error:
         raise UserError(f"{str(path)!r}: can't write this weights file ({getattr(error, 'strerror', error)})") from None
     finally:
-        with contextlib.suppress(OSError, ValueError):
-            os.unlink(temporary)
+        if temporary != place:
+            with contextlib.suppress(OSError, ValueError):
+                temporary.unlink()
 
 
 def _read_header(path: str | PathLike, file: BinaryIO) -> WeightsHeader:

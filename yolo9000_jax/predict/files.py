@@ -14,6 +14,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.video import Frame, Video, newest, open_video
 from yolo9000_jax.images.video_writer import VideoWriter
 from yolo9000_jax.logs import logger
+from yolo9000_jax.places import as_path, is_in_bucket
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import BATCH_SIZE, Detector
 from yolo9000_jax.predict.inputs import Input, Source, find_sources, targets
@@ -62,7 +63,9 @@ def predict(
         UserError: a file in `output` cannot be written, or an option is wrong.
     """
     sources = find_sources(inputs, videos=True)
-    folder = None if output is None else _make_folder(Path(output))
+    folder = None if output is None else _make_folder(as_path(output))
+    if output is not None and is_in_bucket(output) and any(source.is_video for source in sources):
+        raise UserError(f"{output}: a video with boxes cannot be written to a bucket; name a folder here")
     places: Sequence[Path | None] = [None] * len(sources) if folder is None else targets(sources, folder)
     options: dict[str, Any] = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
     options |= {"class_agnostic": class_agnostic, "max_detections": max_detections}

@@ -10,6 +10,7 @@ import numpy as np
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.labels import SYNSET
+from yolo9000_jax.places import as_path
 from yolo9000_jax.wordtree.lines import FilePath
 from yolo9000_jax.wordtree.lists import LabelList, label_list
 from yolo9000_jax.wordtree.meanings import find_meanings
@@ -53,9 +54,9 @@ class Built:
         written = self.tree.save_with_names(path)
         for source, nodes in zip(self.sources, self.maps, strict=True) if maps else ():
             label = re.sub(r"[^\w-]+", "-", Path(source).name.removesuffix(Path(source).suffix)).strip("-")
-            place = Path(path).with_suffix(f".{label}.map")
+            place = as_path(path).with_suffix(f".{label}.map")
             if place in written:
-                place = Path(path).with_suffix(f".{label}-{len(written) - 1}.map")
+                place = as_path(path).with_suffix(f".{label}-{len(written) - 1}.map")
             save_map(place, nodes)
             written.append(place)
         return written

@@ -13,6 +13,7 @@ import numpy as np
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.html import Html, card, folded, text
+from yolo9000_jax.places import as_path
 from yolo9000_jax.wordtree.lines import FilePath, check_text, read_lines, short, write_lines
 
 MAX_NODES = 200_000
@@ -139,7 +140,7 @@ class WordTree:
     @classmethod
     def load_with_names(cls, tree_path: FilePath) -> "WordTree":
         """The tree of `tree_path`, FILE.tree, and of FILE.names where that is beside it; errors as `load`'s."""
-        names_path = Path(tree_path).with_suffix(".names")
+        names_path = as_path(tree_path).with_suffix(".names")
         return cls.load(tree_path, names_path if names_path.is_file() else None)
 
     @classmethod
@@ -173,7 +174,7 @@ class WordTree:
         Raises:
             UserError: `tree_path` does not end in .tree, or a file cannot be written.
         """
-        paths = [Path(tree_path), Path(tree_path).with_suffix(".names")]
+        paths = [as_path(tree_path), as_path(tree_path).with_suffix(".names")]
         if paths[0].suffix != ".tree":
             raise UserError(f"{tree_path}: the file of a tree ends in .tree; write {paths[0].name}.tree")
         self.save(*paths)
