@@ -41,7 +41,7 @@ def evaluate(
 
     All others are for detectors:
         score_threshold, nms_threshold: of the detector; Darknet evaluates with .005 and .45.
-        hierarchical_threshold: with a tree, how sure a name must be in the examples and in "naming".
+        hierarchical_threshold: with a tree, how sure a name must be in the examples, "hierarchy" and "naming".
         class_agnostic: of two boxes that overlap only the better stays, whatever their classes.
         iou_rule: "voc"; "ilsvrc" adds the average precision by the rule of ImageNet's detection task (ilsvrc.py), by
             which a small box wants less overlap.
@@ -60,11 +60,13 @@ def evaluate(
         (breakdown.breakdown), "calibration" and "best_f1" (scores.py); with iou_rule="ilsvrc" "ilsvrc_ap"
         beside each "voc_ap50"; with `seen` also "voc_ap50_seen", "voc_ap50_unseen", and the names of these classes,
         "seen_classes" and "unseen_classes", and with a tree "seen_rules" (seen.seen_and_unseen); with a tree also
-        "subtrees" (subtrees.subtrees), and where classes of the data set are below others of it "naming"
+        "subtrees" (subtrees.subtrees), "hierarchy" (naming.NamedObjects.metrics, and, unless class_agnostic, "ap50" and
+        "nodes" of ancestors.hierarchical_ap), and where classes of the data set are below others of it "naming"
         (naming.NamingConfusion.metrics);
 
         of a classifier {"top1", "top5", "images", "per_class": {name: the same}}: the shares of the pictures whose
-        class is the best, or among the best five; with a tree also "stopping" (hierarchical.evaluate_tree_classifier).
+        class is the best, or among the best five; with a tree also "stopping" and "severity"
+        (hierarchical.evaluate_tree_classifier).
 
     Raises:
         UserError: a picture cannot be read, the classes do not fit (labels.match_classes), a classifier gets pictures
