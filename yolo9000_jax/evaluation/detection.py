@@ -33,6 +33,7 @@ from yolo9000_jax.evaluation.voc import (
 )
 from yolo9000_jax.hosts import in_order, of_all, share
 from yolo9000_jax.logs import logger
+from yolo9000_jax.wordtree.limits import HierarchicalThreshold
 
 EXAMPLES = 16
 LOG_EVERY = 500  # pictures
@@ -47,7 +48,7 @@ def evaluate_detector(
     batch_size: int,
     score_threshold: float,
     nms_threshold: float,
-    hierarchical_threshold: float,
+    hierarchical_threshold: HierarchicalThreshold,
     class_agnostic: bool,
     iou_rule: str,
     seen: Sequence[str] | None,

@@ -9,6 +9,7 @@ from yolo9000_jax.evaluation.detection import EXAMPLES, evaluate_detector
 from yolo9000_jax.evaluation.hierarchical import evaluate_tree_classifier
 from yolo9000_jax.evaluation.models import Classifier, Detector
 from yolo9000_jax.evaluation.result import Evaluation
+from yolo9000_jax.wordtree.limits import HierarchicalThreshold
 
 IOU_RULES = ("voc", "ilsvrc")
 BATCH_SIZE, CLASSIFIER_BATCH_SIZE = 8, 32
@@ -21,7 +22,7 @@ def evaluate(
     batch_size: int | None = None,
     score_threshold: float = 0.005,
     nms_threshold: float = 0.45,
-    hierarchical_threshold: float = 0.5,
+    hierarchical_threshold: HierarchicalThreshold = 0.5,
     class_agnostic: bool = False,
     iou_rule: str = "voc",
     seen: Sequence[str] | None = None,
@@ -41,7 +42,8 @@ def evaluate(
 
     All others are for detectors:
         score_threshold, nms_threshold: of the detector; Darknet evaluates with .005 and .45.
-        hierarchical_threshold: with a tree, how sure a name must be in the examples, "hierarchy" and "naming".
+        hierarchical_threshold: with a tree, how sure a name must be in the examples, "hierarchy" and "naming"; one
+            number, or one for each of some subtrees (wordtree.limits.node_thresholds).
         class_agnostic: of two boxes that overlap only the better stays, whatever their classes.
         iou_rule: "voc"; "ilsvrc" adds the average precision by the rule of ImageNet's detection task (ilsvrc.py), by
             which a small box wants less overlap.

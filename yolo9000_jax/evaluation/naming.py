@@ -229,7 +229,7 @@ def _lie_in(boxes_xyxy: np.ndarray, regions_xyxy: np.ndarray) -> np.ndarray:
     """Which boxes [N, 4] lie by more than half in one of the regions [M, 4]: bool [N]."""
     labels, yes = np.zeros(len(regions_xyxy), int), np.ones(len(regions_xyxy), bool)
     found = ImageDetections(boxes_xyxy, np.zeros(len(boxes_xyxy)), np.zeros(len(boxes_xyxy), int))
-    return (overlaps(found, GroundTruth(regions_xyxy, labels, yes, crowd=yes)) > EXCUSED_SHARE).any(1)
+    return np.any(overlaps(found, GroundTruth(regions_xyxy, labels, yes, crowd=yes)) > EXCUSED_SHARE, axis=1)
 
 
 def _column(tree: WordTree, members: list[int], true_node: int, found: int) -> int:
