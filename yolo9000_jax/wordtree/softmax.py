@@ -82,7 +82,7 @@ def restrict(conditional_log_probabilities: Array, tree: WordTree, allowed: Sequ
     nodes = np.asarray(allowed, np.int32)
     above = np.unique([node for each in allowed for node in tree.ancestors(each)]).astype(np.int32)
     is_below = (tree.paths[nodes][:, :, None] == above).any(1).astype(np.float32)  # [allowed, above]
-    inside: np.ndarray = np.isin(tree.paths, nodes).any(1)
+    inside = np.asarray(np.any(np.isin(tree.paths, nodes), axis=1))
     absolute = absolute_log_probabilities(conditional_log_probabilities, tree)
     chosen = absolute[..., nodes]
     best = jnp.max(chosen, axis=-1, keepdims=True)  # or else the sums might vanish
