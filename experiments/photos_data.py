@@ -321,7 +321,7 @@ def is_sound(photograph: Photograph, notes: Notes) -> bool:
 
 
 def write_canvases(composer: Composer, folder: Path, split: str, count: int, names: Names, table: list[str]) -> int:
-    """Writes canvases and their XML files in VOC's layout, adds to the table, and returns how many objects they have."""
+    """Writes canvases and XML files in VOC's layout, adds to the table, and returns how many objects there are."""
     objects = 0
     for number in range(count):
         canvas, placed = composer.canvas()

@@ -195,6 +195,16 @@ def test_a_picture_without_a_box_above_the_floor_teaches_nothing(raw, truths):
     assert _chosen_boxes(neg_grad) == [7] and np.count_nonzero(neg_grad[1, ..., 4]) == 11
 
 
+def test_a_box_may_be_labelled_as_deep_as_is_known(raw, truths):
+    """One of an inner node trains the path down to it, and leaves open what is below."""
+    boxes, labels, mask = truths
+    for label, trained in ((2, {0, 1, 2, 3}), (4, {0, 1, 2, 3, 4, 5}), (0, {0, 1})):
+        labels[0, 2] = label
+        _, neg_grad = _run(raw, (boxes, labels, mask))
+        owner = neg_grad[0, 1, 2, 0, 5:]  # of the third truth
+        assert set(np.flatnonzero(owner).tolist()) == trained
+
+
 def test_a_label_without_a_parent_trains_the_box_of_highest_objectness(raw, truths):
     raw[1] = 0
     raw[1, 1, 2, 0, [4, 5]] = 2.0, -9.0

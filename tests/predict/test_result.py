@@ -116,6 +116,8 @@ def test_a_ranking_is_a_sequence_of_classes():
     top = [{"class": 2, "label": "c", "score": 0.75}, {"class": 0, "label": "a", "score": 0.25}]
     assert ranking.to_json() == {"top": top}
     assert repr(ranking) == "<c 0.750, a 0.250>"
+    in_tree = Ranking(np.array([3]), np.float32([0.75]), TREE.names, TREE).to_json()
+    assert in_tree == {"top": [{"class": 3, "label": "pug", "score": 0.75, "path": ["animal", "dog", "pug"]}]}
 
 
 TREE = WordTree(("n1", "n2", "n3", "n4"), [-1, 0, 0, 1], ("animal", "dog", "cat", "pug"))

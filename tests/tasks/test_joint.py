@@ -143,8 +143,10 @@ def test_cli_speaks_trees(workdir, config, tmp_path, capsys):
     assert set(json.loads(Path(where).read_text())["per_class"]) == {"crimson disc", "pink disc"}
 
 
-def test_labels_of_both_sets_reach_their_nodes(config):
+def test_labels_of_both_sets_reach_their_nodes(config, said):
     task = make_task(configs.complete(settled(config)))
+    assert sum("1 of the 2 classes with boxes have no labelled picture" in line for line in said) == 1
+    assert any(line.endswith(": rectangle") for line in said)
     assert task.nodes.tolist() == [1, 2]  # disc, rectangle
     batch = next(task.batches(0, 1))
     nodes = np.asarray(task.image_labels(batch))

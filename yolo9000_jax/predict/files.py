@@ -115,6 +115,8 @@ def classify(
 ) -> Generator[Item, None, None]:
     """The classes of pictures and of the pictures in folders: one {"image", "top": [{"class", "label", "score"}]} each.
 
+    With a tree a class also has its "path", the names from the root down.
+
     Args:
         inputs: paths, or http(s) addresses; see `inputs.find_sources`.
         top: classes a picture.
