@@ -6,16 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from yolo9000_jax.boxes.decode import Anchors, place_boxes
-from yolo9000_jax.boxes.geometry import cxcywh_to_xyxy, iou_cxcywh, shape_iou
+from yolo9000_jax.boxes.geometry import iou_cxcywh, shape_iou
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.losses.class_box import CLASS_BOXES, choose_box
 from yolo9000_jax.shapes import Array, check_labels, check_shapes
-from yolo9000_jax.wordtree.softmax import path_cross_entropies, path_loss
+from yolo9000_jax.wordtree.softmax import path_cross_entropies
 from yolo9000_jax.wordtree.tree import WordTree
 
 WARMUP_SCALE = 0.01
 ASSUMED_IOU = 0.3
-CLASS_BOXES = ("paper", "darknet", "detection", "max_size", "max_objectness")
-BY_LABEL = CLASS_BOXES[:3]  # these look at the label's probability, the others at no class
 
 
 class RegionLoss(NamedTuple):
@@ -43,7 +42,7 @@ class _Assignment(NamedTuple):
     inside: jax.Array  # a real truth with a box in the grid
     same_box: jax.Array  # [B,T,T]: both truths have this box
     owns: jax.Array  # inside, and no later truth has the same box
-    class_only: jax.Array  # the row stands for a classification image that has a box chosen by `_choose_box`
+    class_only: jax.Array  # the row stands for a classification image that has a box chosen by `choose_box`
 
 
 def region_loss(
@@ -96,17 +95,11 @@ def region_loss(
             networks (paper, "Direct location prediction"; decode.place_boxes). Their errors are squared either way.
         tree: a WordTree of C nodes: one softmax per group of siblings, trained along the path of the label.
         image_labels: [B] int, a classification image's node, -1 for a detection image; None: all are detection images.
-        class_box: the box that a classification image trains is the one with the highest objectness * P(label)
-            ("darknet"), P(label) ("paper"), or objectness * P(the label's parent) ("detection", ours: the box that
-            would be detected under the name above; by the other two rules a box that knows the label may be chosen
-            again and again, while the one detected learns nothing); or, whatever its classes, the largest box within
-            the picture ("max_size") or that of the highest objectness ("max_objectness"), as Detic compares them
-            (arXiv 2201.02605).
+        class_box: which box a classification image trains, one of class_box.CLASS_BOXES.
         class_objectness: in a classification image, "darknet" leaves the trained box's objectness alone and pushes all
             others to 0; "paper" assumes that the trained box overlaps the object by .3, so pulls a lower objectness up
             to that, and leaves all others alone; "none" leaves all alone.
-        class_box_floor: by "max_size" and "max_objectness" only a box of more objectness is chosen, or else it would be
-            noise; a classification image without such a box teaches nothing.
+        class_box_floor: the least objectness of that box by some of these rules (class_box.choose_box).
 
     Returns:
         A RegionLoss. The gradient of its total times -B is Darknet's delta with respect to `raw`.
@@ -127,8 +120,8 @@ def region_loss(
     predicted = jax.lax.stop_gradient(_all_boxes(raw, anchors_cells, location))  # [B,N,4]
     truth = _assign(predicted, boxes_cxcywh, mask, anchors_cells, (height, width), bias_match)
     if image_labels is not None and tree is not None:
-        floor = 0.0 if class_box in BY_LABEL else class_box_floor
-        chosen = _choose_box(jax.lax.stop_gradient(rows), predicted, image_labels, anchors, tree, class_box, floor)
+        scores = jax.lax.stop_gradient(rows)
+        chosen = choose_box(scores, predicted, image_labels, anchors, tree, class_box, class_box_floor)
         truth, labels = _add_classification_images(truth, labels, image_labels, *chosen)
 
     owner = jnp.take_along_axis(rows, truth.box[..., None], axis=1)  # [B,T,5+C]
@@ -271,46 +264,6 @@ def _assign(
     same_box = (index[:, :, None] == index[:, None, :]) & inside[:, :, None] & inside[:, None, :]
     owns = inside & ~jnp.any(jnp.triu(same_box, 1), axis=-1)
     return _Assignment(index, anchor, cell_xy, inside, same_box, owns, jnp.zeros_like(owns))
-
-
-def _choose_box(
-    rows: jax.Array,
-    predicted: jax.Array,
-    image_labels: Array,
-    anchors: int,
-    tree: WordTree,
-    class_box: str,
-    floor: float,
-) -> tuple[jax.Array, jax.Array]:
-    """The box that a classification image trains, by index in row, column, anchor order, and whether there is one: [B].
-
-    Args:
-        rows: [B,N,5+C]. predicted: [B,N,4], its boxes. floor: the objectness that a box must have more than.
-    """
-    score = _class_box_score(rows, predicted, image_labels, tree, class_box)
-    if floor > 0:
-        score = jnp.where(jax.nn.sigmoid(rows[..., 4]) > floor, score, -jnp.inf)
-    batch, cells = len(score), score.shape[1] // anchors
-    place = jnp.argmax(score.reshape(batch, cells, anchors).swapaxes(1, 2).reshape(batch, -1), axis=1)
-    index = place % cells * anchors + place // cells  # the first of equals in Darknet's order: anchor, row, column
-    return index, jnp.any(score > -jnp.inf, axis=1)
-
-
-def _class_box_score(
-    rows: jax.Array, predicted: jax.Array, image_labels: Array, tree: WordTree, class_box: str
-) -> jax.Array:
-    """What the chosen box has the most of: [B,N]."""
-    if class_box == "max_size":
-        corners_xyxy = jnp.clip(cxcywh_to_xyxy(predicted), 0, 1)
-        return jnp.prod(corners_xyxy[..., 2:] - corners_xyxy[..., :2], axis=-1)
-    if class_box == "max_objectness":
-        return rows[..., 4]
-    nodes = jnp.maximum(image_labels, 0)
-    if class_box == "detection":
-        nodes = jnp.asarray(tree.parents)[nodes]  # -1 above a root, which everything is
-    log_probability = -path_loss(rows[..., 5:], jnp.maximum(nodes, 0)[:, None], tree)  # [B,N]
-    score = jnp.where(nodes[:, None] < 0, 0, log_probability)
-    return score if class_box == "paper" else score + jax.nn.log_sigmoid(rows[..., 4])
 
 
 def _add_classification_images(
