@@ -14,7 +14,8 @@ No photograph is in two of the three sets. Within a set one may be on several ca
 
 *Boxes* are those of the objects, scaled with their photographs, not the photographs' outlines: an outline is a square
 with sharp edges, which could be found without knowing any object and whose shapes would leave nothing to choose
-between priors. Objects thinner than 2 pixels in their photographs are left out and counted. *Classes* are coarse: of
+between priors. Objects thinner than 2 pixels in their photographs, and boxes that stick out of these, are left out and
+counted. *Classes* are coarse: of
 each kind the highest node of experiments/trees/tiny_imagenet.tree with at most 10 of the 200 kinds below it. Where
 that node has no second kind, the kind is on no canvas: 164 kinds in 35 classes are. *Backgrounds* are pieces of
 photographs of the same set that lie beside their objects' boxes: one over the whole canvas, and two to five smaller
@@ -31,7 +32,7 @@ import io
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +57,12 @@ OVERLAP = 0.1  # of the smaller photograph's area
 TRIES = 200  # at a place for one photograph
 THINNEST = 2  # pixels of an object in its photograph
 JPEG_QUALITY = 95
+WHOLE = 64  # side of a photograph, in pixels
 THIN = (f"object thinner than {THINNEST} pixels is left out", f"objects thinner than {THINNEST} pixels are left out")
+OUTSIDE = (
+    "box that sticks out of its photograph is left out",
+    "boxes that stick out of their photographs are left out",
+)
 
 PICTURE = """<annotation>
   <filename>{name}.jpg</filename>
@@ -79,7 +85,10 @@ OBJECT = """  <object>
   </object>
 """
 
+COLUMNS = "canvas\tphotograph\tkind\tclass\tleft\ttop\tside\txmin\tymin\txmax\tymax"  # of placed.tsv
+
 Box = tuple[int, int, int, int]  # xyxy in pixels, the far corner outside
+Names = Mapping[str, Sequence[str]]  # of each kind what its objects are called
 
 
 class Photograph(NamedTuple):
@@ -137,8 +146,8 @@ def _box(corners: Sequence[str], listed: Path, name: str) -> Box:
     return x0, y0, x1 + 1, y1 + 1
 
 
-def coarse_classes(tree: WordTree, kinds: Iterable[str]) -> dict[str, str]:
-    """{kind: name of its coarse class}, of the kinds that have one (see the module).
+def coarse_nodes(tree: WordTree, kinds: Iterable[str]) -> dict[str, int]:
+    """{kind: node of its coarse class}, of the kinds that have one (see the module).
 
     Raises:
         UserError: a kind is not in the tree.
@@ -146,7 +155,7 @@ def coarse_classes(tree: WordTree, kinds: Iterable[str]) -> dict[str, str]:
     paths = {kind: tree.path(kind) for kind in kinds}
     below = Counter(node for path in paths.values() for node in path)
     highest = {kind: next(node for node in path if below[node] <= MOST_KINDS) for kind, path in paths.items()}
-    return {kind: tree.names[node] for kind, node in highest.items() if below[node] >= LEAST_KINDS}
+    return {kind: node for kind, node in highest.items() if below[node] >= LEAST_KINDS}
 
 
 def divide(photographs: Sequence[Photograph], share: float) -> tuple[list[Photograph], list[Photograph]]:
@@ -181,24 +190,32 @@ class Composer:
 
     def canvas(self) -> tuple[Image.Image, list[Placed]]:
         """The next canvas, with what is on it in the order in which it was laid."""
+        canvas, placed = self.background(), list[Placed]()
+        for _ in range(self.rng.integers(PHOTOGRAPHS[0], PHOTOGRAPHS[1] + 1)):
+            self.lay(canvas, placed, self.next)
+        return canvas, placed
+
+    def background(self) -> Image.Image:
+        """A canvas with nothing but pieces on it."""
         canvas = self._piece().resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         for _ in range(self.rng.integers(PIECES[0], PIECES[1] + 1)):
             side = self._side(PIECE_SIDES)
             x, y = self.rng.integers(0, SIDE - side + 1, 2)
             canvas.paste(self._piece().resize((side, side), Image.Resampling.BICUBIC), (int(x), int(y)))
-        placed: list[Placed] = []
-        for _ in range(self.rng.integers(PHOTOGRAPHS[0], PHOTOGRAPHS[1] + 1)):
-            square = self._place([each.square for each in placed])
-            if square is None:
-                continue
-            photograph = self._next()
-            picture = _read(photograph.path)
-            side = square[2] - square[0]
-            canvas.paste(picture.resize((side, side), Image.Resampling.BICUBIC), square[:2])
-            placed.append(Placed(photograph, square, scaled(photograph.box, picture.size, square)))
-        return canvas, placed
+        return canvas
 
-    def _next(self) -> Photograph:
+    def lay(self, canvas: Image.Image, placed: list[Placed], choose: Callable[[], Photograph]) -> None:
+        """Lays the photograph that is chosen somewhere on the canvas, and notes it, if there is room."""
+        square = self._place([each.square for each in placed])
+        if square is None:
+            return
+        photograph = choose()
+        picture = _read(photograph.path)
+        side = square[2] - square[0]
+        canvas.paste(picture.resize((side, side), Image.Resampling.BICUBIC), square[:2])
+        placed.append(Placed(photograph, square, scaled(photograph.box, picture.size, square)))
+
+    def next(self) -> Photograph:
         """Each photograph once, in random order, and then all of them again."""
         if not self.pending:
             self.pending = [self.photographs[place] for place in self.rng.permutation(len(self.photographs))]
@@ -263,60 +280,86 @@ def make(source: Path, output: Path, canvases: dict[str, int], tree: WordTree) -
     Raises:
         UserError: a file of the source is missing or wrong, or OUTPUT is there already.
     """
-    if output.exists():
-        raise UserError(f"{output} is there already: remove it, or name another folder")
-    kinds = [line for line in read_text(source / "wnids.txt").split() if line]
-    classes = coarse_classes(tree, kinds)
+    kinds = begin(source, output)
+    classes = {kind: (tree.names[node],) for kind, node in coarse_nodes(tree, kinds).items()}
     classified, rest = divide(read_train(source, kinds), SHARE_TO_CLASSIFY)
     for photograph in classified:
         copy = output / "classify" / "train" / photograph.kind / photograph.path.name
-        write_whole(copy, _bytes(photograph.path))
+        write_whole(copy, read_bytes(photograph.path))
     lines = [f"{output / 'classify'}: train {len(classified)} photographs of {len(kinds)} kinds"]
-    table = ["canvas\tphotograph\tkind\tclass\tleft\ttop\tside\txmin\tymin\txmax\tymax"]
+    table = [COLUMNS]
     for seed, (split, photographs) in enumerate((("train", rest), ("val", read_val(source)))):
         notes = Notes()
-        usable = [each for each in photographs if each.kind in classes and _is_thick(each, notes)]
+        usable = [each for each in photographs if each.kind in classes and is_sound(each, notes)]
         composer = Composer(usable, photographs, seed)
-        placed = []
-        for number in range(canvases[split]):
-            placed.append(write_canvas(composer, output / "detect", f"{split}_{number:04d}", classes, table))
-        names = "".join(f"{split}_{number:04d}\n" for number in range(canvases[split]))
-        write_whole(output / "detect" / "ImageSets" / "Main" / f"{split}.txt", names)
+        placed = write_canvases(composer, output / "detect", split, canvases[split], classes, table)
         lines.append(
-            f"{output / 'detect'}: {split} {canvases[split]} canvases with {sum(placed)} photographs of {len(usable)}"
+            f"{output / 'detect'}: {split} {canvases[split]} canvases with {placed} photographs of {len(usable)}"
         )
         lines += [f"  {note}" for note in notes.lines()]
     write_whole(output / "placed.tsv", "\n".join(table) + "\n")
     return [*lines, f"{len(set(classes.values()))} coarse classes of {len(classes)} kinds"]
 
 
-def _is_thick(photograph: Photograph, notes: Notes) -> bool:
+def begin(source: Path, output: Path) -> list[str]:
+    """The kinds of the source. Raises UserError where OUTPUT is there already, or the source is not."""
+    if output.exists():
+        raise UserError(f"{output} is there already: remove it, or name another folder")
+    return [line for line in read_text(source / "wnids.txt").split() if line]
+
+
+def is_sound(photograph: Photograph, notes: Notes) -> bool:
+    """Whether a photograph's box is one; what is wrong is noted."""
     x0, y0, x1, y1 = photograph.box
-    if min(x1 - x0, y1 - y0) >= THINNEST:
+    if min(x1 - x0, y1 - y0) < THINNEST:
+        notes.add(THIN, photograph.path.name)
+    elif min(x0, y0) < 0 or max(x1, y1) > WHOLE:
+        notes.add(OUTSIDE, photograph.path.name)
+    else:
         return True
-    notes.add(THIN, photograph.path.name)
     return False
 
 
-def write_canvas(composer: Composer, folder: Path, name: str, classes: dict[str, str], table: list[str]) -> int:
-    """Writes the next canvas and its XML file in VOC's layout, adds to the table, and returns how many are on it."""
-    canvas, placed = composer.canvas()
+def write_canvases(composer: Composer, folder: Path, split: str, count: int, names: Names, table: list[str]) -> int:
+    """Writes canvases and XML files in VOC's layout, adds to the table, and returns how many objects there are."""
+    objects = 0
+    for number in range(count):
+        canvas, placed = composer.canvas()
+        objects += len(placed)
+        name = f"{split}_{number:04d}"
+        write_whole(folder / "JPEGImages" / f"{name}.jpg", jpeg(canvas))
+        write_whole(folder / "Annotations" / f"{name}.xml", annotation(name, placed, names))
+        table.extend(rows(name, placed, names))
+    write_whole(folder / "ImageSets" / "Main" / f"{split}.txt", "".join(f"{split}_{n:04d}\n" for n in range(count)))
+    return objects
+
+
+def jpeg(canvas: Image.Image) -> bytes:
     content = io.BytesIO()
     canvas.save(content, "JPEG", quality=JPEG_QUALITY)
-    write_whole(folder / "JPEGImages" / f"{name}.jpg", content.getvalue())
-    objects = []
-    for photograph, square, (x0, y0, x1, y1) in placed:
-        label = classes[photograph.kind]
-        # VOC's pixels count from 1, and the far one belongs to the box.
-        objects.append(OBJECT.format(name=label, x0=x0 + 1, y0=y0 + 1, x1=x1, y1=y1))
-        cells = (name, photograph.path.name, photograph.kind, label, *square[:2], square[2] - square[0], x0, y0, x1, y1)
-        table.append("\t".join(map(str, cells)))
-    text = PICTURE.format(name=name, side=SIDE, objects="".join(objects))
-    write_whole(folder / "Annotations" / f"{name}.xml", text)
-    return len(placed)
+    return content.getvalue()
 
 
-def _bytes(path: Path) -> bytes:
+def annotation(canvas: str, placed: Sequence[Placed], names: Names) -> str:
+    """VOC's XML of a canvas: each object once for each name of its kind."""
+    # VOC's pixels count from 1, and the far one belongs to the box.
+    objects = "".join(
+        OBJECT.format(name=name, x0=x0 + 1, y0=y0 + 1, x1=x1, y1=y1)
+        for photograph, _, (x0, y0, x1, y1) in placed
+        for name in names[photograph.kind]
+    )
+    return PICTURE.format(name=canvas, side=SIDE, objects=objects)
+
+
+def rows(canvas: str, placed: Sequence[Placed], names: Names) -> Iterator[str]:
+    """What placed.tsv says of a canvas; the class is the first name of the kind."""
+    for photograph, square, box in placed:
+        label, side = names[photograph.kind][0], square[2] - square[0]
+        cells = (canvas, photograph.path.name, photograph.kind, label, *square[:2], side, *box)
+        yield "\t".join(map(str, cells))
+
+
+def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

@@ -98,6 +98,17 @@ def oracle(logits, labels, threshold):
     return np.mean(hits1), np.mean(hits5), np.mean(right), np.mean(depths) if depths else None
 
 
+def hierarchical_f1(logits, labels, threshold):
+    """Of the sets of nodes on the walks and on the paths to the classes, below which nothing is judged."""
+    shared, sizes = 0, 0
+    for row, label in zip(logits, labels, strict=True):
+        true = TREE.path(CLASSES[label])
+        path = walk(conditionals(row), threshold)
+        path = path[: len(true)] if tuple(path[: len(true)]) == true else path
+        shared, sizes = shared + len(set(path) & set(true)), sizes + len(path) + len(true)
+    return 2 * shared / sizes
+
+
 @pytest.mark.parametrize("batch_size", [7, 64])
 def test_against_walks_one_by_one(case, batch_size):
     classifier, dataset, logits, labels = case
@@ -113,6 +124,7 @@ def test_against_walks_one_by_one(case, batch_size):
             top1, top5, correct, depth = oracle(logits[which], labels[which], threshold)
             stopping = numbers["stopping"][f"{threshold:g}"]
             expected = (top1, top5, correct, depth)
+            assert stopping["f1"] == pytest.approx(hierarchical_f1(logits[which], labels[which], threshold))
             assert (numbers["top1"], numbers["top5"], stopping["correct"], stopping["depth"]) == pytest.approx(expected)
     correct = [stopping["correct"] for stopping in found["stopping"].values()]
     assert 0 < found["top1"] < found["top5"] < 1 and min(correct) < max(correct), "the case tells nothing"
@@ -139,11 +151,13 @@ def test_leaves_agree_with_the_evaluation_of_plain_classifiers(case):
 def test_a_class_without_pictures(case):
     classifier, dataset, _, labels = case
     found = evaluate(classifier, dataset.take(np.flatnonzero(labels == 0))).metrics
+    nothing = ("correct", "depth", "precision", "recall", "f1")
     assert found["per_class"]["two"] == {
         "top1": None,
         "top5": None,
         "images": 0,
-        "stopping": {f"{threshold:g}": {"correct": None, "depth": None} for threshold in THRESHOLDS},
+        "stopping": {f"{threshold:g}": dict.fromkeys(nothing) for threshold in THRESHOLDS},
+        "severity": {"wrong": 0, "mean": None, "heights": {}},
     }
 
 

@@ -14,7 +14,7 @@ from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import evaluate
 from yolo9000_jax.evaluation.classes import shared_classes
-from yolo9000_jax.evaluation.naming import NamingConfusion, assign
+from yolo9000_jax.evaluation.naming import NamedObjects, NamingConfusion, assign
 from yolo9000_jax.predict.detector import Detector
 from yolo9000_jax.wordtree.tree import WordTree
 
@@ -78,12 +78,16 @@ def dataset(records, classes=CLASSES):
     return Dataset("test", "all", classes, records, rendered=True)
 
 
-def confusion(records, answers, classes=CLASSES, **options):
-    data = dataset(records, classes)
-    naming = NamingConfusion(TREE, classes, shared_classes(Told(), data), **options)
+def named_objects(records, answers, classes=CLASSES, **options):
+    named = NamedObjects(TREE, classes, shared_classes(Told(), dataset(records, classes)), **options)
     for one, answer in zip(records, answers, strict=True):
-        naming.add(one, found(answer))
-    return naming.metrics()
+        named.add(one, found(answer))
+    return named
+
+
+def confusion(records, answers, classes=CLASSES, groups=None, **options):
+    naming = NamingConfusion(TREE, shared_classes(Told(), dataset(records, classes)), groups)
+    return naming.metrics(named_objects(records, answers, classes, **options))
 
 
 def test_every_kind_of_answer():
@@ -103,6 +107,7 @@ def test_every_kind_of_answer():
     for numbers in (group, metrics):
         assert (numbers["truths"], numbers["detected"], numbers["right"]) == (6, 5, 1)
         assert numbers["right_of_detected"] == pytest.approx(1 / 5)
+        assert numbers["balanced_of_detected"] == pytest.approx((1 / 4 + 0) / 2)
         assert numbers["right_of_all"] == pytest.approx(1 / 6)
         assert numbers["most_common_of_all"] == pytest.approx(5 / 6)
     assert metrics["images"] == 2
@@ -164,20 +169,45 @@ def test_one_pass_over_the_data_set():
     assert reads == [0, 1, 2, 3, 4] and len(detector.asked) == 1
     (asked,) = detector.asked
     assert asked["also_top_down"] and asked["hierarchical_threshold"] == 0.3
-    assert asked["nodes"].tolist() == [RED, NEUTROPHIL, WHITE, LYMPHOCYTE, PLATELET, EOSINOPHIL]
+    own = [RED, NEUTROPHIL, WHITE, LYMPHOCYTE, PLATELET, EOSINOPHIL]
+    assert asked["nodes"].tolist() == [*own, CELL, GRANULOCYTE], "those above for the hierarchical AP"
     assert result.metrics["per_class"]["neutrophil"]["voc_ap50"] == pytest.approx(3 / 5)
     assert result.metrics["naming"]["groups"][0]["matrix"][0] == [3, 1, 0, 0, 0, 1]
     assert result.metrics["naming"]["images"] == 5
+    hierarchy = result.metrics["hierarchy"]
+    assert (hierarchy["objects"], hierarchy["found"], hierarchy["right"], hierarchy["undecided"]) == (5, 4, 3, 0)
+    assert hierarchy["severity"] == {"wrong": 1, "mean": 2, "heights": {"2": 1}}
+    assert [(node["name"], node["ap50"]) for node in hierarchy["nodes"]] == [
+        *(("cell", 0), ("white", 0), ("granulocyte", 0)),  # the stub says nothing of them
+        ("neutrophil", pytest.approx(3 / 5)),
+    ]
     assert [example.top_down.labels.tolist() for example in result.examples] == [[NEUTROPHIL]] * 2
 
 
-def test_without_finer_classes_nothing_is_named():
-    """Then going down the tree is asked for the examples only; a group that is named makes the difference."""
+def test_without_finer_classes_no_group_is_compared():
+    """Unless one is named; how near names are to the true ones is said of any tree."""
     data = dataset([record((at(0), "red"))] * 2, ("red", "neutrophil"))
-    for options, asked in (({}, True), ({"examples": 0}, False), ({"examples": 0, "groups": ["white"]}, True)):
-        detector = Told(*[[(at(0), RED)]] * 2)
-        assert ("naming" in evaluate(detector, data, **options).metrics) == ("groups" in options)
-        assert detector.asked[0]["also_top_down"] == asked
+    for options in ({}, {"groups": ["white"]}):
+        metrics = evaluate(Told(*[[(at(0), RED)]] * 2), data, **options).metrics
+        assert ("naming" in metrics) == ("groups" in options) and metrics["hierarchy"]["right_of_found"] == 1
+
+
+def test_class_agnostic_evaluation_looks_for_the_classes_alone():
+    """What is above them would suppress them."""
+    detector = Told([(at(0), RED)])
+    metrics = evaluate(detector, dataset([record((at(0), "red"))]), class_agnostic=True).metrics
+    assert len(detector.asked[0]["nodes"]) == len(CLASSES) and "ap50" not in metrics["hierarchy"]
+
+
+def test_what_does_not_count_excuses_its_detections():
+    """A difficult object, a crowd, and one of a class that the tree lacks; of the rest one box belongs to nothing."""
+    classes = ("red", "white", "bone")
+    boxes = np.float32([at(0), at(1), at(2), at(3)])
+    crowd, difficult = np.array([False, True, False, False]), np.array([True, False, False, False])
+    one = Record("a", None, 80, 60, boxes, np.int32([0, 0, 2, 1]), difficult, lambda: PIXELS, crowd=crowd)
+    within = (22.0, 1.0, 26.0, 4.0)  # in the crowd
+    answer = [(at(0), RED), (within, RED), (at(2), PLATELET), (at(3), LYMPHOCYTE), ((70.0, 40.0, 80.0, 50.0), RED)]
+    assert named_objects([one], [answer], classes).pairs == {(WHITE, LYMPHOCYTE): 1, (-1, RED): 1}
 
 
 def test_the_detector_goes_down_the_tree():

@@ -48,7 +48,7 @@ def test_rows(stem):
         assert config.data.source or stem == "my_data"  # which is for the user to fill in
         assert configs.complete(config) == config
         if config.pretraining:
-            assert config.pretraining.model.tree in (config.model.tree, "emoji")
+            assert config.model.tree in (config.pretraining.model.tree, "flat")
     with pytest.raises(UserError, match="there is no row 'nonsense'") as caught:
         configs.load(f"{stem}:nonsense")
     assert "\n" not in str(caught.value) and path.name in str(caught.value)

@@ -3,12 +3,14 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.golden.cases import region_case, region_gradient
 from tests.helpers import golden_dir, golden_root
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.losses.class_box import CLASS_BOXES, choose_box
 from yolo9000_jax.losses.region import region_loss
 from yolo9000_jax.wordtree.tree import WordTree
 
@@ -148,6 +150,61 @@ def test_class_box(raw, truths):
     assert _chosen_boxes(_run(raw, truths, class_box="darknet")[1]) == [1]
 
 
+def _score_of_box(class_box, row, box_cxcywh, label):
+    """What `class_box` looks for in one box, in plain NumPy; -1 where it may not be chosen."""
+    groups = ([0, 1], [2, 3], [4, 5])  # of siblings in TREE
+    shares = np.concatenate([np.exp(row[5:][g]) / np.exp(row[5:][g]).sum() for g in groups])
+    objectness, parent = _sigmoid(row[4]), int(TREE.parents[label])
+    if class_box.startswith("max"):
+        (cx, cy), (w, h) = box_cxcywh[:2], box_cxcywh[2:]
+        sides = [min(c + s / 2, 1) - max(c - s / 2, 0) for c, s in ((cx, w), (cy, h))]
+        return (objectness if class_box == "max_objectness" else np.prod(sides)) if objectness > 0.6 else -1
+    nodes = [parent] if class_box == "detection" else [label]
+    probability = np.prod([shares[node] for node in TREE.path(nodes[0])]) if nodes[0] >= 0 else 1
+    return probability if class_box == "paper" else objectness * probability
+
+
+def test_every_rule_chooses_as_a_plain_loop_does(raw, truths):
+    rng = np.random.default_rng(4)
+    rows, labels = rng.normal(0, 2, (40, 12, 11)), rng.integers(0, 6, 40)
+    rows[0, :, 4] = -3.0  # no box has the objectness that some rules want
+    boxes = np.concatenate([rng.uniform(0, 1, (40, 12, 2)), rng.uniform(0.1, 1.5, (40, 12, 2))], -1)
+    chosen_by = {}
+    for class_box in CLASS_BOXES:
+        arrays = jnp.asarray(rows, jnp.float32), jnp.asarray(boxes, jnp.float32), jnp.asarray(labels)
+        chosen, is_there = jax.jit(choose_box, static_argnums=(3, 4, 5, 6))(*arrays, 2, TREE, class_box, 0.6)
+        scores = [
+            [_score_of_box(class_box, *box, label) for box in zip(*image, strict=True)]
+            for *image, label in zip(rows, boxes, labels, strict=True)
+        ]
+        there = np.max(scores, axis=1) >= 0
+        np.testing.assert_array_equal(is_there, there)
+        np.testing.assert_array_equal(np.asarray(chosen)[there], np.argmax(scores, axis=1)[there])
+        assert there[0] == (not class_box.startswith("max")) and there[1:].sum() > 30
+        chosen_by[class_box] = tuple(np.asarray(chosen).tolist())
+    assert len(set(chosen_by.values())) == len(CLASS_BOXES), "the case tells nothing"
+
+
+def test_a_picture_without_a_box_above_the_floor_teaches_nothing(raw, truths):
+    """Nor does it push objectness down; with one such box the rule is the usual one."""
+    raw[1, ..., 4] = -3.0
+    options = {"class_box": "max_objectness", "class_objectness": "darknet", "class_box_floor": 0.5}
+    assert not _run(raw, truths, **options)[1][1].any()
+    raw[1, 1, 0, 1, 4] = 1.0
+    _, neg_grad = _run(raw, truths, **options)
+    assert _chosen_boxes(neg_grad) == [7] and np.count_nonzero(neg_grad[1, ..., 4]) == 11
+
+
+def test_a_box_may_be_labelled_as_deep_as_is_known(raw, truths):
+    """One of an inner node trains the path down to it, and leaves open what is below."""
+    boxes, labels, mask = truths
+    for label, trained in ((2, {0, 1, 2, 3}), (4, {0, 1, 2, 3, 4, 5}), (0, {0, 1})):
+        labels[0, 2] = label
+        _, neg_grad = _run(raw, (boxes, labels, mask))
+        owner = neg_grad[0, 1, 2, 0, 5:]  # of the third truth
+        assert set(np.flatnonzero(owner).tolist()) == trained
+
+
 def test_a_label_without_a_parent_trains_the_box_of_highest_objectness(raw, truths):
     raw[1] = 0
     raw[1, 1, 2, 0, [4, 5]] = 2.0, -9.0
@@ -174,6 +231,7 @@ def test_class_objectness(raw, truths, logit):
     for class_objectness, expected in {
         "darknet": np.where(is_chosen, 0, -objectness * slope),
         "paper": np.where(is_chosen & (objectness < 0.3), 5 * (0.3 - objectness) * slope, 0),
+        "none": 0 * slope,
     }.items():
         _, neg_grad = _run(raw, truths, class_objectness=class_objectness, class_box="paper")
         np.testing.assert_allclose(neg_grad[1, ..., 4].reshape(-1), expected, atol=1e-6)
@@ -249,7 +307,7 @@ def test_both_locations_against_a_plain_loop(raw, truths, location, seen):
         {"location": "free"},
         {"class_activation": "sigmoid"},
         {"class_box": "best"},
-        {"class_objectness": "none"},
+        {"class_objectness": "half"},
         {"background": True, "tree": TREE},
         {"image_labels": IMAGE_LABELS},
     ],

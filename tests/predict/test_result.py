@@ -116,6 +116,8 @@ def test_a_ranking_is_a_sequence_of_classes():
     top = [{"class": 2, "label": "c", "score": 0.75}, {"class": 0, "label": "a", "score": 0.25}]
     assert ranking.to_json() == {"top": top}
     assert repr(ranking) == "<c 0.750, a 0.250>"
+    in_tree = Ranking(np.array([3]), np.float32([0.75]), TREE.names, TREE).to_json()
+    assert in_tree == {"top": [{"class": 3, "label": "pug", "score": 0.75, "path": ["animal", "dog", "pug"]}]}
 
 
 TREE = WordTree(("n1", "n2", "n3", "n4"), [-1, 0, 0, 1], ("animal", "dog", "cat", "pug"))
@@ -136,6 +138,23 @@ def test_a_tree_gives_paths():
     assert found.path_probabilities[0] == pytest.approx((1, 0.9, 1)) and found.path_probabilities[1] == (1,)
     assert found[0].path == ("animal", "dog", "pug") and found[0].path_probabilities == found.path_probabilities[0]
     assert found.top_down is None
+
+
+def test_limits_of_what_a_tree_may_say():
+    """A subtree that must be surer, and labels that are possible: then a pug is a cat, for want of dogs."""
+    detect, image = tree_detector(), picture(64, 64)
+    found = detect(image, hierarchical_threshold={"dog": 0.95, "*": 0.2})
+    assert found.names == ("animal", "animal")
+    found = detect(image, hierarchical_threshold={"pug": 0.95, "*": 0.7})
+    assert found.names == ("dog", "animal")
+    found = detect(image, allow=["cat"])
+    assert found.names == ("cat", "cat") and found.path_probabilities == ((1, 1), (1, 1))
+    assert found.to_json()["detections"][0]["path"] == ["animal", "cat"]
+    (both,) = detect.stream([image], nodes=["dog", "cat"], allow=["pug"], threshold=0.1)
+    assert both.names == ("dog", "dog") and both.scores.tolist() == pytest.approx([0.8, 0.6])
+    for limits, message in (({"allow": []}, "no label is left"), ({"hierarchical_threshold": {"eel": 1}}, "'eel'")):
+        with pytest.raises(UserError, match=message):
+            detect(image, **limits)
 
 
 @pytest.mark.parametrize("nodes", [[1, 2], ["dog", "cat"], ["n2", 2], np.array([1, 2])])

@@ -85,6 +85,19 @@ def test_of_a_detector_with_a_tree(tmp_path):
     assert Image.open(tmp_path / "detections.png").width > 4 * 480 > 4 * PICTURE.shape[1] * 2
 
 
+def test_of_names_on_a_tree(tmp_path):
+    sets, wrong = {"precision": 0.9, "recall": 0.5, "f1": None}, {"wrong": 0, "mean": None, "heights": {}}
+    hierarchy = {"objects": 9, "found": 8, "right": 4, "undecided": 2, "right_of_found": 0.5, "balanced_of_found": None}
+    hierarchy |= {"of_found": sets, "of_all": sets, "severity": wrong}
+    reports.write_report(tmp_path, of_detector(hierarchy=hierarchy))
+    text = (tmp_path / "hierarchy.md").read_text()
+    assert "| names of the objects found | 90.0 | 50.0 | – |" in text and "AP50" not in text
+    assert "Of 9 objects 8 are found, of these 50.0 % called by their class (mean over the classes: – %), 2 by" in text
+    hierarchy |= {"ap50": 0.5, "nodes": [{"name": "dog", "synset": "n1", "ap50": 0.5, "truths": 9}]}
+    reports.write_report(tmp_path, of_detector(hierarchy=hierarchy))
+    assert "| mean |  | 50.0 |  |\n| dog | n1 | 50.0 | 9 |" in (tmp_path / "hierarchy.md").read_text()
+
+
 def test_of_a_classifier(tmp_path):
     per_class = {"cat": numbers(0.9, 1.0, 10), "dog": numbers(0.25, 0.5, 4), "eel": numbers(None, None, 0)}
     metrics = numbers(0.7, 0.85, 14, per_class=per_class, left_out=["fox"])
@@ -98,9 +111,14 @@ def test_of_a_classifier(tmp_path):
         "| eel | – | – | 0 |",
     ]
     assert "fox" in lines[-1]
-    metrics |= {"stopping": {"0.5": {"correct": 0.875, "depth": 0.6}, "0.9": {"correct": 0.0, "depth": None}}}
+    sets = {"precision": 0.9, "recall": 0.5, "f1": None}
+    severity = {"wrong": 3, "mean": 4 / 3, "heights": {"1": 2, "2": 1}}
+    stopping = {"0.5": {"correct": 0.875, "depth": 0.6} | sets, "0.9": {"correct": 0.0, "depth": None} | sets}
+    metrics |= {"stopping": stopping, "severity": severity}
     reports.write_report(tmp_path, Evaluation(metrics, tuple(per_class)))
-    assert "| 0.5 | 87.5 | 60.0 |\n| 0.9 | 0.0 | – |\n" in (tmp_path / "stopping.md").read_text()
+    text = (tmp_path / "stopping.md").read_text()
+    assert "| 0.5 | 87.5 | 60.0 | 90.0 | 50.0 | – |\n| 0.9 | 0.0 | – | 90.0 | 50.0 | – |\n" in text
+    assert "3 names are wrong, the lowest node above both is 1.33 high on average (2 of height 1, 1 of" in text
 
 
 @pytest.mark.parametrize("drawing", ["plot_precision_recall", "plot_confusion", "contact_sheet"])

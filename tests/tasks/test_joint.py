@@ -125,6 +125,17 @@ def test_cli_speaks_trees(workdir, config, tmp_path, capsys):
     assert cli.main(["predict", picture, *arguments, "--hierarchical-threshold", "0"]) == 0
     (item,) = json.loads((tmp_path / "found.json").read_text())
     assert {d["path"][0] for d in item["detections"]} == {"shape"}
+    limits = ["--allow", "rectangle,pink disc", "--hierarchical-threshold", "0", "--hierarchical-threshold", "disc=1"]
+    assert cli.main(["predict", picture, *arguments, *limits]) == 0
+    (item,) = json.loads((tmp_path / "found.json").read_text())
+    assert {tuple(d["path"]) for d in item["detections"]} <= {("shape",), ("shape", "rectangle")}
+    for wrong, message in (
+        (["--hierarchical-threshold", "sphere=.5"], "sphere"),
+        (["--allow", ","], "no label is left"),
+    ):
+        assert cli.main(["predict", picture, *arguments, *wrong]) == 1
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("yolo9000: ") and message in error
     assert cli.main(["evaluate", "--workdir", str(workdir), "--split", "val", "--json", where]) == 0
     metrics = json.loads(Path(where).read_text())
     assert metrics["seen_classes"] == ["disc", "rectangle"] and metrics["unseen_classes"] == []
@@ -132,8 +143,10 @@ def test_cli_speaks_trees(workdir, config, tmp_path, capsys):
     assert set(json.loads(Path(where).read_text())["per_class"]) == {"crimson disc", "pink disc"}
 
 
-def test_labels_of_both_sets_reach_their_nodes(config):
+def test_labels_of_both_sets_reach_their_nodes(config, said):
     task = make_task(configs.complete(settled(config)))
+    assert sum("1 of the 2 classes with boxes have no labelled picture" in line for line in said) == 1
+    assert any(line.endswith(": rectangle") for line in said)
     assert task.nodes.tolist() == [1, 2]  # disc, rectangle
     batch = next(task.batches(0, 1))
     nodes = np.asarray(task.image_labels(batch))

@@ -3,7 +3,7 @@
 A head is immutable and hashable, so that a compiled function can take it as a static argument. Each has
 
     tree: the WordTree of its classes, or None
-    detect(raw, score_threshold, iou_threshold, hierarchical_threshold, *, nodes, class_agnostic, candidates)
+    detect(raw, score_threshold, iou_threshold, hierarchical_threshold, *, nodes, allowed, class_agnostic, candidates)
         -> nms.PaddedDetections
 
 and `Detector` needs nothing else of it.
@@ -53,13 +53,14 @@ class RegionHead:
         raw: Array,
         score_threshold: Threshold,
         iou_threshold: Threshold,
-        hierarchical_threshold: Threshold = 0.5,
+        hierarchical_threshold: float | Array = 0.5,
         *,
         nodes: Array | Sequence[Node] | None = None,
+        allowed: tuple[int, ...] | None = None,
         class_agnostic: bool = False,
         candidates: int = CANDIDATES,
     ) -> PaddedDetections:
-        """The detections; `nodes` are those of tree.detect_tree, and do nothing without a tree."""
+        """The detections; `nodes` and `allowed` are those of tree.detect_tree, and do nothing without one."""
         if self.tree is None:
             return decode.detect(
                 raw,
@@ -80,6 +81,7 @@ class RegionHead:
             iou_threshold,
             hierarchical_threshold,
             nodes=nodes,
+            allowed=allowed,
             rule=self.hierarchy_rule,
             location=self.location,
             class_agnostic=class_agnostic,
@@ -110,13 +112,14 @@ class YoloV1Head:
         raw: Array,
         score_threshold: Threshold,
         iou_threshold: Threshold,
-        hierarchical_threshold: Threshold = 0.5,
+        hierarchical_threshold: float | Array = 0.5,
         *,
         nodes: Array | Sequence[Node] | None = None,
+        allowed: tuple[int, ...] | None = None,
         class_agnostic: bool = False,
         candidates: int = CANDIDATES,
     ) -> PaddedDetections:
-        """The detections. The classes form no tree, so `hierarchical_threshold` and `nodes` do nothing."""
+        """The detections. The classes form no tree: `hierarchical_threshold`, `nodes` and `allowed` do nothing."""
         decoded = decode.decode_yolo_v1(raw, self.side, self.boxes_per_cell, self.num_classes, self.sqrt, self.softmax)
         options: dict[str, Any] = {"class_agnostic": class_agnostic, "candidates": candidates}
         return decode.detect_yolo_v1(decoded, score_threshold, iou_threshold, **options)

@@ -15,6 +15,7 @@ from yolo9000_jax.wordtree.softmax import (
     check_entries,
     group_log_softmax,
     predict_top_down,
+    restrict,
 )
 from yolo9000_jax.wordtree.tree import Node, WordTree
 
@@ -25,9 +26,10 @@ def detect_tree(
     tree: WordTree,
     score_threshold: Threshold,
     iou_threshold: Threshold,
-    hierarchical_threshold: Threshold = 0.5,
+    hierarchical_threshold: float | Array = 0.5,
     *,
     nodes: Array | Sequence[Node] | None = None,
+    allowed: tuple[int, ...] | None = None,
     class_agnostic: bool = False,
     candidates: int = CANDIDATES,
     rule: str = "darknet",
@@ -46,6 +48,7 @@ def detect_tree(
         tree: WordTree of n nodes.
         score_threshold, iou_threshold, candidates: as for decode.detect.
         hierarchical_threshold, rule: how sure; the threshold and rule of wordtree.softmax.predict_top_down.
+        allowed: the nodes that a box may be, each with what is below it (softmax.restrict); None: all.
         nodes: the nodes of the C classes that are looked for: int32 [C], or their numbers, synsets or names.
         class_agnostic: suppress across classes.
         location: as for decode.decode_boxes.
@@ -66,6 +69,7 @@ def detect_tree(
         iou_threshold,
         hierarchical_threshold,
         nodes,
+        allowed=allowed,
         class_agnostic=class_agnostic,
         candidates=candidates,
         rule=rule,
@@ -73,7 +77,7 @@ def detect_tree(
     )
 
 
-@partial(jax.jit, static_argnames=("tree", "class_agnostic", "candidates", "rule", "location"))
+@partial(jax.jit, static_argnames=("tree", "allowed", "class_agnostic", "candidates", "rule", "location"))
 def _detect_tree(
     raw: jax.Array,
     anchors_cells: jax.Array,
@@ -83,6 +87,7 @@ def _detect_tree(
     hierarchical_threshold: jax.Array,
     nodes: jax.Array | None,
     *,
+    allowed: tuple[int, ...] | None,
     class_agnostic: bool,
     candidates: int,
     rule: str,
@@ -92,6 +97,8 @@ def _detect_tree(
     entries = raw[..., 4:].astype(jnp.float32).reshape(raw.shape[0], -1, raw.shape[-1] - 4)
     objectness = jax.nn.sigmoid(entries[..., 0])
     conditional = group_log_softmax(entries[..., 1:], tree)
+    if allowed is not None:
+        conditional = restrict(conditional, tree, allowed)
     suppress = partial(nms_per_class, class_agnostic=class_agnostic, candidates=candidates)
     if nodes is None:
         labels, _ = predict_top_down(jnp.exp(conditional), tree, hierarchical_threshold, rule)

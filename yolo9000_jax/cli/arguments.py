@@ -5,6 +5,7 @@ import difflib
 import math
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from types import TracebackType
@@ -93,7 +94,22 @@ def add_size(parser: argparse.ArgumentParser) -> None:
 
 def add_hierarchical_threshold(parser: argparse.ArgumentParser, what: str) -> None:
     """--hierarchical-threshold; `hierarchical_threshold` reads it."""
-    parser.add_argument("--hierarchical-threshold", type=share, metavar="P", help=f"{what}, from 0 to 1 (default: .5)")
+    parser.add_argument(
+        "--hierarchical-threshold",
+        action="append",
+        type=_node_and_share,
+        metavar="P|NODE=P",
+        help=f"{what}, from 0 to 1 (default: .5); NODE=P, which may be given again and again, is for that node of the "
+        "tree and all below it",
+    )
+
+
+def _node_and_share(text: str) -> tuple[str, float]:
+    """("canine", 0.8) of "canine=.8", ("*", 0.8) of ".8"."""
+    from yolo9000_jax.wordtree.limits import REST
+
+    node, equals, number = text.rpartition("=")
+    return (node or REST, share(number)) if equals else (REST, share(text))
 
 
 def add_class_agnostic(parser: argparse.ArgumentParser) -> None:
@@ -238,11 +254,18 @@ def check_size(size: int) -> None:
 
 def hierarchical_threshold(options: argparse.Namespace, model: "Detector | Classifier") -> dict[str, Any]:
     """{"hierarchical_threshold": how sure a name in a tree must be}, or {} where it was not given."""
-    if options.hierarchical_threshold is None:
+    from yolo9000_jax.wordtree.limits import REST, node_thresholds
+
+    given = options.hierarchical_threshold
+    if given is None:
         return {}
     if model.tree is None:
         raise UserError("--hierarchical-threshold: this network's classes form no tree; leave it out")
-    return {"hierarchical_threshold": options.hierarchical_threshold}
+    if twice := [node for node, count in Counter(node for node, _ in given).items() if count > 1]:
+        what = "one number" if twice[0] == REST else f"{twice[0]}=P"
+        raise UserError(f"--hierarchical-threshold: {what} is given twice; leave one out")
+    node_thresholds(dict(given), model.tree)
+    return {"hierarchical_threshold": dict(given)}
 
 
 def check_json(options: argparse.Namespace) -> None:

@@ -188,12 +188,16 @@ def _evaluation_set(options: argparse.Namespace, model: "Detector | Classifier",
 
 
 def _print_classification(metrics: dict[str, Any]) -> None:
+    from yolo9000_jax.report.diagnosis import severity_line
+
     for key in ("top1", "top5"):
         print(f"{key} {'-' if metrics[key] is None else format(metrics[key], '.4f')}")
     print(f"images {metrics['images']}")
     for threshold, answer in metrics.get("stopping", {}).items():
         right, depth = ("-" if answer[key] is None else format(answer[key], ".4f") for key in ("correct", "depth"))
         print(f"  going down while at least {threshold} sure: {right} right, {depth} of the way to the label")
+    if "severity" in metrics:
+        print(f"best leaves: {severity_line(metrics['severity'])}")
 
 
 def _print_detection(metrics: dict[str, Any]) -> None:

@@ -52,6 +52,12 @@ def _add_predict(verbs: Verbs) -> None:
     add_class_agnostic(verb)
     verb.add_argument("--max-detections", type=count, metavar="N", help="the best N of a picture (default: all)")
     add_hierarchical_threshold(verb, "with a tree of classes, how sure a label must be")
+    verb.add_argument(
+        "--allow",
+        metavar="LABELS",
+        help="with a tree of classes, the only labels that are possible, each with all below it: a file, a label a "
+        "line, or labels with commas between (default: all)",
+    )
     add_json(verb, "the detections", rf'{ITEM}"(frame|width|error)": )')
     verb.add_argument("--output", metavar="DIR", help="folder for the pictures with boxes")
 
@@ -60,6 +66,7 @@ def predict(options: argparse.Namespace) -> None:
     """Finds the objects in `inputs`, and draws and writes them where asked to."""
     from yolo9000_jax.predict.detector import Detector
     from yolo9000_jax.predict.files import predict
+    from yolo9000_jax.wordtree.limits import read_allowed
 
     detector = load_network(options)
     if not isinstance(detector, Detector):
@@ -67,6 +74,10 @@ def predict(options: argparse.Namespace) -> None:
     how: dict[str, Any] = {"threshold": options.threshold, "nms": options.nms}
     how |= {"class_agnostic": options.class_agnostic, "max_detections": options.max_detections}
     how |= hierarchical_threshold(options, detector)
+    if options.allow is not None:
+        if detector.tree is None:
+            raise UserError("--allow: this network's classes form no tree; leave it out")
+        how["allow"] = read_allowed(options.allow, detector.tree)
     _write_all(predict(detector, options.inputs, output=options.output, **how), options.json)
 
 

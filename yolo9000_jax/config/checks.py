@@ -70,10 +70,16 @@ UNUSED = (
         "choose task=detection",
     ),
     Unused(
-        ("classification", "loss.class_box", "loss.class_objectness"),
+        ("classification", "loss.class_box", "loss.class_box_floor", "loss.class_objectness"),
         lambda c: c.task != "joint",
         "without task=joint",
         "choose task=joint",
+    ),
+    Unused(
+        ("loss.class_box_floor",),
+        lambda c: c.loss.class_box not in ("max_size", "max_objectness"),
+        "without loss.class_box=max_size or max_objectness",
+        "choose one",
     ),
     Unused(
         (

@@ -133,8 +133,12 @@ def detection() -> Config:
     c.loss.warmup_images = 12800  # images during which all boxes are pulled to their priors
     c.loss.rescore = True  # objectness learns the IoU rather than 1
     c.loss.bias_match = True  # the responsible prior is chosen by the priors' shapes, not the predictions'
-    c.loss.class_box = "paper"  # which box a picture without boxes trains; or "darknet", "detection" (losses/region.py)
-    c.loss.class_objectness = "paper"  # pulls that box's objectness up to .3; "darknet": pushes all others to 0
+    # Which box a picture without boxes trains: "paper", "darknet", "detection", "max_size" or "max_objectness", the
+    # last two only among boxes of more objectness than class_box_floor (losses/class_box.py).
+    c.loss.class_box = "paper"
+    c.loss.class_box_floor = 0.1
+    # "paper" pulls that box's objectness up to .3, "darknet" pushes all others to 0, "none" changes no objectness.
+    c.loss.class_objectness = "paper"
 
     c.yolo_v1_loss = ConfigDict()
     c.yolo_v1_loss.coord_scale = 5.0

@@ -12,11 +12,12 @@ from yolo9000_jax.data.coco_classes import coco_ids
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import ilsvrc, mistakes
+from yolo9000_jax.evaluation.ancestors import hierarchical_ap, with_ancestors
 from yolo9000_jax.evaluation.breakdown import breakdown
 from yolo9000_jax.evaluation.classes import SharedClasses, positions, readable, shared_classes
 from yolo9000_jax.evaluation.coco import Matching, evaluate_coco
 from yolo9000_jax.evaluation.models import Detector
-from yolo9000_jax.evaluation.naming import NamingConfusion, has_groups
+from yolo9000_jax.evaluation.naming import NamedObjects, NamingConfusion, has_groups
 from yolo9000_jax.evaluation.result import Compared, Evaluation, Example, Picture
 from yolo9000_jax.evaluation.scores import best_f1, calibration
 from yolo9000_jax.evaluation.seen import seen_and_unseen
@@ -32,6 +33,7 @@ from yolo9000_jax.evaluation.voc import (
 )
 from yolo9000_jax.hosts import in_order, of_all, share
 from yolo9000_jax.logs import logger
+from yolo9000_jax.wordtree.limits import HierarchicalThreshold
 
 EXAMPLES = 16
 LOG_EVERY = 500  # pictures
@@ -46,7 +48,7 @@ def evaluate_detector(
     batch_size: int,
     score_threshold: float,
     nms_threshold: float,
-    hierarchical_threshold: float,
+    hierarchical_threshold: HierarchicalThreshold,
     class_agnostic: bool,
     iou_rule: str,
     seen: Sequence[str] | None,
@@ -55,16 +57,20 @@ def evaluate_detector(
 ) -> Evaluation:
     """As `evaluate`, which documents it, of a detector."""
     classes = readable(shared_classes(detector, dataset), detector)
-    naming = None
-    if detector.tree is not None and (groups is not None or has_groups(detector.tree, classes)):
-        naming = NamingConfusion(detector.tree, dataset.classes, classes, groups)
     options: dict[str, Any] = {"threshold": score_threshold, "nms": nms_threshold, "batch_size": batch_size}
     options |= {"class_agnostic": class_agnostic}
+    naming = named = None
+    labels = classes.model_labels
     if detector.tree is not None:
-        options |= {"nodes": classes.model_labels, "hierarchical_threshold": hierarchical_threshold}
-        options["also_top_down"] = naming is not None or examples > 0
-    run = _Share(detector, dataset, classes, naming, options, examples)
-    pictures, detections, truths = _joined(of_all(run.arrays))
+        named = NamedObjects(detector.tree, dataset.classes, classes)
+        if groups is not None or has_groups(detector.tree, classes):
+            naming = NamingConfusion(detector.tree, classes, groups)
+        if not class_agnostic:  # or else boxes of the nodes above would suppress all others
+            labels = with_ancestors(detector.tree, labels)
+        options |= {"nodes": labels, "hierarchical_threshold": hierarchical_threshold, "also_top_down": True}
+    run = _Share(detector, dataset, classes, labels, named, options, examples)
+    pictures, answers, truths = _joined(of_all(run.arrays))
+    detections = [_first_classes(each, len(classes.names)) for each in answers]
     voc = evaluate_detections(detections, truths, len(classes.names))
     detections, truths = checked(detections, truths, len(classes.names))
     matching = Matching(detections, truths, len(classes.names))
@@ -80,9 +86,13 @@ def evaluate_detector(
         metrics |= seen_and_unseen(scores, seen, detector, dataset, classes)
     if detector.tree is not None and (below := subtrees(detector.tree, classes, scores)):
         metrics["subtrees"] = below
-    if naming is not None:
-        naming.join_hosts()
-        metrics["naming"] = naming.metrics()
+    if detector.tree is not None and named is not None:
+        named.join_hosts()
+        metrics["hierarchy"] = named.metrics()
+        if not class_agnostic:
+            metrics["hierarchy"] |= hierarchical_ap(detector.tree, labels, answers, truths)
+        if naming is not None:
+            metrics["naming"] = naming.metrics(named)
     ids = dataset.category_ids or coco_ids(dataset.classes) or range(1, len(dataset.classes) + 1)
     category_ids = [ids[label] for label in classes.dataset_labels]
     compared = Compared(pictures, detections, truths, dataset.split, category_ids)
@@ -94,9 +104,16 @@ def _depths(detector: Detector, classes: SharedClasses) -> np.ndarray | None:
     return None if detector.tree is None else detector.tree.depths[classes.model_labels]
 
 
+def _first_classes(found: ImageDetections, count: int) -> ImageDetections:
+    """The detections of the first classes, so many of them."""
+    kept = found.labels < count
+    return ImageDetections(found.boxes_xyxy[kept], found.scores[kept], found.labels[kept])
+
+
 class _Share:
     """The pictures of a data set that this host looks at, and what the detector finds in them.
 
+    labels: of the detector, the classes that are looked for, the shared ones first; their places become the labels.
     examples: so many of these pictures, spread over the data set.
     """
 
@@ -105,14 +122,15 @@ class _Share:
         detector: Detector,
         dataset: Dataset,
         classes: SharedClasses,
-        naming: NamingConfusion | None,
+        labels: np.ndarray,
+        named: NamedObjects | None,
         options: dict[str, Any],
         examples: int,
     ):
         self._detector, self._dataset, self._options = detector, share(dataset), options
-        self._model_positions = positions(classes.model_labels, len(detector.classes))
+        self._model_positions = positions(labels, len(detector.classes))
         self._dataset_positions = positions(classes.dataset_labels, len(dataset.classes))
-        self._naming, self._count = naming, examples
+        self._named, self._shared, self._count = named, len(classes.names), examples
         self.examples: list[Example] = []
         self._pictures: list[Picture] = []
 
@@ -142,10 +160,10 @@ class _Share:
             self._pictures.append(Picture(record.picture_name, record.width, record.height, record.image_id))
             found, truth = _relabel(found, self._model_positions), _relabel(truth, self._dataset_positions)
             top_down = None if self._detector.tree is None else result.top_down
-            if self._naming is not None and top_down is not None:
-                self._naming.add(record, top_down)
+            if self._named is not None and top_down is not None:
+                self._named.add(record, top_down)
             if len(self.examples) < self._count and index % max(1, pictures // self._count) == 0:
-                self.examples.append(Example(result.image, found, truth, top_down))
+                self.examples.append(Example(result.image, _first_classes(found, self._shared), truth, top_down))
             if (index + 1) % LOG_EVERY == 0:
                 rate = (index + 1) / (time.perf_counter() - started)
                 logger.info(f"evaluated {index + 1}/{pictures}  {rate:.1f} images/s")

@@ -9,6 +9,7 @@ from yolo9000_jax.evaluation.detection import EXAMPLES, evaluate_detector
 from yolo9000_jax.evaluation.hierarchical import evaluate_tree_classifier
 from yolo9000_jax.evaluation.models import Classifier, Detector
 from yolo9000_jax.evaluation.result import Evaluation
+from yolo9000_jax.wordtree.limits import HierarchicalThreshold
 
 IOU_RULES = ("voc", "ilsvrc")
 BATCH_SIZE, CLASSIFIER_BATCH_SIZE = 8, 32
@@ -21,7 +22,7 @@ def evaluate(
     batch_size: int | None = None,
     score_threshold: float = 0.005,
     nms_threshold: float = 0.45,
-    hierarchical_threshold: float = 0.5,
+    hierarchical_threshold: HierarchicalThreshold = 0.5,
     class_agnostic: bool = False,
     iou_rule: str = "voc",
     seen: Sequence[str] | None = None,
@@ -41,7 +42,8 @@ def evaluate(
 
     All others are for detectors:
         score_threshold, nms_threshold: of the detector; Darknet evaluates with .005 and .45.
-        hierarchical_threshold: with a tree, how sure a name must be in the examples and in "naming".
+        hierarchical_threshold: with a tree, how sure a name must be in the examples, "hierarchy" and "naming"; one
+            number, or one for each of some subtrees (wordtree.limits.node_thresholds).
         class_agnostic: of two boxes that overlap only the better stays, whatever their classes.
         iou_rule: "voc"; "ilsvrc" adds the average precision by the rule of ImageNet's detection task (ilsvrc.py), by
             which a small box wants less overlap.
@@ -60,11 +62,13 @@ def evaluate(
         (breakdown.breakdown), "calibration" and "best_f1" (scores.py); with iou_rule="ilsvrc" "ilsvrc_ap"
         beside each "voc_ap50"; with `seen` also "voc_ap50_seen", "voc_ap50_unseen", and the names of these classes,
         "seen_classes" and "unseen_classes", and with a tree "seen_rules" (seen.seen_and_unseen); with a tree also
-        "subtrees" (subtrees.subtrees), and where classes of the data set are below others of it "naming"
+        "subtrees" (subtrees.subtrees), "hierarchy" (naming.NamedObjects.metrics, and, unless class_agnostic, "ap50" and
+        "nodes" of ancestors.hierarchical_ap), and where classes of the data set are below others of it "naming"
         (naming.NamingConfusion.metrics);
 
         of a classifier {"top1", "top5", "images", "per_class": {name: the same}}: the shares of the pictures whose
-        class is the best, or among the best five; with a tree also "stopping" (hierarchical.evaluate_tree_classifier).
+        class is the best, or among the best five; with a tree also "stopping" and "severity"
+        (hierarchical.evaluate_tree_classifier).
 
     Raises:
         UserError: a picture cannot be read, the classes do not fit (labels.match_classes), a classifier gets pictures

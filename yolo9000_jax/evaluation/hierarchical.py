@@ -10,6 +10,7 @@ import numpy as np
 
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.evaluation.ancestors import is_above, set_scores, severity
 from yolo9000_jax.evaluation.classification import TOP, classify, top_k_accuracies
 from yolo9000_jax.evaluation.models import Classifier
 from yolo9000_jax.evaluation.result import Evaluation
@@ -34,10 +35,12 @@ def evaluate_tree_classifier(
         thresholds: how sure each of the ways down must stay.
 
     Returns:
-        Evaluation; its metrics are {"top1", "top5", "images", "stopping": {threshold: {"correct", "depth"}},
-        "per_class": {name: the same}}. top1 and top5 are shares of the pictures, by the absolute probability of the
-        leaves; "correct" is the share of the pictures whose way down ended correctly; "depth" how far down these
-        went: the mean share of the nodes from the root to the class, both included, that they reached. None without
+        Evaluation; its metrics are {"top1", "top5", "images", "stopping": {threshold: {"correct", "depth", "precision",
+        "recall", "f1"}}, "severity", "per_class": {name: the same}}. top1 and top5 are shares of the pictures, by the
+        absolute probability of the leaves; "correct" is the share of the pictures whose way down ended correctly;
+        "depth" how far down these went: the mean share of the nodes from the root to the class, both included, that
+        they reached; "precision", "recall" and "f1" are hierarchical, of where the ways down ended
+        (ancestors.set_scores); "severity" is that of the best leaves that are wrong (ancestors.severity). None without
         pictures, or correct ones.
 
     Raises:
@@ -53,16 +56,21 @@ def evaluate_tree_classifier(
 
     pictures, found = classify(classifier, dataset, answers, answer.top + len(thresholds))
     wanted, leaves, stops = pictures.model_labels, found[:, : answer.top], found[:, answer.top :]
-    hits = _is_above(tree, wanted[:, None], leaves)
+    hits = is_above(tree, wanted[:, None], leaves)
     ranks = np.where(hits.any(1), hits.argmax(1), TOP)
-    correct = _is_above(tree, stops, wanted[:, None]) | _is_above(tree, wanted[:, None], stops)
+    correct = is_above(tree, stops, wanted[:, None]) | is_above(tree, wanted[:, None], stops)
     nodes = tree.depths + 1  # on the path from the root
     reached = np.minimum(nodes[stops] / nodes[wanted][:, None], 1)
 
     def measure(chosen: np.ndarray) -> dict[str, Any]:
-        columns = zip(thresholds, correct[chosen].T, reached[chosen].T, strict=True)
-        stopping = {f"{threshold:g}": _stopping(right, depth) for threshold, right, depth in columns}
-        return top_k_accuracies(ranks[chosen]) | {"stopping": stopping}
+        true, once = wanted[chosen], np.ones(len(wanted[chosen]), int)
+        columns = zip(thresholds, stops[chosen].T, correct[chosen].T, reached[chosen].T, strict=True)
+        stopping = {
+            f"{threshold:g}": _stopping(right, depth) | set_scores(tree, found, true, once)
+            for threshold, found, right, depth in columns
+        }
+        severities = severity(tree, leaves[chosen][:, 0], true, once)
+        return top_k_accuracies(ranks[chosen]) | {"stopping": stopping, "severity": severities}
 
     return pictures.evaluation(measure)
 
@@ -86,11 +94,6 @@ class _Answer:
             return predict_top_down(conditional, self.tree, threshold)[0]
 
         return leaves, jax.vmap(stop, out_axes=-1)(jnp.array(self.thresholds))
-
-
-def _is_above(tree: WordTree, above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Whether the first node lies on the path to the second (or is it), for arrays that broadcast."""
-    return (tree.paths[below] == above[..., None]).any(-1)
 
 
 def _stopping(correct: np.ndarray, reached: np.ndarray) -> dict[str, float | None]:

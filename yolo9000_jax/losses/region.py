@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from yolo9000_jax.boxes.decode import Anchors, place_boxes
 from yolo9000_jax.boxes.geometry import iou_cxcywh, shape_iou
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.losses.class_box import CLASS_BOXES, choose_box
 from yolo9000_jax.shapes import Array, check_labels, check_shapes
-from yolo9000_jax.wordtree.softmax import path_cross_entropies, path_loss
+from yolo9000_jax.wordtree.softmax import path_cross_entropies
 from yolo9000_jax.wordtree.tree import WordTree
 
 WARMUP_SCALE = 0.01
@@ -41,7 +42,7 @@ class _Assignment(NamedTuple):
     inside: jax.Array  # a real truth with a box in the grid
     same_box: jax.Array  # [B,T,T]: both truths have this box
     owns: jax.Array  # inside, and no later truth has the same box
-    class_only: jax.Array  # the row stands for a classification image, its box chosen by `_choose_box`
+    class_only: jax.Array  # the row stands for a classification image that has a box chosen by `choose_box`
 
 
 def region_loss(
@@ -67,6 +68,7 @@ def region_loss(
     image_labels: Array | None = None,
     class_box: str = "darknet",
     class_objectness: str = "darknet",
+    class_box_floor: float = 0.1,
 ) -> RegionLoss:
     """Loss of a batch of detection images and, with a `tree`, of classification images among them.
 
@@ -93,13 +95,11 @@ def region_loss(
             networks (paper, "Direct location prediction"; decode.place_boxes). Their errors are squared either way.
         tree: a WordTree of C nodes: one softmax per group of siblings, trained along the path of the label.
         image_labels: [B] int, a classification image's node, -1 for a detection image; None: all are detection images.
-        class_box: the box that a classification image trains is the one with the highest objectness * P(label)
-            ("darknet"), P(label) ("paper"), or objectness * P(the label's parent) ("detection", ours: the box that
-            would be detected under the name above; by the other two rules a box that knows the label may be chosen
-            again and again, while the one detected learns nothing).
+        class_box: which box a classification image trains, one of class_box.CLASS_BOXES.
         class_objectness: in a classification image, "darknet" leaves the trained box's objectness alone and pushes all
             others to 0; "paper" assumes that the trained box overlaps the object by .3, so pulls a lower objectness up
-            to that, and leaves all others alone.
+            to that, and leaves all others alone; "none" leaves all alone.
+        class_box_floor: the least objectness of that box by some of these rules (class_box.choose_box).
 
     Returns:
         A RegionLoss. The gradient of its total times -B is Darknet's delta with respect to `raw`.
@@ -120,8 +120,9 @@ def region_loss(
     predicted = jax.lax.stop_gradient(_all_boxes(raw, anchors_cells, location))  # [B,N,4]
     truth = _assign(predicted, boxes_cxcywh, mask, anchors_cells, (height, width), bias_match)
     if image_labels is not None and tree is not None:
-        chosen = _choose_box(jax.lax.stop_gradient(rows), image_labels, anchors, tree, class_box)
-        truth, labels = _add_classification_images(truth, labels, image_labels, chosen)
+        scores = jax.lax.stop_gradient(rows)
+        chosen = choose_box(scores, predicted, image_labels, anchors, tree, class_box, class_box_floor)
+        truth, labels = _add_classification_images(truth, labels, image_labels, *chosen)
 
     owner = jnp.take_along_axis(rows, truth.box[..., None], axis=1)  # [B,T,5+C]
     owned = _any_at(truth.box, truth.owns | truth.class_only, rows.shape[1])  # [B,N]
@@ -145,8 +146,11 @@ def region_loss(
     target, empty_target = iou if rescore else 1.0, 0.0
     if background:
         target, empty_target = 0.0, 1.0  # the entry says "nothing here"
+    learns = ~class_only
+    if class_objectness == "darknet":
+        learns |= jnp.any(truth.class_only, axis=1)
+    empty &= learns[:, None]
     if class_objectness == "paper":
-        empty &= ~class_only[:, None]
         low = truth.class_only & (_objectness(owner, background) < ASSUMED_IOU)
         weight, target = jnp.where(low, object_scale, weight), jnp.where(low, ASSUMED_IOU, target)
     objectness = _objectness_loss(rows, jnp.where(empty, noobject_scale, 0), empty_target, background)
@@ -188,8 +192,8 @@ def _check_options(
     options = {
         "class_activation": (class_activation, ("softmax", "logistic")),
         "location": (location, ("direct", "offset")),
-        "class_box": (class_box, ("darknet", "paper", "detection")),
-        "class_objectness": (class_objectness, ("darknet", "paper")),
+        "class_box": (class_box, CLASS_BOXES),
+        "class_objectness": (class_objectness, ("darknet", "paper", "none")),
     }
     for name, (value, choices) in options.items():
         if value not in choices:
@@ -262,25 +266,11 @@ def _assign(
     return _Assignment(index, anchor, cell_xy, inside, same_box, owns, jnp.zeros_like(owns))
 
 
-def _choose_box(rows: jax.Array, image_labels: Array, anchors: int, tree: WordTree, class_box: str) -> jax.Array:
-    """The box that a classification image trains, by index in row, column, anchor order: [B]."""
-    nodes = jnp.maximum(image_labels, 0)
-    if class_box == "detection":
-        nodes = jnp.asarray(tree.parents)[nodes]  # -1 above a root, which everything is
-    log_probability = -path_loss(rows[..., 5:], jnp.maximum(nodes, 0)[:, None], tree)  # [B,N]
-    score = jnp.where(nodes[:, None] < 0, 0, log_probability)
-    if class_box != "paper":
-        score += jax.nn.log_sigmoid(rows[..., 4])
-    batch, cells = len(score), score.shape[1] // anchors
-    place = jnp.argmax(score.reshape(batch, cells, anchors).swapaxes(1, 2).reshape(batch, -1), axis=1)
-    return place % cells * anchors + place // cells  # the first of equals in Darknet's order: anchor, row, column
-
-
 def _add_classification_images(
-    truth: _Assignment, labels: Array, image_labels: Array, chosen: jax.Array
+    truth: _Assignment, labels: Array, image_labels: Array, chosen: jax.Array, is_there: jax.Array
 ) -> tuple[_Assignment, jax.Array]:
-    """Let the first row of a classification image, which has no truths, stand for the image's label."""
-    class_only = jnp.asarray(image_labels >= 0)[:, None] & (jnp.arange(labels.shape[1]) == 0)
+    """Let the first row of a classification image, which has no truths, stand for its label, if a box is chosen."""
+    class_only = (jnp.asarray(image_labels >= 0) & is_there)[:, None] & (jnp.arange(labels.shape[1]) == 0)
     index = jnp.where(class_only, chosen[:, None], truth.box)
     return truth._replace(box=index, class_only=class_only), jnp.where(class_only, image_labels[:, None], labels)
 

@@ -76,7 +76,7 @@ class Classifier(Predictor):
             raise UserError(f"top {top}: it must be 1 or more")
         rank = _Rank(self.tree, min(top, len(self.classes)))
         for scores, labels in self.outputs(pictures, rank, batch_size):
-            yield Ranking(labels, scores, self.classes)
+            yield Ranking(labels, scores, self.classes, self.tree)
 
     def outputs(
         self, pictures: Iterable[Picture], function: Callable[[jax.Array], Any], batch_size: int = BATCH_SIZE

@@ -14,6 +14,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict.pictures import Picture, are_many
 from yolo9000_jax.predict.predictor import Predictor
 from yolo9000_jax.predict.result import Result
+from yolo9000_jax.wordtree.limits import HierarchicalThreshold, allowed_nodes, node_thresholds
 from yolo9000_jax.wordtree.tree import Node
 
 BATCH_SIZE = 8
@@ -54,8 +55,9 @@ class Detector(Predictor):
         picture: Picture,
         threshold: float = ...,
         nms: float = ...,
-        hierarchical_threshold: float = ...,
+        hierarchical_threshold: HierarchicalThreshold = ...,
         *,
+        allow: Sequence[Node] | None = ...,
         class_agnostic: bool = ...,
         max_detections: int | None = ...,
     ) -> Result: ...
@@ -66,8 +68,9 @@ class Detector(Predictor):
         picture: Sequence[Picture],
         threshold: float = ...,
         nms: float = ...,
-        hierarchical_threshold: float = ...,
+        hierarchical_threshold: HierarchicalThreshold = ...,
         *,
+        allow: Sequence[Node] | None = ...,
         class_agnostic: bool = ...,
         max_detections: int | None = ...,
     ) -> list[Result]: ...
@@ -77,8 +80,9 @@ class Detector(Predictor):
         picture: Any,
         threshold: float = 0.25,
         nms: float = 0.45,
-        hierarchical_threshold: float = 0.5,
+        hierarchical_threshold: HierarchicalThreshold = 0.5,
         *,
+        allow: Sequence[Node] | None = None,
         class_agnostic: bool = False,
         max_detections: int | None = None,
     ) -> Result | list[Result]:
@@ -89,15 +93,18 @@ class Detector(Predictor):
                 or a data set.
             threshold: only scores above it are returned.
             nms: of two boxes of one class that overlap by an IoU above it, only the better stays.
-            hierarchical_threshold: with a tree, how sure a label must be; a lower one goes deeper.
+            hierarchical_threshold: with a tree, how sure a label must be; a lower one goes deeper. One number, or
+                {node: number} for subtrees, such as {"canine": .8, "*": .5} (wordtree.limits.node_thresholds).
+            allow: with a tree, the only labels that are possible, by number, synset or name, each with all below it:
+                probabilities are those of the network once it is known that one of these is right.
             class_agnostic: of two boxes that overlap only the better stays, whatever their classes.
             max_detections: the most of a picture, those of the highest scores; None: all that the network gives.
 
         Raises:
-            UserError: a picture cannot be read.
+            UserError: a picture cannot be read, a threshold or a node is none, or nothing is allowed.
         """
         options: dict[str, Any] = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
-        options |= {"class_agnostic": class_agnostic, "max_detections": max_detections}
+        options |= {"allow": allow, "class_agnostic": class_agnostic, "max_detections": max_detections}
         if are_many(picture):
             return list(self.stream(picture, batch_size=max(1, min(BATCH_SIZE, len(picture))), **options))
         return next(self.stream([picture], batch_size=1, **options))
@@ -108,7 +115,8 @@ class Detector(Predictor):
         *,
         threshold: float = 0.25,
         nms: float = 0.45,
-        hierarchical_threshold: float = 0.5,
+        hierarchical_threshold: HierarchicalThreshold = 0.5,
+        allow: Sequence[Node] | None = None,
         class_agnostic: bool = False,
         max_detections: int | None = None,
         nodes: Sequence[Node] | np.ndarray | None = None,
@@ -119,7 +127,7 @@ class Detector(Predictor):
 
         Args:
             pictures: any iterable of what a call takes, of records, or of frames; some are taken from it ahead.
-            threshold, nms, hierarchical_threshold, class_agnostic, max_detections: as for a call.
+            threshold, nms, hierarchical_threshold, allow, class_agnostic, max_detections: as for a call.
             nodes: with a tree, the only classes to look for, by number, synset or name; their scores are then
                 objectness times the node's absolute probability. Without a tree it does nothing.
             also_top_down: with `nodes`, each Result also has `top_down`, what a call without them gives; the network
@@ -127,7 +135,7 @@ class Detector(Predictor):
             batch_size: pictures that a device works on at a time.
 
         Raises:
-            UserError: a picture cannot be read: at its place, after the results of those before it.
+            UserError: a picture cannot be read: at its place, after the results of those before it; or as a call.
         """
         if max_detections is not None and max_detections < 1:
             raise UserError(f"max_detections {max_detections}: it must be 1 or more")
@@ -136,6 +144,7 @@ class Detector(Predictor):
             threshold=threshold,
             nms=nms,
             hierarchical_threshold=hierarchical_threshold,
+            allow=allow,
             class_agnostic=class_agnostic,
             nodes=numbers,
             also_top_down=also_top_down,
@@ -163,7 +172,8 @@ class Detector(Predictor):
         *,
         threshold: float = 0.25,
         nms: float = 0.45,
-        hierarchical_threshold: float = 0.5,
+        hierarchical_threshold: HierarchicalThreshold = 0.5,
+        allow: Sequence[Node] | None = None,
         class_agnostic: bool = False,
         nodes: np.ndarray | None = None,
         also_top_down: bool = False,
@@ -173,12 +183,15 @@ class Detector(Predictor):
         Arguments as for `stream`, `nodes` as numbers. It gives a pair, the second of which is None unless
         `also_top_down` asks for it; labels are places in `nodes` where these are given.
         """
-        given = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
-        for name, value in given.items():
+        for name, value in {"threshold": threshold, "nms": nms}.items():
             if not 0 <= value <= 1:
                 raise UserError(f"{name} {value:g}: it must be from 0 to 1")
-        read = _Read(self.head, class_agnostic, also_top_down)
-        return Program(self, read, np.array([threshold, nms, hierarchical_threshold], np.float32), nodes)
+        if allow is not None and self.tree is None:
+            raise UserError("allow: this network's classes form no tree; leave it out")
+        allowed = None if allow is None or self.tree is None else allowed_nodes(allow, self.tree)
+        read = _Read(self.head, class_agnostic, also_top_down, allowed)
+        thresholds = np.float32(threshold), np.float32(nms), node_thresholds(hierarchical_threshold, self.tree)
+        return Program(self, read, thresholds, nodes)
 
 
 @dataclass(frozen=True)
@@ -188,10 +201,12 @@ class _Read:
     head: RegionHead | YoloV1Head
     class_agnostic: bool
     also_top_down: bool
+    allowed: tuple[int, ...] | None
     candidates: int = CANDIDATES
 
-    def __call__(self, raw: jax.Array, thresholds: jax.Array, nodes: jax.Array | None) -> Found:
+    def __call__(self, raw: jax.Array, thresholds: Sequence[jax.Array], nodes: jax.Array | None) -> Found:
         options: dict[str, Any] = {"class_agnostic": self.class_agnostic, "candidates": self.candidates}
+        options["allowed"] = self.allowed
         found = self.head.detect(raw, *thresholds, nodes=nodes, **options)
         if nodes is None or not self.also_top_down:
             return found, None
@@ -205,7 +220,7 @@ class Program:
     has more, the output is read again with room for all, and from then on there is as much.
     """
 
-    def __init__(self, detector: Detector, read: _Read, thresholds: np.ndarray, nodes: np.ndarray | None):
+    def __init__(self, detector: Detector, read: _Read, thresholds: Sequence[Any], nodes: np.ndarray | None):
         self._detector, self._read, self._arguments = detector, read, (thresholds, nodes)
 
     def __call__(self, inputs: np.ndarray | jax.Array) -> Found:

@@ -22,6 +22,8 @@ from yolo9000_jax.predict.pictures import to_pixels
 from yolo9000_jax.predict.result import Ranking, Result
 from yolo9000_jax.report.draw import save_picture
 from yolo9000_jax.text import printable
+from yolo9000_jax.wordtree.limits import HierarchicalThreshold
+from yolo9000_jax.wordtree.tree import Node
 
 LOG_EVERY = 100  # frames
 BLANK = np.zeros((1, 1, 3), np.uint8)  # what the network sees in place of a picture that cannot be read
@@ -35,7 +37,8 @@ def predict(
     *,
     threshold: float = 0.25,
     nms: float = 0.45,
-    hierarchical_threshold: float = 0.5,
+    hierarchical_threshold: HierarchicalThreshold = 0.5,
+    allow: Sequence[Node] | None = None,
     class_agnostic: bool = False,
     max_detections: int | None = None,
     output: str | PathLike[str] | None = None,
@@ -47,15 +50,17 @@ def predict(
         inputs: paths, or addresses, or numbers of cameras; see `inputs.find_sources`.
         threshold: least score of a detection.
         nms: of two boxes of a class that overlap by more than this IoU, the weaker goes.
-        hierarchical_threshold: with a tree of classes, how sure a label must be; a lower one goes deeper.
+        hierarchical_threshold, allow: with a tree of classes, how sure a label must be, and which labels there may be,
+            as of a call of the detector.
         class_agnostic: of two boxes of any classes.
         max_detections: the most of a picture; None: as many as the network gives.
         output: folder that gets each picture, or video, with its boxes drawn.
         batch_size: pictures, or frames, that the network works on at a time.
 
     Yields:
-        One {"image", "width", "height", "detections": [{"box_xyxy", "score", "class", "label"}]} a picture; those of a
-        video also have "frame", its number: of what comes live the newest is looked at, and some are passed over.
+        One {"image", "width", "height", "detections": [{"box_xyxy", "score", "class", "label"}]} a picture; with a tree
+        a detection also has "path" and "path_probabilities", from the root down (result.Detection). Those of a video
+        also have "frame", its number: of what comes live the newest is looked at, and some are passed over.
         Boxes are pixels of the picture as a viewer shows it. Of an input that cannot be read
         {"image", "error"}, the error one line.
 
@@ -68,7 +73,7 @@ def predict(
         raise UserError(f"{output}: a video with boxes cannot be written to a bucket; name a folder here")
     places: Sequence[Path | None] = [None] * len(sources) if folder is None else targets(sources, folder)
     options: dict[str, Any] = {"threshold": threshold, "nms": nms, "hierarchical_threshold": hierarchical_threshold}
-    options |= {"class_agnostic": class_agnostic, "max_detections": max_detections}
+    options |= {"allow": allow, "class_agnostic": class_agnostic, "max_detections": max_detections}
     yield from _told(_found(detector, list(zip(sources, places, strict=True)), batch_size, options), sources)
     if folder is not None and any(place and place.exists() for place in places):
         logger.info(f"pictures in {printable(str(folder))}")
@@ -109,6 +114,8 @@ def classify(
     classifier: Classifier, inputs: Sequence[Input], *, top: int = 5, batch_size: int = BATCH_SIZE
 ) -> Generator[Item, None, None]:
     """The classes of pictures and of the pictures in folders: one {"image", "top": [{"class", "label", "score"}]} each.
+
+    With a tree a class also has its "path", the names from the root down.
 
     Args:
         inputs: paths, or http(s) addresses; see `inputs.find_sources`.

@@ -74,7 +74,7 @@ class Result(Sequence[Detection]):
         """The names from the root of the tree down to each label [N]; None without a tree."""
         if self.tree is None:
             return None
-        return tuple(tuple(self.class_names[node] for node in self.tree.path(label)) for label in self.labels)
+        return tuple(tuple(_path_names(self.tree, label, self.class_names)) for label in self.labels)
 
     @cached_property
     def path_probabilities(self) -> tuple[tuple[float, ...], ...] | None:
@@ -210,12 +210,14 @@ class RankedClass(NamedTuple):
 class Ranking(Sequence[RankedClass]):
     """The most probable classes of one picture, best first: a sequence of `RankedClass`es.
 
-    Attributes: labels int [K], scores float32 [K], and class_names, the names of all classes of the classifier.
+    Attributes: labels int [K], scores float32 [K], class_names, the names of all classes of the classifier, and tree,
+    the WordTree that they form, or None.
     """
 
     labels: np.ndarray
     scores: np.ndarray
     class_names: tuple[str, ...]
+    tree: WordTree | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -237,14 +239,26 @@ class Ranking(Sequence[RankedClass]):
         return RankedClass(int(self.labels[index]), self.names[index], float(self.scores[index]))
 
     def to_json(self) -> dict[str, Any]:
-        """As `yolo9000 classify --json` writes it."""
-        return {"top": [{"class": label, "label": name, "score": round(score, 6)} for label, name, score in self]}
+        """As `yolo9000 classify --json` writes it; with a tree also the names from the root down to each class."""
+        top: list[dict[str, Any]] = [
+            {"class": label, "label": name, "score": round(score, 6)} for label, name, score in self
+        ]
+        if self.tree is not None:
+            top = [
+                item | {"path": _path_names(self.tree, label, self.class_names)}
+                for item, (label, *_) in zip(top, self, strict=True)
+            ]
+        return {"top": top}
 
     def _repr_html_(self) -> Html:
         return table((), [(name, f"{score:.3f}", bar(score)) for _, name, score in self])
 
     def __repr__(self) -> str:
         return f"<{_listed(self.names, self.scores, 3)}>"
+
+
+def _path_names(tree: WordTree, label: int, class_names: Sequence[str]) -> list[str]:
+    return [class_names[node] for node in tree.path(label)]
 
 
 def _listed(names: Sequence[str], scores: np.ndarray, digits: int) -> str:

@@ -26,6 +26,27 @@ def diagnosis(metrics: dict[str, Any]) -> Iterator[str]:
         )
     if (error := metrics["calibration"]["ece"]) is not None:
         yield f"scores differ from the share that is right by {error:.4f} on average (ECE)"
+    if "hierarchy" in metrics:
+        yield from _hierarchy(metrics["hierarchy"])
+
+
+def _hierarchy(numbers: dict[str, Any]) -> Iterator[str]:
+    """How near the names are to the true ones on the tree."""
+    if "ap50" in numbers:
+        yield f"hierarchical AP50 {_number(numbers['ap50'])}, each object counted for all nodes above its class too"
+    for what, key in (("names of objects found", "of_found"), ("all objects and detections", "of_all")):
+        parts = [f"{name} {_number(value)}" for name, value in numbers[key].items()]
+        yield f"hierarchical, {what}: {', '.join(parts)}"
+    yield (
+        f"called by their class: {_number(numbers['right_of_found'])} of {numbers['found']} objects found "
+        f"(mean over the classes {_number(numbers['balanced_of_found'])}); {numbers['undecided']} undecided; "
+        f"{severity_line(numbers['severity'])}"
+    )
+
+
+def severity_line(numbers: dict[str, Any]) -> str:
+    """How many names are wrong, and how severe that is."""
+    return f"{numbers['wrong']} wrong, the lowest node above both {_number(numbers['mean'])} high on average"
 
 
 def _number(value: float | None) -> str:

@@ -25,9 +25,10 @@ def write_report(folder: Path, evaluation: Evaluation, step: int | None = None) 
     """Writes the report of an evaluation; metrics.json comes last, so where it is, all of it is there.
 
     Of a detector there are precision_recall.png, if the data set has truths at all, and detections.png: with a tree
-    what the detector says going down it, else its detections beside the truth. With "naming" in the metrics
-    there is a confusion_NAME.png for each of its groups. Of a classifier there is classes.md, the classes with the
-    worst first, and with a tree stopping.md, how far down it may go.
+    what the detector says going down it, else its detections beside the truth; with a tree also hierarchy.md, how near
+    its names are to the true ones. With "naming" in the metrics there is a confusion_NAME.png for each of its groups.
+    Of a classifier there is classes.md, the classes with the worst first, and with a tree stopping.md, how far down it
+    may go.
 
     Args:
         folder: is made where it is missing.
@@ -48,6 +49,9 @@ def write_report(folder: Path, evaluation: Evaluation, step: int | None = None) 
         plot_precision_recall(evaluation.voc, evaluation.class_names, folder / "precision_recall.png")
     if "stopping" in metrics:
         write_whole(folder / "stopping.md", stopping_table(metrics).markdown() + "\n")
+    if "hierarchy" in metrics:
+        text = "\n\n".join(table.markdown() for table in hierarchy_tables(metrics["hierarchy"]))
+        write_whole(folder / "hierarchy.md", text + "\n")
     for group in metrics.get("naming", {}).get("groups", ()):
         name = re.sub(r"[\s/]", "_", group["name"])
         plot_confusion(group["matrix"], group["rows"], group["columns"], folder / f"confusion_{name}.png")
@@ -85,15 +89,47 @@ def classes_table(metrics: dict[str, Any]) -> Table:
 
 def stopping_table(metrics: dict[str, Any]) -> Table:
     """How often a classifier with a tree is right, and how far down it gets, for each threshold, in percent."""
+    columns = ("correct", "depth", "precision", "recall", "f1")
     rows = [
-        [threshold, _percent(numbers["correct"]), _percent(numbers["depth"])]
+        [threshold, *(_percent(numbers[column]) for column in columns)]
         for threshold, numbers in metrics["stopping"].items()
     ]
     note = (
         "The classifier goes down the tree while the next node is more probable than this. Correct: it stops at the "
-        "class or above it. Depth: the part of the way to the class that it then has gone."
+        "class or above it. Depth: the part of the way to the class that it then has gone. Precision, recall and F1 "
+        f"are of sets, a node with all above it. {_severity(metrics['severity'])}, where the best leaf is taken."
     )
-    return Table(["probability", "correct (%)", "depth (%)"], rows, "Stopping on the way down the tree", note)
+    return Table(
+        ["probability", *(f"{column} (%)" for column in columns)], rows, "Stopping on the way down the tree", note
+    )
+
+
+def hierarchy_tables(numbers: dict[str, Any]) -> list[Table]:
+    """How near a detector's names are to the true ones, and the hierarchical AP of every node, in percent."""
+    columns = ("precision", "recall", "f1")
+    rows = [
+        [name, *(_percent(numbers[key][column]) for column in columns)]
+        for name, key in (("names of the objects found", "of_found"), ("all objects and detections", "of_all"))
+    ]
+    right, balanced = (_percent(numbers[f"{key}_of_found"]) or "–" for key in ("right", "balanced"))
+    note = (
+        f"A name counts as the set of its node and all above it. Of {numbers['objects']} objects {numbers['found']} "
+        f"are found, of these {right} % called by their class (mean over the classes: {balanced} %), "
+        f"{numbers['undecided']} by a node above it. {_severity(numbers['severity'])}."
+    )
+    tables = [Table(["", *(f"{column} (%)" for column in columns)], rows, "Names on the tree", note)]
+    if "ap50" in numbers:
+        rows = [["mean", "", _percent(numbers["ap50"]), ""]]
+        rows += [[n["name"], n["synset"], _percent(n["ap50"]), str(n["truths"])] for n in numbers["nodes"]]
+        about = "A box of a class counts for all nodes above it too, as in Open Images' challenge."
+        tables.append(Table(["node", "synset", "AP50 (%)", "objects"], rows, "Hierarchical AP", about))
+    return tables
+
+
+def _severity(numbers: dict[str, Any]) -> str:
+    heights = ", ".join(f"{count} of height {height}" for height, count in numbers["heights"].items())
+    mean = "" if numbers["mean"] is None else f", the lowest node above both is {numbers['mean']:.2f} high on average"
+    return f"{numbers['wrong']} names are wrong{mean}" + (f" ({heights})" if heights else "")
 
 
 def _percent(share: float | None) -> str | None:

@@ -16,7 +16,10 @@ from yolo9000_jax.logs import logger
 from yolo9000_jax.tasks.detection import Detection
 from yolo9000_jax.tasks.task import open_set
 from yolo9000_jax.tasks.trees import nodes_of
+from yolo9000_jax.wordtree.tree import WordTree
 from yolo9000_jax.workdir.facts import Facts
+
+NAMES_IN_MESSAGE = 5
 
 
 class Joint(Detection):
@@ -29,6 +32,7 @@ class Joint(Detection):
         assert self.network.tree is not None
         self._label_nodes = nodes_of(self.labelled_set, self.network.tree)
         self._check_images()
+        self._say_what_stays_coarse(self.network.tree)
         logger.info(f"{float(self._share()):.1%} of the pictures have boxes, the others only a label")
 
     def _more_sets(self) -> list[Dataset]:
@@ -51,6 +55,18 @@ class Joint(Detection):
             raise UserError(
                 f"{self.labelled_set.spec}: no picture of {', '.join(empty[:5])}{', …' if len(empty) > 5 else ''}; "
                 "add some, or leave the class out of classification.classes"
+            )
+
+    def _say_what_stays_coarse(self, tree: WordTree) -> None:
+        """Warns of classes with boxes that no labelled picture is of: they get no finer names. A flat tree has none."""
+        labelled = {node for label in self._label_nodes for node in tree.path(int(label))}
+        pairs = zip(self.dataset.classes, self.nodes.tolist(), strict=True)
+        alone = [name for name, node in pairs if node not in labelled]
+        if alone and tree.levels > 1:
+            some = ", ".join(alone[:NAMES_IN_MESSAGE]) + (", …" if len(alone) > NAMES_IN_MESSAGE else "")
+            logger.warning(
+                f"{len(alone)} of the {len(self.dataset.classes)} classes with boxes have no labelled picture of "
+                f"themselves or of a class below them, so they are boxed and never named more finely: {some}"
             )
 
     def _share(self) -> Fraction:

@@ -64,6 +64,39 @@ def absolute_log_probabilities(conditional_log_probabilities: Array, tree: WordT
     return total[..., :n]
 
 
+def restrict(conditional_log_probabilities: Array, tree: WordTree, allowed: Sequence[int]) -> jax.Array:
+    """Conditional probabilities where it is known that one of the allowed nodes, or of those below them, is right.
+
+    What is not allowed has probability 0, and the rest is divided by what is left of each parent; so a node above has
+    what is allowed below it.
+
+    Args:
+        conditional_log_probabilities: [..., n], as group_log_softmax gives them.
+        tree: with n nodes.
+        allowed: nodes, none above another (limits.allowed_nodes).
+
+    Returns:
+        [..., n], log of each node's probability given its parent; -inf where that is 0.
+    """
+    check_entries("restrict", "log probabilities", conditional_log_probabilities, "... n", tree)
+    nodes = np.asarray(allowed, np.int32)
+    above = np.unique([node for each in allowed for node in tree.ancestors(each)]).astype(np.int32)
+    is_below = (tree.paths[nodes][:, :, None] == above).any(1).astype(np.float32)  # [allowed, above]
+    inside = np.asarray(np.any(np.isin(tree.paths, nodes), axis=1))
+    absolute = absolute_log_probabilities(conditional_log_probabilities, tree)
+    chosen = absolute[..., nodes]
+    best = jnp.max(chosen, axis=-1, keepdims=True)  # or else the sums might vanish
+    sums = jnp.log(jnp.exp(chosen - best) @ is_below) + best
+    logs = jnp.where(inside, absolute, -jnp.inf).at[..., above].set(sums)
+    everything = jax.nn.logsumexp(chosen, axis=-1, keepdims=True)
+    root = tree.parents < 0
+    parents = np.where(root, 0, tree.parents)
+    given = jnp.where(root, everything, logs[..., parents])
+    found = jnp.where(jnp.isneginf(logs) | jnp.isneginf(given), -jnp.inf, logs - given)
+    unchanged = inside & inside[parents] & ~root
+    return jnp.where(unchanged, conditional_log_probabilities, found)
+
+
 def class_probabilities(logits: Array, tree: WordTree | None = None) -> jax.Array:
     """Probabilities of classes that exclude each other, from logits [..., C]; same shape.
 
@@ -116,14 +149,14 @@ def path_loss(logits: Array, labels: Array | Sequence[Node] | Node, tree: WordTr
 
 
 def predict_top_down(
-    probabilities: Array, tree: WordTree, threshold: float | jax.Array, rule: str = "conditional"
+    probabilities: Array, tree: WordTree, threshold: float | Array, rule: str = "conditional"
 ) -> tuple[jax.Array, jax.Array]:
     """Walk down from the root level to the most probable child while the walk's confidence stays above `threshold`.
 
     Args:
         probabilities: [..., n] conditional probabilities.
         tree: with n nodes.
-        threshold: scalar; Darknet's default is .5.
+        threshold: scalar, or [n], one for each node (limits.node_thresholds); Darknet's default is .5.
         rule: what the confidence is. "conditional": the node's absolute probability, the product of the conditional
             ones (the paper). "darknet": the product of the absolute probabilities on the path, which stops earlier
             (darknet.md 7.3).
@@ -139,6 +172,7 @@ def predict_top_down(
         raise UserError(f"rule is {rule!r}; choose 'conditional' or 'darknet'")
     check_entries("predict_top_down", "probabilities", probabilities, "... n", tree)
     offsets, sizes = jnp.asarray(tree.group_offsets), jnp.asarray(tree.group_sizes)
+    thresholds = jnp.broadcast_to(jnp.asarray(threshold, jnp.float32), (len(tree),))
     within = np.arange(tree.group_sizes.max(), dtype=np.int32)
 
     def best_member(group: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -149,13 +183,13 @@ def predict_top_down(
 
     node, absolute = best_member(jnp.zeros(probabilities.shape[:-1], jnp.int32))
     confidence = absolute
-    going = confidence > threshold
+    going = confidence > thresholds[node]
     for _ in range(tree.paths.shape[1] - 1):
         group = jnp.asarray(tree.child_groups)[node]
         child, conditional = best_member(jnp.maximum(group, 0))
         child_absolute = absolute * conditional
         child_confidence = confidence * (child_absolute if rule == "darknet" else conditional)
-        going &= (group >= 0) & (child_confidence > threshold)
+        going &= (group >= 0) & (child_confidence > thresholds[child])
         node = jnp.where(going, child, node)
         absolute = jnp.where(going, child_absolute, absolute)
         confidence = jnp.where(going, child_confidence, confidence)
