@@ -85,7 +85,17 @@ def evaluate_detector(
         metrics["naming"] = naming.metrics()
     ids = dataset.category_ids or coco_ids(dataset.classes) or range(1, len(dataset.classes) + 1)
     category_ids = [ids[label] for label in classes.dataset_labels]
-    compared = Compared(pictures, detections, truths, dataset.split, category_ids)
+    compared = Compared(
+        pictures,
+        detections,
+        truths,
+        dataset.split,
+        category_ids,
+        judged,
+        lambda place: dataset[place].read(),
+        detector.tree,
+        () if detector.tree is None else classes.model_labels.tolist(),
+    )
     return Evaluation(metrics, classes.names, voc, tuple(run.examples), compared)
 
 

@@ -1,14 +1,16 @@
 """What an evaluation gives: the numbers, and what a report makes pictures of."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from yolo9000_jax.evaluation.mistakes import Judged
 from yolo9000_jax.evaluation.models import Drawable
 from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, VocResult, counted, listed
+from yolo9000_jax.wordtree.tree import WordTree
 
 
 class Example(NamedTuple):
@@ -41,13 +43,21 @@ class Picture(NamedTuple):
 
 class Compared(NamedTuple):
     """All that was compared: the pictures, and of each what was found and what is there; labels are places in
-    `Evaluation.class_names`. split: of the data set. category_ids: of these classes in a COCO file."""
+    `Evaluation.class_names`. split: of the data set. category_ids: of these classes in a COCO file.
+
+    judged: of each picture what its best detections are. read: gets a picture's place and reads it again, uint8
+    [H, W, 3]. tree, nodes: the tree of the classes, and the node of each; None where they form none.
+    """
 
     pictures: Sequence[Picture]
     detections: Sequence[ImageDetections]
     truths: Sequence[GroundTruth]
     split: str
     category_ids: Sequence[int | str]
+    judged: Sequence[Judged] = ()
+    read: Callable[[int], np.ndarray] | None = None
+    tree: WordTree | None = None
+    nodes: Sequence[int] = ()
 
 
 @dataclass(frozen=True, repr=False)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,9 +11,10 @@ from yolo9000_jax.evaluation.result import Evaluation, Example
 from yolo9000_jax.evaluation.voc import ImageDetections
 from yolo9000_jax.files import to_json, write_whole
 from yolo9000_jax.report.draw import contact_sheet, draw_against_truth, save_picture
+from yolo9000_jax.report.page import classes_table, evaluation_page, stopping_table
 from yolo9000_jax.report.plots import plot_confusion, plot_precision_recall
-from yolo9000_jax.report.table import Table
 
+PAGE = "index.html"
 SCORE_THRESHOLD = 0.25  # of the detections on the sheet of examples
 TREE_SCORE_THRESHOLD = 0.4  # their captions are longer
 TREE_ENLARGEMENT = 2  # so that the captions take less of the picture
@@ -54,6 +54,7 @@ def write_report(folder: Path, evaluation: Evaluation, step: int | None = None) 
     if evaluation.examples:
         sheet = draw_examples(evaluation.examples, evaluation.class_names)
         save_picture(sheet, folder / "detections.png")
+    write_whole(folder / PAGE, evaluation_page(evaluation, "Evaluation"))
     content = metrics if step is None else metrics | {"step": step}
     write_whole(folder / "metrics.json", to_json(content))
 
@@ -69,32 +70,3 @@ def draw_examples(examples: Sequence[Example], class_names: Sequence[str]) -> np
             shown = ImageDetections(*(array[found.scores >= SCORE_THRESHOLD] for array in found))
             pictures.append(draw_against_truth(image, shown, truth, class_names))
     return contact_sheet(pictures, COLUMNS, TILE if examples[0].top_down is None else TREE_TILE)
-
-
-def classes_table(metrics: dict[str, Any]) -> Table:
-    """How often a classifier is right, a line a class, the worst first, in percent."""
-    per_class = sorted(metrics["per_class"].items(), key=lambda item: (item[1]["top1"] is None, item[1]["top1"] or 0))
-    rows = [
-        [name, *(_percent(numbers[key]) for key in ("top1", "top5")), str(numbers["images"])]
-        for name, numbers in (("all", metrics), *per_class)
-    ]
-    left_out = metrics.get("left_out", ())
-    note = f"Left out, as the classifier lacks them: {', '.join(left_out)}." if left_out else ""
-    return Table(["class", "top1 (%)", "top5 (%)", "images"], rows, "How often the classifier is right", note)
-
-
-def stopping_table(metrics: dict[str, Any]) -> Table:
-    """How often a classifier with a tree is right, and how far down it gets, for each threshold, in percent."""
-    rows = [
-        [threshold, _percent(numbers["correct"]), _percent(numbers["depth"])]
-        for threshold, numbers in metrics["stopping"].items()
-    ]
-    note = (
-        "The classifier goes down the tree while the next node is more probable than this. Correct: it stops at the "
-        "class or above it. Depth: the part of the way to the class that it then has gone."
-    )
-    return Table(["probability", "correct (%)", "depth (%)"], rows, "Stopping on the way down the tree", note)
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f}"
