@@ -1,4 +1,4 @@
-"""A headless Chromium for tests of pages, driven through its DevTools protocol over a pair of pipes: no driver, no port.
+"""A headless Chromium for tests of pages, driven by its DevTools protocol over a pair of pipes: no driver, no port.
 
 It has no network: names lead nowhere, and a page's requests and errors are kept.
 """
@@ -33,7 +33,7 @@ class Browser:
     """
 
     def __init__(self, program: str):
-        self._profile = tempfile.TemporaryDirectory(prefix="browser-")
+        self._profile = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
         (theirs_in, self._out), (self._in, theirs_out) = os.pipe(), os.pipe()
         command = [program, *FLAGS, NO_NETWORK, f"--user-data-dir={self._profile.name}", "about:blank"]
         # It reads from file 3 and writes to file 4; a shell puts them there.
@@ -94,9 +94,11 @@ class Browser:
         path.write_bytes(base64.b64decode(content))
 
     def close(self) -> None:
-        os.close(self._out)
-        self._process.terminate()
+        """Ends the browser."""
+        self._session = None
+        self._send("Browser.close")
         self._process.wait(WAIT_S)
+        os.close(self._out)
         os.close(self._in)
         self._profile.cleanup()
 

@@ -11,10 +11,10 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections, evaluate_detections
+from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections
 from yolo9000_jax.report.comparisons import plot_accuracy_speed, plot_anchors
 from yolo9000_jax.report.draw import OUTCOME_COLORS, class_color, contact_sheet, draw_against_truth, draw_boxes
-from yolo9000_jax.report.plots import plot_curves, plot_precision_recall, read_metrics
+from yolo9000_jax.report.plots import draw_curves, read_metrics
 from yolo9000_jax.report.style import check_output, new_figure, save
 
 
@@ -35,19 +35,6 @@ def check_plot(path, least_colors=20):
     image = np.asarray(Image.open(path).convert("RGB"))
     assert min(image.shape[:2]) >= 300
     assert len(np.unique(image.reshape(-1, 3), axis=0)) >= least_colors
-
-
-def detector_of(num_classes, seed=0):
-    """A result with a perfect class 0, and from there on worse."""
-    rng = np.random.default_rng(seed)
-    detections, truths = [], []
-    for _ in range(20):
-        low = rng.uniform(0, 50, (num_classes, 2))
-        boxes, labels = np.concatenate([low, low + 20], axis=1), np.arange(num_classes)
-        moved = boxes + 30 * (rng.random((num_classes, 1)) < labels[:, None] / num_classes)
-        detections.append(ImageDetections(moved, rng.random(num_classes), labels))
-        truths.append(GroundTruth(boxes, labels, np.zeros(num_classes, bool)))
-    return evaluate_detections(detections, truths, num_classes)
 
 
 @settings(max_examples=60, deadline=None)
@@ -173,12 +160,16 @@ def test_contact_sheet():
         (lambda: plot_anchors({}, "x.png"), "number of priors"),
         (lambda: plot_anchors({"a": {}}, "x.png"), "number of priors"),
         (lambda: plot_accuracy_speed({"a": []}, {}, "x.png"), "no speeds"),
-        (lambda: plot_precision_recall(evaluate_detections([], [], 1), ["cat"], "x.png"), "no class has a truth"),
     ],
 )
 def test_bad_input_is_named(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+def plot_curves(path, output):
+    series, broken = read_metrics(path)
+    save(draw_curves(series, str(path), broken), output)
 
 
 def write_metrics(path, last=""):
@@ -230,13 +221,6 @@ def test_curves_of_nothing(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"st')
     with pytest.raises(UserError, match="nothing to draw"):
         plot_curves(tmp_path / "metrics.jsonl", tmp_path / "curves.png")
-
-
-@pytest.mark.parametrize("num_classes", [1, 4, 11, 40])
-def test_precision_recall(tmp_path, num_classes):
-    names = [f"$class_{i}" if i % 2 else f"_{i}$" for i in range(num_classes)]
-    plot_precision_recall(detector_of(num_classes), names, tmp_path / "curve.png")
-    check_plot(tmp_path / "curve.png")
 
 
 def test_anchors(tmp_path):

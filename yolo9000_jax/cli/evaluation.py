@@ -56,7 +56,7 @@ def _add_evaluate(verbs: Verbs) -> None:
         help="ilsvrc: also the average precision by the rule of ImageNet's detection task (default: as in training)",
     )
     add_json(verb, "the metrics", r'\A\{\n  "(voc_ap50|top1)": ')
-    verb.add_argument("--report", metavar="DIR", help="folder for the precision/recall plot and the pictures")
+    verb.add_argument("--report", metavar="DIR", help="folder for a page of the numbers, curves, mistakes and pictures")
     official = verb.add_argument_group("files for the official tools and servers, of a detector")
     official.add_argument("--coco-results", metavar="FILE", help="all detections, as COCO takes them")
     official.add_argument("--coco-truth", metavar="FILE", help="the truth as a COCO file, with the same ids")
@@ -94,7 +94,7 @@ def _show(options: argparse.Namespace, result: "Evaluation") -> None:
         _print_detection(result.metrics)
     write_json(options.json, result.metrics)
     if options.report:
-        write_report(as_path(options.report), result)
+        write_report(as_path(options.report), result, workdir=as_path(options.workdir) if options.workdir else None)
     _write_official(options, result)
 
 

@@ -64,7 +64,8 @@ class Compared(NamedTuple):
 class Evaluation:
     """The evaluation of a detector or a classifier on a data set.
 
-    metrics: the numbers, as JSON has them (see `evaluate`). class_names: the classes it was evaluated on. Of a
+    metrics: the numbers, as JSON has them (see `evaluate`). class_names: the classes it was evaluated on. data: the
+    source and the split of the data set, as the user named them. Of a
     detector also voc: precision and recall of each of these classes, examples: a few pictures, and compared: all of
     them, without pixels.
     """
@@ -74,6 +75,7 @@ class Evaluation:
     voc: VocResult | None = None
     examples: tuple[Example, ...] = ()
     compared: Compared | None = None
+    data: str = ""
 
     def __repr__(self) -> str:
         numbers = {name: value for name, value in main_numbers(self.metrics).items() if name != "images"}

@@ -21,12 +21,13 @@ DEFAULT_THRESHOLD = 0.25
 SCRIPTS = ("pictures.js", "evaluation.js")
 
 
-def evaluation_page(evaluation: Evaluation, title: str, run: Sequence[Section] = (), series: Any = None) -> str:
+def evaluation_page(
+    evaluation: Evaluation, run: Sequence[Section] = (), series: Mapping[str, Any] | None = None
+) -> str:
     """The page.
 
     Args:
         evaluation: of a detector or a classifier.
-        title: its heading.
         run: sections on the run, which come last.
         series: learning curves, {name: [[step, value], …]}; None: there are none.
 
@@ -54,7 +55,7 @@ def evaluation_page(evaluation: Evaluation, title: str, run: Sequence[Section] =
         sections.append(Section("stopping", "How far down the tree", [table(stopping_table(metrics))]))
     if series:
         sections.append(Section("curves", "Learning curves", [_place("learning-curves")]))
-    return page(title, [*sections, *run], lead=_lead(evaluation), data=data, scripts=SCRIPTS)
+    return page("Evaluation", [*sections, *run], lead=_lead(evaluation), data=data, scripts=SCRIPTS)
 
 
 def _place(name: str) -> Html:
@@ -64,7 +65,8 @@ def _place(name: str) -> Html:
 
 def _lead(evaluation: Evaluation) -> str:
     left_out = evaluation.metrics.get("left_out", ())
-    lines = [f"{evaluation.metrics.get('images', 0)} pictures, {len(evaluation.class_names)} classes"]
+    lines = [printable(evaluation.data)] if evaluation.data else []
+    lines.append(f"{evaluation.metrics.get('images', 0)} pictures, {len(evaluation.class_names)} classes")
     if left_out:
         lines.append(f"left out, as the network lacks them: {', '.join(map(printable, left_out))}")
     return "; ".join(lines)

@@ -24,13 +24,12 @@ from yolo9000_jax.logs import logger
 from yolo9000_jax.places import as_path
 from yolo9000_jax.predict.loading import make_predictor
 from yolo9000_jax.report.batch import draw_batch
-from yolo9000_jax.report.evaluation import draw_examples, write_report
-from yolo9000_jax.report.plots import plot_curves
+from yolo9000_jax.report.evaluation import draw_examples, write_page, write_report
 from yolo9000_jax.tasks import Task, make_task
 from yolo9000_jax.tasks.task import Ratio
 from yolo9000_jax.training import parallel, preemption, state, step
 from yolo9000_jax.training.goodput import Goodput
-from yolo9000_jax.training.metrics import FILE, Metrics
+from yolo9000_jax.training.metrics import Metrics
 from yolo9000_jax.training.profile import Profile
 from yolo9000_jax.training.resuming import ResumePoint, begin_or_resume, inspect_workdir, same_sources
 from yolo9000_jax.training.start import start_variables
@@ -51,8 +50,8 @@ def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None,
 
     Leaves in `workdir`: config.json (what was asked), network.json (what came of it, with the tree of the classes if
     they form one), checkpoints/ (the last two and the best), scores.json, metrics.jsonl, tensorboard/, goodput.json
-    (where the time went, over all starts), first_batch.png, with `config.profile_steps` profile/, and report/ with the
-    evaluation of the last state and the curves, its metrics.json last.
+    (where the time went, over all starts), first_batch.png, with `config.profile_steps` profile/, and report/ with a
+    page of the last evaluation and the curves so far; at the end its metrics.json comes last.
 
     A state is saved before it is evaluated, and nothing saved is deleted before what replaces it is whole: a run that
     is killed at any moment loses the steps since the last save. SIGTERM and Ctrl-C stop it between two steps, with a
@@ -345,11 +344,11 @@ class _Run:
             self.checkpoints.record(number, scalars)
         if evaluation.examples:
             self.metrics.picture(number, "detections", draw_examples(evaluation.examples, evaluation.class_names))
-        if number == self.phase.end:
-            folder = self.workdir / REPORT
-            plot_curves(self.workdir / FILE, folder / "curves.png")
-            write_report(folder, evaluation, step=number)
-            logger.info(f"report in {folder}")
+        is_last = number == self.phase.end
+        write = write_report if is_last else write_page
+        write(self.workdir / REPORT, evaluation, number, self.workdir)
+        if is_last:
+            logger.info(f"report in {self.workdir / REPORT}")
 
     def _settle_statistics(self, number: int) -> None:
         """Gives a state that is to be judged the batch-norm statistics that it is judged with, if it has not got them.
