@@ -66,7 +66,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._send("Emulation.setEmulatedMedia", features=[scheme])
         self._send("Page.navigate", url=path.resolve().as_uri())
-        self.wait("document.readyState === 'complete'")
+        self.wait("document.readyState === 'complete' && document.body.dataset.drawn")
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page; what it throws is an AssertionError here."""
@@ -84,9 +84,10 @@ class Browser:
     def press(self, key: str) -> None:
         """A key, such as Tab or Enter."""
         text = {"Enter": "\r", " ": " "}.get(key)
+        number = {"Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowRight": 39}.get(key, 0)
         for kind in ("keyDown", "keyUp"):
             more = {"text": text} if text and kind == "keyDown" else {}
-            self._send("Input.dispatchKeyEvent", type=kind, key=key, **more)
+            self._send("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=number, **more)
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
         """Writes what the window shows, or the whole page, as a PNG file."""

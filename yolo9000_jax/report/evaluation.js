@@ -64,20 +64,19 @@
     const order = (data.order || data.classes.map((_, label) => label)).filter((label) => present.has(label));
     if (order.length <= most) options.hidden = true;
     function counts(threshold) {
-      const cells = new Map(), step = Math.round(threshold * 100);
+      const cells = new Map(), step = Math.round(threshold * 100), width = data.classes.length + 1; // one for what is missed
       all.true.forEach((truth, index) => {
-        const found = all.found[index] >= 0 && all.score[index] >= step ? all.found[index] : -1;
-        const key = `${truth},${found}`;
-        if (!cells.has(key)) cells.set(key, []);
-        cells.get(key).push(all.picture[index]);
+        const key = truth * width + (all.score[index] >= step ? all.found[index] + 1 : 0);
+        const places = cells.get(key);
+        if (places) places.push(all.picture[index]);
+        else cells.set(key, [all.picture[index]]);
       });
-      return cells;
+      return [...cells].map(([key, places]) => [Math.floor(key / width), (key % width) - 1, places]);
     }
     function draw() {
       const threshold = pictures.state.threshold, step = Math.round(threshold * 100), cells = counts(threshold);
       const totals = new Map(), mistaken = new Map();
-      for (const [key, places] of cells) {
-        const [truth, found] = key.split(",").map(Number);
+      for (const [truth, found, places] of cells) {
         totals.set(truth, (totals.get(truth) || 0) + places.length);
         if (truth !== found && found >= 0) for (const each of [truth, found]) mistaken.set(each, (mistaken.get(each) || 0) + places.length);
       }
@@ -87,7 +86,7 @@
         labels = order.filter((label) => kept.has(label));
       }
       const size = labels.length <= 12 ? 40 : labels.length <= 30 ? 26 : 17, left = 150, top = 110, index = new Map(labels.map((label, spot) => [label, spot]));
-      const width = left + (labels.length + 1) * size + 6, height = top + (labels.length + 1) * size + 6;
+      const width = left + (labels.length + 1) * size + 90, height = top + (labels.length + 1) * size + 6;
       const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, class: "matrix", role: "group", "aria-label": "confusion matrix; each cell opens its pictures" });
       const rowName = (label) => (label < 0 ? "nothing there" : data.classes[label]), columnName = (label) => (label < 0 ? "missed" : data.classes[label]);
       [...labels, -1].forEach((label, spot) => {
@@ -113,8 +112,7 @@
         if (size >= 17) item.append(svg("text", { x: x + size / 2, y: y + size / 2 + 4, "text-anchor": "middle", class: share > 0.4 ? "strong" : "", "font-size": String(number).length * 6 > size - 2 ? 8 : 11 }, number > 999 ? page.short(number) : String(number)));
         drawing.append(item);
       };
-      for (const [key, places] of cells) {
-        const [truth, found] = key.split(",").map(Number);
+      for (const [truth, found, places] of cells) {
         cell(truth, found, places.length, totals.get(truth), places);
       }
       let most_alone = 1;
@@ -126,12 +124,24 @@
     }
     if (!order.length) { place.append(el("p", { class: "note" }, "There is no object and no detection.")); return; }
     place.append(told, options, holder);
-    pictures.listeners.push(draw);
-    draw();
+    // Drawn when it is in sight: the slider that changes it is further down.
+    let drawn = null;
+    const refresh = () => { if (seen && drawn !== pictures.state.threshold) { drawn = pictures.state.threshold; draw(); } };
+    let seen = true;
+    new IntersectionObserver((entries) => { seen = entries[entries.length - 1].isIntersecting; refresh(); }, { rootMargin: "200px" }).observe(place);
+    pictures.listeners.push(refresh);
+    refresh();
   }
 
-  if (data.curves) learningCurves(at("learning-curves"));
-  if (data.of_classes) classCurves(at("class-curves"));
-  if (data.pictures) pictures.build(at("picture-list"));
-  if (data.confusion) confusionMatrix(at("confusion-matrix"));
+  // One after the other, so that the page is seen, and answers, while they are drawn.
+  const parts = [["of_classes", "class-curves", classCurves], ["confusion", "confusion-matrix", confusionMatrix],
+    ["pictures", "picture-list", pictures.build], ["curves", "learning-curves", learningCurves]];
+  (async () => {
+    for (const [name, place, build] of parts) {
+      if (!data[name]) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      build(at(place));
+    }
+    document.body.dataset.drawn = "true";
+  })();
 })();

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from yolo9000_jax.files import shown
 from yolo9000_jax.html import Html, element
-from yolo9000_jax.report.table import MISSING, Table
+from yolo9000_jax.report.table import Table
 
 FRAME_SCRIPT, LOOK = "frame.js", "look.css"
 
@@ -80,7 +80,7 @@ def table(content: Table, terms: Mapping[str, str] | None = None, sortable: bool
     def cell(tag: str, words: str, column: int) -> Html:
         meaning = meanings.get(words) if tag == "th" or column == 0 else None
         inner = term(words, meaning) if meaning else words
-        return element(tag, inner, class_="number" if flush_right[column] and tag + words != f"td{MISSING}" else None)
+        return element(tag, inner, class_="number" if flush_right[column] else None)
 
     lines = [element("tr", *(cell("td", words, column) for column, words in enumerate(row))) for row in rows]
     head = element("tr", *(cell("th", words, column) for column, words in enumerate(heads)))

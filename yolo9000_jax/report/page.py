@@ -12,7 +12,7 @@ from yolo9000_jax.html import Html, element
 from yolo9000_jax.report.frame import Section, page, table, term
 from yolo9000_jax.report.meanings import COLUMNS, MISTAKES, meaning
 from yolo9000_jax.report.sample import sample
-from yolo9000_jax.report.table import Table
+from yolo9000_jax.report.table import MISSING, Table
 from yolo9000_jax.text import printable
 
 STEPS = 100  # in which thresholds and recalls are told, from 0 to 1
@@ -73,7 +73,7 @@ def _lead(evaluation: Evaluation) -> str:
 
 
 def _numbers(metrics: Mapping[str, Any]) -> list[object]:
-    """The main numbers large, the others in a table."""
+    """The main numbers large, the others small."""
     main = {name: value for name, value in main_numbers(metrics).items() if name not in ("images", "step")}
     others = {
         name: value
@@ -84,12 +84,15 @@ def _numbers(metrics: Mapping[str, Any]) -> list[object]:
         main["best_f1"] = best["f1"]
     if (calibration := metrics.get("calibration")) is not None:
         others["ece"] = calibration["ece"]
-    tiles = [
-        element("div", _termed(name), element("b", _percent(value)), class_="tile") for name, value in main.items()
+    large, small = (
+        [element("div", _termed(name), element("b", _percent(value) or MISSING), class_="tile") for name, value in each]
+        for each in (main.items(), others.items())
+    )
+    return [
+        element("p", "In percent; what a number means is shown where its name is pointed at.", class_="note"),
+        element("div", *large, class_="tiles"),
+        element("div", *small, class_="tiles small"),
     ]
-    rows = [[name, _percent(value)] for name, value in others.items()]
-    terms = {name: told for name in others if (told := meaning(name))}
-    return [element("div", *tiles, class_="tiles"), table(Table(["in percent", ""], rows), terms) if rows else ""]
 
 
 def _termed(name: str) -> object:

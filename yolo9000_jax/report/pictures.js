@@ -6,7 +6,8 @@ const pictures = (() => {
   const RIGHT = 0, EXCUSED = 6, MISSED = 7;
   const WIDTH = 380; // of a drawing, in its own units, which are about the screen's pixels
   const LETTERS = 11, NARROW = 0.56; // pixels of a letter, and its width as a part of that
-  const BATCH = 12;
+  const FEW = 6, MANY = 40, SMALL = 40; // marks in a picture, and sides of a box, up to which captions may be wider than their boxes
+  const BATCH = 4; // pictures drawn at once, more as they come into sight
   const all = data.pictures || [];
   const name = (label) => data.classes[label];
   // Fixed colours, as they stand on pictures and not on the page; each also has its own line and its own word.
@@ -103,22 +104,23 @@ const pictures = (() => {
         svg("rect", { ...frame, stroke: look.stroke, "stroke-width": thick, "stroke-dasharray": look.dash, "pointer-events": "all" }));
       group.prepend(item);
       if (!state.names) return;
-      const others = boxes.filter((_, other) => other !== place);
+      const others = marks.length > MANY ? [] : boxes.filter((_, other) => other !== place);
       const letters = Math.max(9, Math.min(LETTERS, (y1 - y0) / 3));
       for (const words of [mark.text, mark.short]) {
         const wide = words.length * letters * NARROW + 6, high = letters + 4;
-        if (wide > Math.max(1.25 * (x1 - x0), 34)) continue;
+        const crowded = marks.length > FEW || x1 - x0 < SMALL || y1 - y0 < SMALL;
+        if (crowded && wide > 1.25 * (x1 - x0)) continue;
         const spot = placed(boxes[place], wide, high, [width, height], taken, others);
-        if (spot.cost > 0.5) continue;
+        if (spot.cost > (crowded ? 0.1 : 0.5)) continue;
         taken.push([spot.x, spot.y, spot.x + wide, spot.y + high]);
         captions.push(tab(spot, wide, high, words, letters, look));
         return;
       }
       listed.push({ number: listed.length + 1, look: mark.look, text: mark.text });
-      const words = String(listed.length), wide = words.length * 9 * 0.6 + 5, high = 12;
-      const spot = placed(boxes[place], wide, high, [width, height], taken, others);
+      const words = String(listed.length), wide = words.length * 5.5 + 1, high = 8;
+      const spot = placed(boxes[place], wide, high, [width, height], taken, marks.length > MANY ? [] : boxes);
       taken.push([spot.x, spot.y, spot.x + wide, spot.y + high]);
-      captions.push(tab(spot, wide, high, words, 9, look));
+      captions.push(svg("text", { x: spot.x, y: spot.y + high, "font-size": 9, fill: look.stroke, class: "number-tag", "pointer-events": "none" }, words));
     });
     view.append(group, ...captions.reverse());
     return { view, listed };
@@ -153,8 +155,10 @@ const pictures = (() => {
     } else parts.push([picture.name, [...found, ...truths]]);
     return parts.map(([title, marks]) => {
       const { view, listed } = drawing(picture, marks, width, title);
-      const list = el("ol", { class: "listed" }, listed.map((each) =>
-        el("li", {}, el("span", { class: "key", style: { background: LOOKS[each.look].stroke } }), each.text)));
+      const groups = new Map();
+      for (const each of listed) groups.set(each.text, [...(groups.get(each.text) || []), each]);
+      const list = el("ul", { class: "listed" }, [...groups].map(([text, same]) =>
+        el("li", {}, el("span", { class: "key", style: { background: LOOKS[same[0].look].stroke } }), `${same.map((each) => each.number).join(", ")}: ${text}`)));
       return el("div", { class: "panel" }, view, listed.length ? list : "");
     });
   }
@@ -201,7 +205,7 @@ const pictures = (() => {
     more();
   }
 
-  const clear = el("button", { type: "button", hidden: true, onclick: () => show(null, null, "") }, "all pictures again");
+  const clear = el("button", { type: "button", id: "all-pictures", hidden: true, onclick: () => show(null, null, "") }, "all pictures again");
 
   // Shows pictures: of some classes, at some places, or all (null); `what` says which they are.
   function show(classes, places, what, total = 0) {

@@ -1,0 +1,124 @@
+"""The page of an evaluation in a browser: it loads without an error and asks for nothing, and its controls act."""
+
+import pytest
+
+from tests.browser import NAMES, Browser, chromium
+from tests.report.test_evaluation import LONG, NASTY, evaluation_of
+from yolo9000_jax.report.evaluation import write_report
+
+pytestmark = pytest.mark.skipif(chromium() is None, reason=f"no browser here: none of {', '.join(NAMES)} is installed")
+
+CARDS = "document.querySelectorAll('.card').length"
+SHOWN = "Number(document.querySelector('#picture-list p').textContent.split(' ')[0])"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    browser = Browser(chromium())
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    return evaluation_of(10, (NASTY, "dog", LONG, "eel"))
+
+
+@pytest.fixture(scope="module")
+def page(evaluation, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    write_report(folder, evaluation)
+    return folder / "index.html"
+
+
+def choose(browser, control, value):
+    """Sets a control of the pictures, by its place among those of its kind, as a person does."""
+    kind, place = control
+    event = "change" if kind == "select" else "input"
+    control = f"document.querySelectorAll('#picture-list {kind}')[{place}]"
+    browser.run(f"{control}.value = {value!r}; {control}.dispatchEvent(new Event('{event}'))")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
+def test_it_loads_without_error_and_alone(browser, page, width, dark):
+    browser.open(page, width, dark=dark)
+    assert browser.errors == []
+    assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    light = browser.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
+    assert (light < 100) == dark
+    browser.run("document.getElementById('theme').click()")
+    other = browser.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
+    assert (other < 100) != dark
+
+
+def test_the_filters_act(browser, page, evaluation):
+    browser.open(page)
+    count = evaluation.metrics["images"]
+    assert browser.run(SHOWN) == count and browser.run(CARDS) > 0
+    judged = evaluation.compared.judged
+    for kind, number in (("wrong class", 1), ("background", 5)):
+        choose(browser, ("input[type=range]", 0), "0")
+        choose(browser, ("select", 1), kind)
+        expected = sum(any((each.kinds == number) & ~each.excused) for each in judged)
+        assert browser.run(SHOWN) == expected, kind
+    choose(browser, ("input[type=range]", 0), "0.9")
+    assert browser.run(SHOWN) == sum(any((each.kinds == 5) & ~each.excused & (each.scores >= 0.9)) for each in judged)
+    choose(browser, ("select", 1), "any")
+    choose(browser, ("select", 0), "1")
+    sees = [
+        bool(1 in truth.labels or any((each.labels == 1) & (each.scores >= 0.9)))
+        for truth, each in zip(evaluation.compared.truths, judged, strict=True)
+    ]
+    assert browser.run(SHOWN) == sum(sees)
+    assert browser.errors == []
+
+
+def test_what_is_there_and_what_was_found_are_switched(browser, page):
+    browser.open(page)
+    drawings = "document.querySelectorAll('.card:first-child svg').length"
+    marks = "document.querySelectorAll('.card:first-child .mark').length"
+    assert browser.run(drawings) == 2
+    both = browser.run(marks)
+    for place in (0, 1):
+        browser.run(f"document.querySelectorAll('#picture-list input[type=checkbox]')[{place}].click()")
+        assert browser.run(marks) < both
+    assert browser.run(marks) == 0
+
+
+def test_a_cell_of_the_confusion_opens_its_pictures(browser, page, evaluation):
+    browser.open(page)
+    browser.run("document.querySelector('.matrix [role=button]').focus()")
+    words = browser.run("document.activeElement.getAttribute('aria-label')")
+    browser.press("Enter")
+    said = browser.run("document.querySelector('#picture-list p').textContent")
+    assert words in said and 0 < browser.run(SHOWN) <= evaluation.metrics["images"]
+    browser.run("document.getElementById('all-pictures').click()")
+    assert browser.run(SHOWN) == evaluation.metrics["images"]
+
+
+def test_pictures_are_enlarged_and_turned_by_keys(browser, page):
+    browser.open(page)
+    browser.run("document.querySelector('.card .open').click()")
+    title = "document.querySelector('dialog[open] b').textContent"
+    first = browser.run(title)
+    browser.press("ArrowRight")
+    assert browser.run(title) != first
+    browser.press("Escape")
+    assert browser.run("document.querySelector('dialog[open]')") is None
+
+
+def test_terms_say_what_they_mean_and_tables_sort(browser, page):
+    browser.open(page)
+    browser.run("document.querySelector('.term').focus()")
+    assert "average precision" in browser.run("document.querySelector('.tip:not([hidden])').textContent")
+    column = "[...document.querySelectorAll('#classes tbody tr')].map((row) => Number(row.cells[4].textContent))"
+    browser.run("document.querySelectorAll('#classes th')[4].click()")
+    values = browser.run(column)
+    assert values == sorted(values, reverse=True) and len(set(values)) > 1
+
+
+def test_every_drawing_has_words(browser, page):
+    browser.open(page)
+    silent = "[...document.querySelectorAll('svg[role=img]')].filter((each) => !each.getAttribute('aria-label')).length"
+    assert browser.run(silent) == 0 and browser.run("document.querySelectorAll('svg[role=img]').length") > 3
