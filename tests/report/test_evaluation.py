@@ -207,11 +207,11 @@ def test_many_pictures_stay_small(tmp_path, monkeypatch):
     """Noise takes the most bytes that a picture can take; of many pictures some are shown, the worst among them."""
     monkeypatch.setattr(sample, "MOST_PICTURES", 20)
     monkeypatch.setattr(sample, "ORDERED", 4)
-    monkeypatch.setattr(sample, "BYTES", 20 * 3000)
-    found = evaluation_of(30, size=(150, 200))
+    monkeypatch.setattr(sample, "BYTES", 20 * 12_000)
+    found = evaluation_of(30, size=(300, 400))
     reports.write_report(tmp_path, found)
     pictures = read(tmp_path)[1]["pictures"]
-    assert len(pictures) == 20 and (tmp_path / "index.html").stat().st_size < 20 * 5000 + 60_000
+    assert len(pictures) == 20 and (tmp_path / "index.html").stat().st_size < 20 * 16_000 + 60_000
     threshold = round(found.metrics["best_f1"]["threshold"], 2)
     values = np.array([sample.f1(each, threshold) for each in found.compared.judged])
     worst = {int(place) for place in np.argsort(values, kind="stable")[:4]}

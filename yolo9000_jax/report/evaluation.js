@@ -66,7 +66,8 @@
     function counts(threshold) {
       const cells = new Map(), step = Math.round(threshold * 100), width = data.classes.length + 1; // one for what is missed
       all.true.forEach((truth, index) => {
-        const key = truth * width + (all.score[index] >= step ? all.found[index] + 1 : 0);
+        const coarse = all.coarse && all.coarse_score[index] >= step ? all.coarse[index] : -1;
+        const key = truth * width + (all.found[index] >= 0 && all.score[index] >= step ? all.found[index] : coarse) + 1;
         const places = cells.get(key);
         if (places) places.push(all.picture[index]);
         else cells.set(key, [all.picture[index]]);
@@ -133,9 +134,54 @@
     refresh();
   }
 
+  // The tree, unfolded by clicks; what is below a node is made when it is first seen.
+  function classTree(place) {
+    const nodes = data.tree.map(([name, synset, above, label], index) => ({ name, synset, above, label, index, below: [] }));
+    for (const node of nodes) if (node.above >= 0) nodes[node.above].below.push(node);
+    for (const node of [...nodes].reverse()) { // below comes before above
+      const own = node.label >= 0 ? data.of_classes[node.label] : null;
+      node.labels = [...(node.label >= 0 ? [node.label] : []), ...node.below.flatMap((each) => each.labels)];
+      const aps = node.labels.map((label) => data.of_classes[label]?.ap).filter((ap) => ap !== null && ap !== undefined);
+      node.mean = aps.length ? aps.reduce((sum, ap) => sum + ap, 0) / aps.length : null;
+      node.own = own ? own.ap : null;
+      node.objects = node.label >= 0 ? (own ? own.truths : 0) : node.below.reduce((sum, each) => sum + each.objects, 0);
+    }
+    const words = (node) => {
+      const parts = [`${node.objects} objects`];
+      if (node.label >= 0) parts.push(`AP50 ${percent(node.own)}`);
+      if (node.labels.length > 1) parts.push(`mean AP50 of ${node.labels.length} classes ${percent(node.mean)}`);
+      return parts.join(", ");
+    };
+    const examples = (node) => el("button", { type: "button", class: "open", onclick: (event) => {
+      event.preventDefault();
+      pictures.show(new Set(node.labels), null, `${node.name} and what is below it`);
+    } }, "pictures");
+    const head = (node) => [el("b", {}, node.name), node.synset === node.name ? "" : el("span", { class: "note" }, ` ${node.synset}`), " ", el("span", { class: "note" }, words(node)), " ", examples(node)];
+    function item(node) {
+      if (!node.below.length) return el("li", {}, head(node));
+      const list = el("ul", {}), details = el("details", {}, el("summary", {}, head(node)), list);
+      details.addEventListener("toggle", () => { if (details.open && !list.children.length) list.append(...node.below.map(item)); });
+      return el("li", {}, details);
+    }
+    const roots = nodes.filter((node) => node.above < 0), tree = el("ul", { class: "tree" }, roots.map(item));
+    const open = () => {
+      for (let left = 300, closed; left > 0 && (closed = [...tree.querySelectorAll("details:not([open])")]).length; left -= closed.length) {
+        for (const each of closed.slice(0, left)) { each.open = true; each.dispatchEvent(new Event("toggle")); }
+      }
+    };
+    place.append(el("p", {}, el("button", { type: "button", onclick: open }, "unfold")), tree);
+    roots.slice(0, 3).forEach((_, index) => { const first = tree.children[index].querySelector("details"); if (first) first.open = true; });
+    if (data.descent) {
+      const line = (name, values, index) => ({ name, color: color(index), points: values.map((value, step) => [step / 100, 100 * value]) });
+      place.append(el("h3", {}, "How far down the answers go"), el("div", { class: "columns" }, chart(
+        { title: "Objects that get an answer", x: { label: "score threshold", low: 0, high: 1 }, y: { label: "% of the objects", low: 0, high: 100 } },
+        [line("their own class", data.descent.class, 2), line("only a class above it", data.descent.above, 4)])));
+    }
+  }
+
   // One after the other, so that the page is seen, and answers, while they are drawn.
   const parts = [["of_classes", "class-curves", classCurves], ["confusion", "confusion-matrix", confusionMatrix],
-    ["pictures", "picture-list", pictures.build], ["curves", "learning-curves", learningCurves]];
+    ["pictures", "picture-list", pictures.build], ["tree", "class-tree", classTree], ["curves", "learning-curves", learningCurves]];
   (async () => {
     for (const [name, place, build] of parts) {
       if (!data[name]) continue;

@@ -13,6 +13,7 @@ from yolo9000_jax.report.frame import Section, page, table, term
 from yolo9000_jax.report.meanings import COLUMNS, MISTAKES, meaning
 from yolo9000_jax.report.sample import sample
 from yolo9000_jax.report.table import MISSING, Table
+from yolo9000_jax.report.tree import descent, tree_nodes
 from yolo9000_jax.text import printable
 
 STEPS = 100  # in which thresholds and recalls are told, from 0 to 1
@@ -47,6 +48,9 @@ def evaluation_page(
             data |= _compared(evaluation.compared, data["threshold"])
             sections.append(Section("confusion", "Confusion of classes", [_place("confusion-matrix")]))
             sections.append(Section("pictures", "Pictures", [_place("picture-list")]))
+            if evaluation.compared.tree is not None:
+                data |= {"tree": tree_nodes(evaluation.compared), "descent": descent(evaluation.compared)}
+                sections.append(Section("tree", "The tree", [_place("class-tree")]))
     else:
         sections.append(Section("classes", "Classes", [table(classes_table(metrics), COLUMNS, sortable=True)]))
     if "naming" in metrics:
@@ -172,7 +176,7 @@ def _of_classes(voc: VocResult) -> list[dict[str, Any] | None]:
             found.append(None)
             continue
         scores, right = every.scores[own], every.outcomes[own] == TRUE_POSITIVE
-        steps = np.clip((scores * STEPS + 1e-9).astype(int), 0, STEPS)
+        steps = _steps(scores)
         counts = [np.bincount(steps[chosen], minlength=STEPS + 1)[::-1].cumsum()[::-1] for chosen in (right, ~right)]
         curve = interpolated_precision(result.recall, result.precision, at) if result.truths else None
         found.append(
@@ -188,6 +192,11 @@ def _of_classes(voc: VocResult) -> list[dict[str, Any] | None]:
     return found
 
 
+def _steps(scores: np.ndarray) -> np.ndarray:
+    """The last of the thresholds 0, .01, … 1 that each score reaches, in hundredths."""
+    return np.clip((scores * STEPS + 1e-9).astype(int), 0, STEPS)
+
+
 def _bins(scores: np.ndarray, right: np.ndarray) -> list[list[Any]]:
     places = np.clip((scores * 10).astype(int), 0, 9)
     numbers = np.bincount(places, minlength=10)
@@ -200,9 +209,7 @@ def _bins(scores: np.ndarray, right: np.ndarray) -> list[list[Any]]:
 
 def _compared(compared: Compared, threshold: float) -> dict[str, Any]:
     """The confusion and the pictures."""
-    tree, nodes = compared.tree, np.array(compared.nodes, int)
-    depths = None if tree is None else tree.depths[nodes]
-    confused = confusion(compared.detections, compared.truths, compared.judged, depths)
+    confused = confusion(compared.detections, compared.truths, compared.judged, compared.tree, compared.nodes)
     return {
         "confusion": _confusion(confused, compared),
         "pictures": sample(compared, confused, threshold),
@@ -221,7 +228,7 @@ def _confusion(confused: Confusion, compared: Compared) -> dict[str, Any]:
     places = list(zip(compared.detections, confused.alone, strict=True))
     labels = np.concatenate([np.zeros(0, int), *(found.labels[at] for found, at in places)])
     scores = np.concatenate([np.zeros(0), *(found.scores[at] for found, at in places)])
-    steps = np.clip((scores * STEPS + 1e-9).astype(int), 0, STEPS)
+    steps = _steps(scores)
     alone = {
         int(label): np.bincount(steps[labels == label], minlength=STEPS + 1).tolist() for label in np.unique(labels)
     }
@@ -229,7 +236,9 @@ def _confusion(confused: Confusion, compared: Compared) -> dict[str, Any]:
         "picture": confused.images.tolist(),
         "true": confused.true_labels.tolist(),
         "found": confused.found_labels.tolist(),
-        "score": np.floor(confused.scores * STEPS + 1e-9).astype(int).tolist(),
+        "score": _steps(confused.scores).tolist(),
+        "coarse": confused.coarse_labels.tolist() if compared.tree is not None else None,
+        "coarse_score": _steps(confused.coarse_scores).tolist() if compared.tree is not None else None,
         "alone": alone,
     }
 
