@@ -10,7 +10,7 @@ from yolo9000_jax.evaluation.result import Evaluation, Example
 from yolo9000_jax.evaluation.voc import ImageDetections
 from yolo9000_jax.files import to_json, write_whole
 from yolo9000_jax.report import run
-from yolo9000_jax.report.draw import contact_sheet, draw_against_truth
+from yolo9000_jax.report.draw import LEGEND, below, contact_sheet, draw_against_truth
 from yolo9000_jax.report.page import evaluation_page
 
 PAGE, METRICS = "index.html", "metrics.json"
@@ -78,4 +78,6 @@ def draw_examples(examples: Sequence[Example], class_names: Sequence[str]) -> np
         else:
             shown = ImageDetections(*(array[found.scores >= SCORE_THRESHOLD] for array in found))
             pictures.append(draw_against_truth(image, shown, truth, class_names))
-    return contact_sheet(pictures, COLUMNS, TILE if examples[0].top_down is None else TREE_TILE)
+    if examples[0].top_down is not None:
+        return contact_sheet(pictures, COLUMNS, TREE_TILE)
+    return below(contact_sheet(pictures, COLUMNS, TILE), list(LEGEND.items()))

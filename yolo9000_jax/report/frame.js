@@ -33,6 +33,14 @@ const page = (() => {
     for (let place = Math.ceil(low / step - 1e-9); place * step <= high + 1e-9 * step; place++) found.push(place * step);
     return found;
   }
+  // Those of a logarithmic axis, of whose ends these are the logarithms: powers of ten; of a short one also their 2 and 5 fold.
+  function logTicks(low, high) {
+    const found = [];
+    for (let power = Math.floor(low); power <= high; power++) {
+      for (const part of high - low < 2.5 ? [1, 2, 5] : [1]) found.push(part * 10 ** power);
+    }
+    return found.filter((value) => Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9);
+  }
   function short(value) {
     const size = Math.abs(value);
     if (size >= 1e6) return +(value / 1e6).toPrecision(3) + "M";
@@ -43,7 +51,7 @@ const page = (() => {
   // Lines over x. options: {title, x: {label, low, high}, y: {label, low, high, log}, diagonal, mark: x of a line}.
   // series: [{name, color, points: [[x, y], …], dash, bold, dots}], y null where there is none.
   function chart(options, series) {
-    const width = 460, height = 280, left = 46, right = 12, top = 10, bottom = 40;
+    const width = 460, height = 280, left = 60, right = 22, top = 10, bottom = 40;
     const all = series.flatMap((each) => each.points).filter((point) => point[1] !== null);
     if (!all.length) return el("figure", {}, el("figcaption", {}, options.title), el("p", { class: "note" }, "Nothing to draw."));
     const span = (place, axis) => {
@@ -58,9 +66,7 @@ const page = (() => {
     const py = (y) => top + (1 - (scaled(y) - y0) / (y1 - y0)) * (height - top - bottom);
     const drawing = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img" });
     drawing.setAttribute("aria-label", `${options.title}: ${options.y.label} over ${options.x.label}, ${series.length} lines`);
-    const yTicks = log
-      ? (y1 - y0 < 1 ? ticks(10 ** y0, 10 ** y1, 4) : ticks(Math.ceil(y0), Math.floor(y1), 5).filter(Number.isInteger).map((each) => 10 ** each))
-      : ticks(y0, y1, 5);
+    const yTicks = log ? logTicks(y0, y1) : ticks(y0, y1, 5);
     for (const y of yTicks) {
       drawing.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: py(y), y2: py(y) }));
       drawing.append(svg("text", { x: left - 5, y: py(y) + 4, "text-anchor": "end" }, short(y)));
@@ -70,8 +76,8 @@ const page = (() => {
     }
     drawing.append(svg("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }));
     drawing.append(svg("text", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, options.x.label));
-    drawing.append(svg("text", { x: 12, y: (top + height - bottom) / 2, "text-anchor": "middle",
-      transform: `rotate(-90 12 ${(top + height - bottom) / 2})` }, options.y.label));
+    drawing.append(svg("text", { x: 11, y: (top + height - bottom) / 2, "text-anchor": "middle",
+      transform: `rotate(-90 11 ${(top + height - bottom) / 2})` }, options.y.label));
     if (options.diagonal) {
       drawing.append(svg("line", { class: "axis", "stroke-dasharray": "3 4", x1: px(x0), x2: px(x1), y1: py(x0), y2: py(x1) }));
     }
@@ -107,7 +113,7 @@ const page = (() => {
     drawing.addEventListener("pointerleave", () => { marker.setAttribute("visibility", "hidden"); readout.textContent = "\u00a0"; });
     const legend = el("ul", { class: "legend" }, named.map((each) =>
       el("li", {}, el("span", { class: "key", style: { background: each.color } }), each.name)));
-    const save = el("button", { type: "button", onclick: () => saveDrawing(drawing, options.title) }, "save as SVG");
+    const save = el("button", { type: "button", class: "open", onclick: () => saveDrawing(drawing, options.title) }, "save as SVG");
     return el("figure", {}, el("figcaption", {}, options.title), drawing, readout, named.length > 1 ? legend : "", save);
   }
 

@@ -33,10 +33,10 @@ MISTAKES = {
     "duplicate": "Overlaps an object of its class that a better detection has.",
     "background": "Overlaps nothing by more than IoU .1.",
     "missed": "An object that no detection finds, be it poorly placed or of the wrong class.",
-    "sibling": "The class named has the same parent in the tree as the true one.",
-    "other branch": "The class named is neither above, below nor beside the true one in the tree.",
-    "too coarse": "The class named lies above the true one in the tree.",
-    "too deep": "The class named lies below the true one in the tree.",
+    "wrong class: sibling": "The class named has the same parent in the tree as the true one.",
+    "wrong class: other branch": "The class named is neither above, below nor beside the true one in the tree.",
+    "wrong class: too coarse": "The class named lies above the true one in the tree.",
+    "wrong class: too deep": "The class named lies below the true one in the tree.",
 }
 COLUMNS = {
     "AP50": "VOC's average precision at IoU .5, in percent.",

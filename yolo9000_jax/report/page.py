@@ -109,7 +109,9 @@ def _failures(metrics: Mapping[str, Any]) -> list[object]:
     for name, numbers in sorted(kinds.items(), key=lambda item: -(item[1]["cost"] or 0)):
         rows.append([name.replace("_", " "), _percent(numbers["cost"]), str(numbers["count"])])
         for relation, part in numbers.get("relations", {}).items():
-            rows.append([relation.replace("_", " "), _percent(part["cost"]), str(part["count"])])
+            rows.append(
+                [f"{name.replace('_', ' ')}: {relation.replace('_', ' ')}", _percent(part["cost"]), str(part["count"])]
+            )
     note = "By the definitions of TIDE. Each kind is put right by itself, so the costs do not add up."
     mistakes = Table(["mistake", "cost (AP)", "how many"], rows, "What the mistakes cost", note)
     groups = [

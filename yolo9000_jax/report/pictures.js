@@ -231,7 +231,7 @@ const pictures = (() => {
       update();
     });
     const [kindLabel, kind] = select("with", [["any", "anything"], ...[...KINDS, "missed"].map((each) => [each, each])], (value) => { state.kind = value; update(); });
-    const [orderLabel] = select("first", ["worst", "best", "median", "name"].map((each) => [each, each]), (value) => { state.order = value; update(); });
+    const [orderLabel] = select("order", [["worst", "worst first"], ["best", "best first"], ["median", "median first"], ["name", "by name"]], (value) => { state.order = value; update(); });
     const told = el("output", {}, state.threshold.toFixed(2));
     const slider = el("input", { type: "range", min: 0, max: 1, step: 0.01, value: state.threshold, "aria-label": "score threshold", oninput: () => {
       state.threshold = Number(slider.value);

@@ -84,7 +84,7 @@ def _network(workdir: Path) -> dict[str, object]:
         found["pictures trained on"] = facts.run.pictures_seen(phase.end)
         found["best checkpoint by"] = facts.run.best_by
         for name, fingerprint in facts.run.data.items():
-            found[f"fingerprint of the {name} data"] = fingerprint[:16]
+            found[f"fingerprint of {name}"] = fingerprint[:16]
     return found
 
 
