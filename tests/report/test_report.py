@@ -100,6 +100,22 @@ def test_captions_do_not_hide_a_crowded_picture():
     assert 0.1 < np.any(crowded != before, axis=-1).mean() < 0.5
 
 
+def test_names_without_room_are_numbers_in_a_list():
+    """No box is hidden by more than a small tab, and the list below has all names; without one they are left out."""
+    before = np.zeros((240, 320, 3), np.uint8)
+    corners = np.stack(np.meshgrid(np.arange(8) * 40, np.arange(6) * 40), -1).reshape(-1, 2)
+    boxes = np.concatenate([corners, corners + 24], axis=1)
+    names, red = ["a long name of a piece 0.9"] * 48, [(255, 0, 0)] * 48
+    bare, plain, listed = (
+        draw_boxes(before, boxes, words, red, listed=below)
+        for words, below in (([""] * 48, False), (names, False), (names, True))
+    )
+    np.testing.assert_array_equal(plain, bare)
+    assert listed.shape[0] > 240 and listed.shape[1:] == (320, 3)
+    assert 0 < changed(bare, listed[:240]).mean() < 0.2
+    assert (listed[240:] == (255, 0, 0)).all(axis=-1).sum() > 48 * 9, "a mark for each"
+
+
 def test_long_captions_are_cut_short():
     after = draw_boxes(picture(), [[50, 50, 90, 90]], ["a very long name " * 10], [(255, 255, 0)])
     rows, columns = np.nonzero(changed(picture(), after))

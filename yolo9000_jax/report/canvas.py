@@ -100,16 +100,19 @@ class Canvas:
         small = min(SMALL_PX, self.letters_px)
         for letters_px, chosen in ((self.letters_px, lines), (small, lines), (small, lines[:1])):
             tab, cost = self._placed(chosen, letters_px, color, frames, place, tabs)
-            if not crowded or (tab.box[2] - tab.box[0] <= WIDER * width and cost <= MOST_HIDDEN):
+            if tab is not None and (not crowded or (tab.box[2] - tab.box[0] <= WIDER * width and cost <= MOST_HIDDEN)):
                 return tab
         return None
 
     def _placed(
         self, lines: list[str], letters_px: int, color: Color, frames: np.ndarray, place: int, tabs: Sequence["_Tab"]
-    ) -> tuple["_Tab", float]:
-        """A tab where it hides least, and how much that is: shares of boxes, and of itself where there are others."""
+    ) -> tuple["_Tab | None", float]:
+        """A tab where it hides least, and how much that is: shares of boxes, and of itself where there are others; None
+        where the picture has no room for a letter."""
         lines = [shorten(line, letters_px, self.picture.width - 2 * self._pad) for line in lines]
         width, height = self._size(lines, letters_px)
+        if not width:
+            return None, math.inf
         x0, y0, x1, y1 = frames[place]
         lefts = np.array([min(x0, self.picture.width - width), max(0, x1 - width)])
         wanted = np.array([y0 - height, y0, y1, y1 - height])
@@ -138,7 +141,8 @@ class Canvas:
     def _areas(self, labelled: Sequence[tuple[Box, str, Color]]) -> Iterator[int]:
         """Pixels that each caption takes, written in full."""
         for _, caption, _ in labelled:
-            yield math.prod(self._size([drawable(line) for line in str(caption).split("\n")], self.letters_px))
+            width, height = self._size([drawable(line) for line in str(caption).split("\n")], self.letters_px)
+            yield min(width, self.picture.width) * height
 
     @property
     def _pad(self) -> int:
