@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from tests.evaluation.test_naming import EOSINOPHIL, NEUTROPHIL, RED, WHITE, Told, at, dataset, record
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.table import Record
 from yolo9000_jax.errors import UserError
@@ -59,14 +60,14 @@ class Guesses:
         self.classes, self._rng = classes, np.random.default_rng(seed)
 
     def stream(self, records, **_):
-        for record in records:
-            count = len(record.labels)
-            boxes = record.boxes_xyxy + self._rng.normal(0, 4, (count, 4))
+        for each in records:
+            count = len(each.labels)
+            boxes = each.boxes_xyxy + self._rng.normal(0, 4, (count, 4))
             wrong = self._rng.random(count) < 0.3
-            labels = np.where(wrong, self._rng.integers(0, len(self.classes), count), record.labels)
+            labels = np.where(wrong, self._rng.integers(0, len(self.classes), count), each.labels)
             boxes = np.concatenate([boxes, [[2, 2, 20, 20]]]).astype(np.float32)
             scores = np.sort(self._rng.random(count + 1))[::-1].astype(np.float32)
-            yield Result(record.read(), boxes, scores, np.append(labels, 0), self.classes)
+            yield Result(each.read(), boxes, scores, np.append(labels, 0), self.classes)
 
 
 def records_of(count, classes, objects=3, read=None, size=(HEIGHT, WIDTH)):
@@ -211,7 +212,7 @@ def test_many_pictures_stay_small(tmp_path, monkeypatch):
     found = evaluation_of(30, size=(300, 400))
     reports.write_report(tmp_path, found)
     pictures = read(tmp_path)[1]["pictures"]
-    assert len(pictures) == 20 and (tmp_path / "index.html").stat().st_size < 20 * 16_000 + 60_000
+    assert len(pictures) == 20 and max(len(each["jpeg"]) for each in pictures) <= 16_000, "a third more as base64"
     threshold = round(found.metrics["best_f1"]["threshold"], 2)
     values = np.array([sample.f1(each, threshold) for each in found.compared.judged])
     worst = {int(place) for place in np.argsort(values, kind="stable")[:4]}
@@ -245,3 +246,39 @@ def test_a_page_of_a_table():
     assert not reader.open and not reader.wrong
     assert ("span", "the first") in [(tag, values.get("data-tip")) for tag, values in reader.tags]
     assert [tag for tag, _ in reader.tags].count("tr") == 3 and "onetwo" in reader.words
+
+
+def of_a_tree():
+    """A white cell called neutrophil, one called white only, a lymphocyte taken for an eosinophil, and a red cell."""
+    names_of = [("white", "neutrophil"), ("white", "neutrophil"), ("white", "lymphocyte"), ("red",)]
+    objects = [(at(place), name) for place, each in enumerate(names_of) for name in each]
+    answer = [(at(0), WHITE), (at(0), NEUTROPHIL), (at(1), WHITE), (at(2), EOSINOPHIL), (at(3), RED)]
+    return evaluate(Told(answer), dataset([record(*objects)]), examples=0)
+
+
+def test_the_tree_and_how_far_down_answers_go(tmp_path):
+    found = of_a_tree()
+    reports.write_report(tmp_path, found)
+    reader, data = read(tmp_path)
+    nodes = data["tree"]
+    above = {name: nodes[place][0] if place >= 0 else None for name, _, place, _ in nodes}
+    assert above["neutrophil"] == "granulocyte" and above["white"] == "cell" and above["cell"] is None
+    labels = {name: label for name, _, _, label in nodes}
+    assert labels["granulocyte"] == -1 and data["classes"][labels["white"]] == "white"
+    places = [data["order"].index(labels[name]) for name in ("white", "neutrophil", "eosinophil", "lymphocyte")]
+    assert places == sorted(places), "what is below a class comes after it"
+    # Scores go from 1 down to .5: .875 is that of the neutrophil, .75 of the second white.
+    assert data["descent"]["class"][:88:87] == [pytest.approx(1 / 3, abs=1e-3)] * 2
+    assert data["descent"]["above"][75] == pytest.approx(1 / 3, abs=1e-3)
+    assert [data["descent"][key][100] for key in ("class", "above")] == [0.0, pytest.approx(1 / 3, abs=1e-3)]
+    confusion = data["confusion"]
+    called = [*data["classes"], None]  # -1: by no name
+    rows = zip(confusion["true"], confusion["found"], confusion["coarse"], strict=True)
+    said = {tuple(called[label] for label in row) for row in rows}
+    assert said == {
+        ("neutrophil", "neutrophil", "white"),
+        ("neutrophil", None, "white"),
+        ("lymphocyte", "eosinophil", None),
+        ("red", "red", None),
+    }
+    assert "Objects below white" in reader.words

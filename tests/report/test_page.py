@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser import NAMES, Browser, chromium
-from tests.report.test_evaluation import LONG, NASTY, evaluation_of
+from tests.report.test_evaluation import LONG, NASTY, evaluation_of, of_a_tree
 from yolo9000_jax.report.evaluation import write_report
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason=f"no browser here: none of {', '.join(NAMES)} is installed")
@@ -90,6 +90,9 @@ def test_a_cell_of_the_confusion_opens_its_pictures(browser, page, evaluation):
     browser.open(page)
     browser.run("document.querySelector('.matrix [role=button]').focus()")
     words = browser.run("document.activeElement.getAttribute('aria-label')")
+    browser.press("ArrowRight")
+    assert browser.run("document.activeElement.getAttribute('aria-label')") != words
+    browser.press("ArrowLeft")
     browser.press("Enter")
     said = browser.run("document.querySelector('#picture-list p').textContent")
     assert words in said and 0 < browser.run(SHOWN) <= evaluation.metrics["images"]
@@ -122,3 +125,15 @@ def test_every_drawing_has_words(browser, page):
     browser.open(page)
     silent = "[...document.querySelectorAll('svg[role=img]')].filter((each) => !each.getAttribute('aria-label')).length"
     assert browser.run(silent) == 0 and browser.run("document.querySelectorAll('svg[role=img]').length") > 3
+
+
+def test_the_tree_unfolds(browser, tmp_path):
+    write_report(tmp_path, of_a_tree())
+    browser.open(tmp_path / "index.html")
+    names = "[...document.querySelectorAll('.tree b')].map((each) => each.textContent)"
+    before = browser.run(names)
+    browser.run("document.querySelector('#class-tree button').click()")
+    assert "neutrophil" not in before and "neutrophil" in browser.run(names)
+    of = "[...document.querySelectorAll('.tree li')].find((each) => each.querySelector('b').textContent === 'red')"
+    browser.run(f"{of}.querySelector('button').click()")
+    assert browser.run(SHOWN) == 1 and browser.errors == []

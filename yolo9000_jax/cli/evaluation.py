@@ -33,6 +33,7 @@ OFFICIAL_MARKS = {
     "coco_results": r'\A\[(\]|\{"image_id": [^\n]*"score": )',
     "coco_truth": r'\A\{\n  "info": \{\n    "description": "written by yolo9000 ',
 }
+TOLD = ("score_threshold", "nms_threshold", "hierarchical_threshold", "class_agnostic", "iou_rule")  # on the page
 SPLIT = "default: the one it was evaluated on in training; with --cfg all"
 
 
@@ -80,12 +81,12 @@ def evaluate(options: argparse.Namespace) -> None:
     model.devices = jax.local_devices()
     result = evaluate_model(model, dataset, **given)
     if parallel.is_first():
-        _show(options, result)
+        _show(options, result, given)
     hosts.meet()  # or else the others give up while it writes
 
 
-def _show(options: argparse.Namespace, result: "Evaluation") -> None:
-    """Prints the metrics, and writes what is asked for."""
+def _show(options: argparse.Namespace, result: "Evaluation", given: dict[str, Any]) -> None:
+    """Prints the metrics, and writes what is asked for; `given` is what it was evaluated with."""
     from yolo9000_jax.report.evaluation import write_report
 
     if result.voc is None:
@@ -94,12 +95,17 @@ def _show(options: argparse.Namespace, result: "Evaluation") -> None:
         _print_detection(result.metrics)
     write_json(options.json, result.metrics)
     if options.report:
-        write_report(as_path(options.report), result, workdir=as_path(options.workdir) if options.workdir else None)
+        facts = {name.replace("_", " "): value for name, value in given.items() if name in TOLD}
+        workdir = as_path(options.workdir) if options.workdir else None
+        write_report(as_path(options.report), result, workdir=workdir, facts=facts)
     _write_official(options, result)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Raises UserError for a place that cannot be written, before the work for it is done."""
+    from yolo9000_jax.report.evaluation import PAGE
+    from yolo9000_jax.report.frame import PAGE_MARK
+
     for name in ("coco_results", "coco_truth", "voc_results", "report"):
         path = getattr(options, name)
         is_file = name.startswith("coco")
@@ -113,6 +119,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
                 raise UserError(f"{flag} {path}: cannot be written; name a {'file' if is_file else 'folder'} of yours")
             if is_file:
                 check_earlier_result(place, OFFICIAL_MARKS[name])
+            elif name == "report":
+                check_earlier_result(place / PAGE, PAGE_MARK)
 
 
 def _write_official(options: argparse.Namespace, result: "Evaluation") -> None:

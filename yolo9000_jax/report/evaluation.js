@@ -99,6 +99,20 @@
           drawing.append(svg("line", turned ? { x1: edge, x2: edge, y1: top, y2: top + (labels.length + 1) * size } : { y1: edge, y2: edge, x1: left, x2: left + (labels.length + 1) * size }));
         }
       });
+      // One cell is reached by Tab, the others from there by arrows: the nearest that way.
+      const buttons = [];
+      const act = (event, row, column, open) => {
+        if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); return; }
+        const way = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+        if (!way) return;
+        event.preventDefault();
+        const ahead = buttons.map((each) => ({ item: each.item, along: (each.row - row) * way[0] + (each.column - column) * way[1], aside: Math.abs((each.row - row) * way[1]) + Math.abs((each.column - column) * way[0]) }))
+          .filter((each) => each.along > 0).sort((a, b) => a.along + 3 * a.aside - b.along - 3 * b.aside);
+        if (!ahead.length) return;
+        event.currentTarget.setAttribute("tabindex", -1);
+        ahead[0].item.setAttribute("tabindex", 0);
+        ahead[0].item.focus();
+      };
       const cell = (truth, found, number, total, places) => {
         const row = truth < 0 ? labels.length : index.get(truth), column = found < 0 ? labels.length : index.get(found);
         if (row === undefined || column === undefined || !number) return;
@@ -108,10 +122,11 @@
           const chosen = places ? new Set(places) : new Set(pictures.all.filter((each) => each.found.some((one) => one[4] === found && one[7] & 2 && one[5] >= threshold)).map((each) => each.place));
           pictures.show(null, chosen, words, places ? chosen.size : 0);
         };
-        const item = svg("g", { role: "button", tabindex: 0, "aria-label": words, onclick: open, onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); } } },
+        const item = svg("g", { role: "button", tabindex: buttons.length ? -1 : 0, "aria-label": words, onclick: open, onkeydown: (event) => act(event, row, column, open) },
           svg("title", {}, words), svg("rect", { x: x + 1, y: y + 1, width: size - 2, height: size - 2, class: right ? "good" : "bad", "fill-opacity": 0.15 + 0.85 * Math.sqrt(share) }));
         if (size >= 17) item.append(svg("text", { x: x + size / 2, y: y + size / 2 + 4, "text-anchor": "middle", class: share > 0.4 ? "strong" : "", "font-size": String(number).length * 6 > size - 2 ? 8 : 11 }, number > 999 ? page.short(number) : String(number)));
         drawing.append(item);
+        buttons.push({ row, column, item });
       };
       for (const [truth, found, places] of cells) {
         cell(truth, found, places.length, totals.get(truth), places);

@@ -15,6 +15,8 @@ from yolo9000_jax.files import shown
 from yolo9000_jax.html import Html, element
 from yolo9000_jax.report.table import Table
 
+GENERATOR = "yolo9000"
+PAGE_MARK = rf'<meta name="generator" content="{GENERATOR}">'  # that a page of ours has, and a user's own has not
 FRAME_SCRIPT, LOOK = "frame.js", "look.css"
 
 
@@ -48,6 +50,7 @@ def page(
         "head",
         Html('<meta charset="utf-8">'),
         Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        Html(f'<meta name="generator" content="{GENERATOR}">'),
         Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         element("title", title),
         element("style", Html(_file(LOOK))),
