@@ -4,6 +4,7 @@
   const { data, el, svg, chart, color, percent, shorten } = page;
   const at = (id) => document.getElementById(id);
   const DRAWN = 8; // classes at once
+  const REST_MS = 150;
 
   function learningCurves(place) {
     const series = data.curves, losses = Object.keys(series).filter((name) => name === "loss" || name.startsWith("loss_"));
@@ -140,12 +141,13 @@
     }
     if (!order.length) { place.append(el("p", { class: "note" }, "There is no object and no detection.")); return; }
     place.append(told, options, holder);
-    // Drawn when it is in sight: the slider that changes it is further down.
+    // Drawn when it is in sight, and when the slider further down has come to rest.
     let drawn = null;
     const refresh = () => { if (seen && drawn !== pictures.state.threshold) { drawn = pictures.state.threshold; draw(); } };
     let seen = true;
     new IntersectionObserver((entries) => { seen = entries[entries.length - 1].isIntersecting; refresh(); }, { rootMargin: "200px" }).observe(place);
-    pictures.listeners.push(refresh);
+    let waiting = 0;
+    pictures.listeners.push(() => { clearTimeout(waiting); waiting = setTimeout(refresh, REST_MS); });
     refresh();
   }
 

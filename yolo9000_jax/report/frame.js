@@ -71,7 +71,7 @@ const page = (() => {
       drawing.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: py(y), y2: py(y) }));
       drawing.append(svg("text", { x: left - 5, y: py(y) + 4, "text-anchor": "end" }, short(y)));
     }
-    for (const x of ticks(x0, x1, 6)) {
+    for (const x of ticks(x0, x1, 6).filter((each, place, all) => !place || short(each) !== short(all[place - 1]))) {
       drawing.append(svg("text", { x: px(x), y: height - bottom + 15, "text-anchor": "middle" }, short(x)));
     }
     drawing.append(svg("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }));

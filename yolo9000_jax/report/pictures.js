@@ -100,7 +100,7 @@ const pictures = (() => {
       const frame = { x: x0, y: y0, width: Math.max(1, x1 - x0), height: Math.max(1, y1 - y0), fill: "none" };
       const thick = Math.min(x1 - x0, y1 - y0) < 24 ? 1.2 : 1.8;
       const item = svg("g", { class: "mark" }, svg("title", {}, mark.tip),
-        svg("rect", { ...frame, stroke: "#000", "stroke-width": thick + 1.6, "stroke-opacity": 0.55 }),
+        svg("rect", { ...frame, stroke: "#000", "stroke-width": thick + 1.2, "stroke-opacity": 0.45 }),
         svg("rect", { ...frame, stroke: look.stroke, "stroke-width": thick, "stroke-dasharray": look.dash, "pointer-events": "all" }));
       group.prepend(item);
       if (!state.names) return;
@@ -141,7 +141,7 @@ const pictures = (() => {
       const look = detectionLook(found), word = look === "right" ? "" : look === "excused" ? "not counted: " : `${KINDS[found[6]]}: `;
       const score = found[5].toFixed(2), called = name(found[4]);
       return { box: found.slice(0, 4), look, text: `${look === "wrong" ? "✕ " : ""}${shorten(called, 24)} ${score}`,
-        short: shorten(called, 12), tip: `${word}${called} ${found[5].toFixed(3)}` };
+        short: (look === "wrong" ? "✕ " : "") + shorten(called, 12), tip: `${word}${called} ${found[5].toFixed(3)}` };
     });
   }
 
