@@ -7,7 +7,7 @@ const pictures = (() => {
   const WIDTH = 380; // of a drawing, in its own units, which are about the screen's pixels
   const LETTERS = 11, NARROW = 0.56; // pixels of a letter, and its width as a part of that
   const FEW = 6, MANY = 40, SMALL = 40; // marks in a picture, and sides of a box, up to which captions may be wider than their boxes
-  const BATCH = 4; // pictures drawn at once, more as they come into sight
+  const BATCH = 4, BY_ITSELF = 12; // pictures drawn at once, and so many as they come into sight; more by the button
   const all = data.pictures || [];
   const name = (label) => data.classes[label];
   // Fixed colours, as they stand on pictures and not on the page; each also has its own line and its own word.
@@ -184,15 +184,18 @@ const pictures = (() => {
     if (!dialog.open) dialog.showModal();
   }
 
-  // The list: a batch of pictures, and more whenever its end comes into sight.
-  const count = el("p", { class: "note", "aria-live": "polite" }), grid = el("div", { class: "cards" }), end = el("div", {});
+  // The list: a batch of pictures, some more when its end comes into sight, then a button, so that the end can be reached.
+  const count = el("p", { class: "note", "aria-live": "polite" }), grid = el("div", { class: "cards" }), end = el("p", {}, el("button", { type: "button", hidden: true, onclick: () => more(BY_ITSELF) }));
   let next = 0;
-  const watch = new IntersectionObserver((entries) => { if (entries.some((each) => each.isIntersecting)) more(); }, { rootMargin: "600px" });
-  function more() {
-    grid.append(...shown.slice(next, next + BATCH).map(card));
-    next += BATCH;
+  const watch = new IntersectionObserver((entries) => { if (entries.some((each) => each.isIntersecting)) more(BATCH); }, { rootMargin: "600px" });
+  function more(count) {
+    grid.append(...shown.slice(next, next + count).map(card));
+    next += count;
     watch.unobserve(end);
-    if (next < shown.length) watch.observe(end);
+    const left = Math.max(0, shown.length - next), button = end.firstChild;
+    button.hidden = !left || next < BY_ITSELF;
+    button.textContent = `more pictures (${left})`;
+    if (left && next < BY_ITSELF) watch.observe(end);
   }
   function update() {
     shown = chosen();
@@ -202,7 +205,7 @@ const pictures = (() => {
     const missing = state.places && state.total > shown.length ? ` There are ${state.total}; the page holds some of them.` : "";
     count.textContent = `${shown.length} of the ${all.length} pictures of this page${whole} with ${state.what || "these settings"}.${missing}`;
     clear.hidden = !state.what;
-    more();
+    more(BATCH);
   }
 
   const clear = el("button", { type: "button", id: "all-pictures", hidden: true, onclick: () => show(null, null, "") }, "all pictures again");
