@@ -282,3 +282,5 @@ def test_the_tree_and_how_far_down_answers_go(tmp_path):
         ("red", "red", None),
     }
     assert "Objects below white" in reader.words
+    own = [(path, score) for *_, path, score in data["pictures"][0]["own"]]
+    assert own[1] == ("cell › white › granulocyte › neutrophil", 0.875) and len(own) == 5

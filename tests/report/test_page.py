@@ -133,6 +133,7 @@ def test_the_tree_unfolds(browser, tmp_path):
     names = "[...document.querySelectorAll('.tree b')].map((each) => each.textContent)"
     before = browser.run(names)
     browser.run("document.querySelector('#class-tree button').click()")
+    assert browser.run("document.querySelectorAll('.card:first-child svg').length") == 3, "its own names too"
     assert "neutrophil" not in before and "neutrophil" in browser.run(names)
     of = "[...document.querySelectorAll('.tree li')].find((each) => each.querySelector('b').textContent === 'red')"
     browser.run(f"{of}.querySelector('button').click()")

@@ -46,7 +46,8 @@ class Compared(NamedTuple):
     `Evaluation.class_names`. split: of the data set. category_ids: of these classes in a COCO file.
 
     judged: of each picture what its best detections are. read: gets a picture's place and reads it again, uint8
-    [H, W, 3]. tree, nodes: the tree of the classes, and the node of each; None where they form none.
+    [H, W, 3]. tree, nodes: the tree of the classes, and the node of each; None where they form none. own: of each
+    picture what the detector says by itself, going down the tree, its labels being nodes; empty where it was not asked.
     """
 
     pictures: Sequence[Picture]
@@ -58,6 +59,7 @@ class Compared(NamedTuple):
     read: Callable[[int], np.ndarray] | None = None
     tree: WordTree | None = None
     nodes: Sequence[int] = ()
+    own: Sequence[ImageDetections] = ()
 
 
 @dataclass(frozen=True, repr=False)

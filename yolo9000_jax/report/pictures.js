@@ -14,11 +14,11 @@ const pictures = (() => {
   const LOOKS = {
     right: { stroke: "#00b386", ink: "#000" }, wrong: { stroke: "#ff6a1f", ink: "#000" },
     excused: { stroke: "#bdbdbd", ink: "#000", dash: "2 3" }, missed: { stroke: "#f5e642", ink: "#000", dash: "7 3" },
-    truth: { stroke: "#ffffff", ink: "#000", dash: "5 3" }, difficult: { stroke: "#bdbdbd", ink: "#000", dash: "2 3" },
+    own: { stroke: "#6cc5ff", ink: "#000" }, truth: { stroke: "#ffffff", ink: "#000", dash: "5 3" }, difficult: { stroke: "#bdbdbd", ink: "#000", dash: "2 3" },
   };
 
   const state = { kind: "any", classes: null, threshold: data.threshold ?? 0.25, order: "worst", truth: true, found: true,
-    beside: true, names: true, places: null, what: "" };
+    own: true, beside: true, names: true, places: null, what: "" };
 
   // What a detection is, and what a truth is, at the threshold.
   const detectionLook = (found) => (found[6] === RIGHT ? "right" : found[7] & 1 ? "excused" : "wrong");
@@ -145,6 +145,14 @@ const pictures = (() => {
     });
   }
 
+  // What a detector with a tree says by itself, by the names down to where it stops.
+  function ownMarks(picture) {
+    return picture.own.filter((own) => own[5] >= state.threshold).map((own) => {
+      const path = own[4].split(" › "), score = own[5].toFixed(2);
+      return { box: own.slice(0, 4), look: "own", text: `${shorten(path[path.length - 1], 24)} ${score}`, short: shorten(path[path.length - 1], 12), tip: `${own[4]} ${score}` };
+    });
+  }
+
   function drawings(picture, width) {
     const parts = [];
     const truths = state.truth ? truthMarks(picture) : [], found = state.found ? foundMarks(picture) : [];
@@ -153,6 +161,7 @@ const pictures = (() => {
       if (state.found) parts.push([`${picture.name}, what was found`, found]);
       if (!parts.length) parts.push([picture.name, []]);
     } else parts.push([picture.name, [...found, ...truths]]);
+    if (state.own && picture.own) parts.push([`${picture.name}, what the detector says by itself`, ownMarks(picture)]);
     return parts.map(([title, marks]) => {
       const { view, listed } = drawing(picture, marks, width, title);
       const groups = new Map();
@@ -243,13 +252,13 @@ const pictures = (() => {
       for (const listener of listeners) listener(state.threshold);
     } });
     Object.assign(controls, { ofClass, kind });
-    const legend = el("ul", { class: "legend" }, [["right", "right"], ["✕ wrong", "wrong"], ["not counted", "excused"], ["there", "truth"], ["missed", "missed"], ["difficult or crowd", "difficult"]].map(
+    const legend = el("ul", { class: "legend" }, [["right", "right"], ["✕ wrong", "wrong"], ["not counted", "excused"], ["there", "truth"], ["missed", "missed"], ["difficult or crowd", "difficult"], ...(all.some((each) => each.own) ? [["its own name", "own"]] : [])].map(
       ([text, look]) => el("li", {}, svg("svg", { width: 26, height: 14, "aria-hidden": "true" },
         svg("rect", { x: 0, y: 0, width: 26, height: 14, fill: "#666" }),
         svg("rect", { x: 3, y: 3, width: 20, height: 8, fill: "none", stroke: LOOKS[look].stroke, "stroke-width": 2, "stroke-dasharray": LOOKS[look].dash })), " ", text)));
     place.append(
       el("div", { class: "row controls" }, classLabel, kindLabel, orderLabel, el("label", {}, "score from ", slider, " ", told)),
-      el("div", { class: "row" }, check("what is there", "truth"), check("what was found", "found"), check("side by side", "beside"), check("captions", "names"), clear),
+      el("div", { class: "row" }, check("what is there", "truth"), check("what was found", "found"), all.some((each) => each.own) ? check("its own names, down the tree", "own") : "", check("side by side", "beside"), check("captions", "names"), clear),
       legend, count, grid, end, dialog);
     update();
   }

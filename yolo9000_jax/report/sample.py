@@ -33,7 +33,8 @@ def sample(compared: Compared, confused: Confusion, threshold: float) -> list[di
         A dict each: {"place", "name", "width", "height", "jpeg": base64 or None, "truths": [[x0, y0, x1, y1, label,
         what, score]], "found": [[x0, y0, x1, y1, label, score, kind, what]]}. what of a truth: 1 difficult, 2 a crowd,
         else 0; its score is that of the detection that is right, -1 without one. kind: as in evaluation.mistakes; what
-        of a detection: 1 if it is excused, 2 if it is on no object, 3 for both, else 0.
+        of a detection: 1 if it is excused, 2 if it is on no object, 3 for both, else 0. With a tree also "own": [[x0,
+        y0, x1, y1, path, score]], what the detector says by itself, path being the names down to its answer.
     """
     chosen = choose(compared, confused, threshold)
     most = min(MOST_BYTES, BYTES // max(1, len(chosen)))
@@ -109,7 +110,16 @@ def _picture(compared: Compared, confused: Confusion, place: int, most: int, gon
         "jpeg": _jpeg(compared, place, most, gone),
         "truths": truths,
         "found": detections,
-    }
+    } | _own(compared, place)
+
+
+def _own(compared: Compared, place: int) -> dict[str, Any]:
+    if compared.tree is None or not compared.own:
+        return {}
+    tree, (boxes, scores, labels) = compared.tree, compared.own[place]
+    paths = [" › ".join(printable(tree.names[node]) for node in tree.path(int(label))) for label in labels]
+    rows = zip(boxes, paths, scores.tolist(), strict=True)
+    return {"own": [[*_rounded(box), path, round(score, 3)] for box, path, score in rows]}
 
 
 def _rounded(box_xyxy: np.ndarray) -> list[float]:
