@@ -112,7 +112,7 @@ def found():
 
 def test_of_a_detector(tmp_path, found):
     reports.write_report(tmp_path / "a/b", found, facts={"score threshold": 0.005})
-    assert names(tmp_path / "a/b") == ["index.html", "metrics.json"]
+    assert names(tmp_path / "a/b") == ["found.json", "index.html", "metrics.json"]
     assert json.loads((tmp_path / "a/b/metrics.json").read_text()) == found.metrics
     reader, data = read(tmp_path / "a/b")
     for each in (

@@ -15,6 +15,8 @@ from yolo9000_jax.cli.arguments import (
     add_network,
     add_size,
     add_verb,
+    check_folder,
+    check_report,
     hierarchical_threshold,
     load_network,
     write_json,
@@ -103,24 +105,19 @@ def _show(options: argparse.Namespace, result: "Evaluation", given: dict[str, An
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Raises UserError for a place that cannot be written, before the work for it is done."""
-    from yolo9000_jax.report.evaluation import PAGE
-    from yolo9000_jax.report.frame import PAGE_MARK
-
-    for name in ("coco_results", "coco_truth", "voc_results", "report"):
+    check_folder("--voc-results", options.voc_results)
+    check_report(options.report)
+    for name, mark in OFFICIAL_MARKS.items():
         path = getattr(options, name)
-        is_file = name.startswith("coco")
-        if path and is_in_bucket(path) and is_file:
-            check_earlier_result(as_path(path), OFFICIAL_MARKS[name])
-        if path and not is_in_bucket(path):
+        if path and is_in_bucket(path):
+            check_earlier_result(as_path(path), mark)
+        elif path:
             place = as_path(path).absolute()
-            near = next(each for each in (*([] if is_file else [place]), *place.parents) if each.exists())
-            if not near.is_dir() or not os.access(near, os.W_OK) or (is_file and place.is_dir()):
+            near = next(each for each in place.parents if each.exists())
+            if not near.is_dir() or not os.access(near, os.W_OK) or place.is_dir():
                 flag = f"--{name.replace('_', '-')}"
-                raise UserError(f"{flag} {path}: cannot be written; name a {'file' if is_file else 'folder'} of yours")
-            if is_file:
-                check_earlier_result(place, OFFICIAL_MARKS[name])
-            elif name == "report":
-                check_earlier_result(place / PAGE, PAGE_MARK)
+                raise UserError(f"{flag} {path}: cannot be written; name a file of yours")
+            check_earlier_result(place, mark)
 
 
 def _write_official(options: argparse.Namespace, result: "Evaluation") -> None:
@@ -139,7 +136,9 @@ def _write_official(options: argparse.Namespace, result: "Evaluation") -> None:
 
 def _prepare(options: argparse.Namespace) -> tuple["Detector | Classifier", Any, dict[str, Any]]:
     """The network, the data set, and the arguments to evaluate it with."""
+    from yolo9000_jax.labels import match_classes
     from yolo9000_jax.predict.classifier import Classifier
+    from yolo9000_jax.report.results_files import check_voc_names
     from yolo9000_jax.workdir.facts import load_facts
 
     model, settings = load_network(options), _settings(options)
@@ -157,6 +156,10 @@ def _prepare(options: argparse.Namespace) -> tuple["Detector | Classifier", Any,
     dataset = _evaluation_set(options, model, settings)
     if isinstance(model, Classifier):
         return model, dataset, {}
+    if options.voc_results:
+        matches = match_classes(dataset.classes, model.classes, dataset.synsets, model.synsets)
+        shared = [name for name, match in zip(dataset.classes, matches, strict=True) if match is not None]
+        check_voc_names(dataset, shared)
     given: dict[str, Any] = {
         "batch_size": settings.evaluation.batch_size,
         "score_threshold": settings.evaluation.score_threshold,

@@ -97,6 +97,7 @@ def evaluate_detector(
         detector.tree,
         () if detector.tree is None else classes.model_labels.tolist(),
         own,
+        dataset.category_ids is not None,
     )
     return Evaluation(metrics, classes.names, voc, tuple(run.examples), compared)
 

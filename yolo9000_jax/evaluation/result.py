@@ -48,6 +48,7 @@ class Compared(NamedTuple):
     judged: of each picture what its best detections are. read: gets a picture's place and reads it again, uint8
     [H, W, 3]. tree, nodes: the tree of the classes, and the node of each; None where they form none. own: of each
     picture what the detector says by itself, going down the tree, its labels being nodes; empty where it was not asked.
+    own_ids: the data are a COCO file, so the pictures' ids are COCO's too, whatever they look like.
     """
 
     pictures: Sequence[Picture]
@@ -60,6 +61,7 @@ class Compared(NamedTuple):
     tree: WordTree | None = None
     nodes: Sequence[int] = ()
     own: Sequence[ImageDetections] = ()
+    own_ids: bool = False
 
 
 @dataclass(frozen=True, repr=False)

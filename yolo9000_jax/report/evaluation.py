@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.result import Evaluation, Example
 from yolo9000_jax.evaluation.voc import ImageDetections
 from yolo9000_jax.files import to_json, write_whole
 from yolo9000_jax.report import run
 from yolo9000_jax.report.draw import LEGEND, below, contact_sheet, draw_against_truth
+from yolo9000_jax.report.found import FOUND, write_found
+from yolo9000_jax.report.frame import save_page
 from yolo9000_jax.report.page import evaluation_page
 
-PAGE, METRICS = "index.html", "metrics.json"
+METRICS = "metrics.json"
 SCORE_THRESHOLD = 0.25  # of the detections on the sheet of examples
 TREE_SCORE_THRESHOLD = 0.4  # their captions are longer
 TREE_ENLARGEMENT = 2  # so that the captions take less of the picture
@@ -27,7 +28,7 @@ def write_report(
     workdir: Path | None = None,
     facts: Mapping[str, object] | None = None,
 ) -> None:
-    """Writes the page and metrics.json, which comes last: where it is, all of the report is there.
+    """Writes the page, of a detector also found.json, and metrics.json, which comes last: where it is, all is there.
 
     Args:
         folder, evaluation, step, workdir, facts: as for `write_page`; step stands in metrics.json too.
@@ -36,6 +37,8 @@ def write_report(
         UserError: the folder or a file cannot be written.
     """
     write_page(folder, evaluation, step, workdir, facts)
+    if evaluation.compared is not None:
+        write_found(folder / FOUND, evaluation.compared, evaluation.class_names)
     content = evaluation.metrics if step is None else evaluation.metrics | {"step": step}
     write_whole(folder / METRICS, to_json(content))
 
@@ -59,13 +62,9 @@ def write_page(
     Raises:
         UserError: the folder or the file cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot make this folder ({error.strerror}); choose another") from error
     known = {"data": evaluation.data or None, "state after step": step, **(facts or {})}
     curves = run.learning_curves(workdir) if workdir is not None else {}
-    write_whole(folder / PAGE, evaluation_page(evaluation, run.sections(known, workdir), curves))
+    save_page(folder, evaluation_page(evaluation, run.sections(known, workdir), curves))
 
 
 def draw_examples(examples: Sequence[Example], class_names: Sequence[str]) -> np.ndarray:

@@ -6,15 +6,23 @@ as its Content-Security-Policy names these by their hashes: what a label or a fi
 
 import base64
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from yolo9000_jax.files import shown
+from PIL import Image
+
+from yolo9000_jax.errors import UserError
+from yolo9000_jax.files import shown, write_whole
 from yolo9000_jax.html import Html, element
+from yolo9000_jax.places import as_path
 from yolo9000_jax.report.table import Table
 
+PAGE = "index.html"
 GENERATOR = "yolo9000"
 PAGE_MARK = rf'<meta name="generator" content="{GENERATOR}">'  # that a page of ours has, and a user's own has not
 FRAME_SCRIPT, LOOK = "frame.js", "look.css"
@@ -69,6 +77,17 @@ def page(
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
+def save_page(folder: str | PathLike[str], content: str) -> Path:
+    """Writes a page as index.html of a folder, which is made; its path. Raises UserError where that cannot be done."""
+    place = as_path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{place}: cannot make this folder ({error.strerror}); choose another") from error
+    write_whole(place / PAGE, content)
+    return place / PAGE
+
+
 def table(content: Table, terms: Mapping[str, str] | None = None, sortable: bool = False) -> Html:
     """A table with its title above and its note below.
 
@@ -96,6 +115,21 @@ def table(content: Table, terms: Mapping[str, str] | None = None, sortable: bool
     )
     notes = [element("p", line, class_="note") for line in content.note.splitlines()]
     return element("div", element("div", drawn, class_="wide", tabindex=0), *notes)
+
+
+def picture(image: Image.Image, words: str, side_px: int | None = None) -> Html:
+    """A picture as a part of the page.
+
+    Args:
+        image: RGB.
+        words: what is told of it to those who cannot see it.
+        side_px: the most that its longer side has; None: it stays as large as it is.
+    """
+    content, small = io.BytesIO(), image.copy()
+    small.thumbnail((side_px, side_px) if side_px else image.size)
+    small.save(content, "JPEG", quality=80)
+    source = f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return element("img", src=source, alt=shown(words), style="max-width:100%")
 
 
 def term(words: object, meaning: str) -> Html:
