@@ -66,7 +66,9 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._send("Emulation.setEmulatedMedia", features=[scheme])
         self._send("Page.navigate", url=path.resolve().as_uri())
-        self.wait("document.readyState === 'complete' && document.body.dataset.drawn")
+        self.wait(
+            "document.readyState === 'complete' && (document.body.dataset.drawn || document.scripts.length === 2)"
+        )
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page; what it throws is an AssertionError here."""

@@ -3,8 +3,16 @@
 import pytest
 
 from tests.browser import NAMES, Browser, chromium
+from tests.evaluation.test_detection import record
 from tests.report.test_evaluation import LONG, NASTY, evaluation_of, of_a_tree
+from yolo9000_jax.data.records import Dataset
+from yolo9000_jax.data.survey import alike_pictures, survey
+from yolo9000_jax.report.check import check_page
 from yolo9000_jax.report.evaluation import write_report
+from yolo9000_jax.report.found import Found
+from yolo9000_jax.report.frame import save_page
+from yolo9000_jax.report.runs import Comparison, Run
+from yolo9000_jax.report.runs_page import compare_page
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason=f"no browser here: none of {', '.join(NAMES)} is installed")
 
@@ -138,3 +146,40 @@ def test_the_tree_unfolds(browser, tmp_path):
     of = "[...document.querySelectorAll('.tree li')].find((each) => each.querySelector('b').textContent === 'red')"
     browser.run(f"{of}.querySelector('button').click()")
     assert browser.run(SHOWN) == 1 and browser.errors == []
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Pictures whose boxes are suspicious, and one that is there twice; the classes have names that would run."""
+    records = [record(number, [[8, 6, 40, 30], [8, 6, 40, 31], [1, 1, 2, 9]], [0, 0, 1]) for number in range(3)]
+    return Dataset("a", "train", (NASTY, LONG), [*records, records[0]])
+
+
+def checked(small):
+    found = survey(small)
+    assert len(found.suspects["doubled"]) == len(found.suspects["tiny"]) == 4
+    pairs, _ = alike_pictures([found], {"train": small})
+    return check_page(f"voc:{NASTY}", [found], pairs, [NASTY])
+
+
+def compared(small):
+    seen = {f"{place}": Found(1, place, 0, record(0, [], []).boxes_xyxy) for place in range(2)}
+    curves = {"loss": [[1, 2.0], [2, 1.0]], NASTY: [[1, None]]}
+    runs = [Run(name, NASTY, {}, {}, 2, 4, "voc_ap50", None, {}, curves, (), seen) for name in (NASTY, LONG)]
+    return compare_page(
+        Comparison(runs, {NASTY: [1.0, None]}, "ap", {LONG: [0.5, 0.5]}, {"a": [1, NASTY]}, ["0"]), small
+    )
+
+
+@pytest.mark.parametrize("make", [checked, compared])
+def test_pages_of_a_data_set_and_of_runs(browser, tmp_path, small, make):
+    page = save_page(tmp_path, make(small))
+    for width in (1280, 390):
+        browser.open(page, width)
+        assert browser.errors == []
+        assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.run("[...document.images].every(image => image.alt && image.naturalWidth)")
+    pictures, charts = {checked: (10, 0), compared: (0, 1)}[make]
+    assert browser.run("document.images.length") >= pictures
+    assert browser.run("document.querySelectorAll('svg.chart').length") == charts
