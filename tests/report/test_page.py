@@ -1,5 +1,6 @@
 """The page of an evaluation in a browser: it loads without an error and asks for nothing, and its controls act."""
 
+import numpy as np
 import pytest
 
 from tests.browser import NAMES, Browser, chromium
@@ -7,6 +8,7 @@ from tests.evaluation.test_detection import record
 from tests.report.test_evaluation import LONG, NASTY, evaluation_of, of_a_tree
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.survey import alike_pictures, survey
+from yolo9000_jax.evaluation.voc import ImageDetections
 from yolo9000_jax.report.check import check_page
 from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.report.found import Found
@@ -163,11 +165,13 @@ def checked(small):
 
 
 def compared(small):
-    seen = {f"{place}": Found(1, place, 0, record(0, [], []).boxes_xyxy) for place in range(2)}
+    found = ImageDetections(np.float64([[8, 6, 40, 30]]), np.array([0.9]), np.array([0]))
+    seen = {small[place].picture_name: Found(1, place, 0, found) for place in range(2)}
     curves = {"loss": [[1, 2.0], [2, 1.0]], NASTY: [[1, None]]}
-    runs = [Run(name, NASTY, {}, {}, 2, 4, "voc_ap50", None, {}, curves, (), seen) for name in (NASTY, LONG)]
+    runs = [Run(name, NASTY, {}, {}, 2, 4, "voc_ap50", None, {}, curves, (NASTY,), seen) for name in (NASTY, LONG)]
     return compare_page(
-        Comparison(runs, {NASTY: [1.0, None]}, "ap", {LONG: [0.5, 0.5]}, {"a": [1, NASTY]}, ["0"]), small
+        Comparison(runs, {NASTY: [1.0, None]}, "ap", {LONG: [0.5, 0.5]}, {"a": [1, NASTY]}, [small[0].picture_name]),
+        small,
     )
 
 
@@ -180,6 +184,6 @@ def test_pages_of_a_data_set_and_of_runs(browser, tmp_path, small, make):
         assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
         assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.run("[...document.images].every(image => image.alt && image.naturalWidth)")
-    pictures, charts = {checked: (10, 0), compared: (0, 1)}[make]
+    pictures, charts = {checked: (10, 0), compared: (2, 1)}[make]
     assert browser.run("document.images.length") >= pictures
     assert browser.run("document.querySelectorAll('svg.chart').length") == charts

@@ -97,7 +97,7 @@ class Record:
     plain: bool = False  # every decoder makes the same pixels of the file (images.reading.Header)
     areas: np.ndarray | None = None  # float64 [N], square pixels, as COCO states them, of outlines; None: the boxes'
     image_id: int | str | None = None  # what the data set itself calls the picture: COCO's id, a file's name
-    file_name: str | None = None  # of a picture that is part of a file: what its own was called    file_name: str | None = None  # of a picture that is part of a file: what its own was called
+    file_name: str | None = None  # of a picture that is part of a file: what its own was called
     clipped: np.ndarray | None = None  # bool [N]: which boxes, as labelled, stuck out by over a pixel; None: none did
 
     @property

@@ -84,10 +84,7 @@ def check_voc_names(dataset: Dataset, class_names: Sequence[str]) -> None:
     """
     voc_files(dataset.split, class_names)
     if not dataset.lazy:
-        voc_names(
-            Picture(PurePath(each.image).name if each.image else each.name, each.width, each.height, each.image_id)
-            for each in dataset.once()
-        )
+        voc_names(Picture(each.picture_name, each.width, each.height, each.image_id) for each in dataset.once())
 
 
 def voc_names(pictures: Iterable[Picture]) -> list[str]:

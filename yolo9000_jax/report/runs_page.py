@@ -1,7 +1,5 @@
 """The page of `yolo9000 compare`."""
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
@@ -46,7 +44,7 @@ def compare_page(comparison: Comparison, dataset: Dataset | None = None) -> str:
 
 def _drawn(comparison: Comparison, dataset: Dataset) -> list[Html]:
     """The most different pictures, as each run sees them, right, wrong and missed marked as in other reports."""
-    names = {Path(record.image or record.name).name: place for place, record in enumerate(dataset) if record.image}
+    names = {record.picture_name: place for place, record in enumerate(dataset)}
     parts = []
     for name in comparison.pictures[:DRAWN]:
         if name not in names:
