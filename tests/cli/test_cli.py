@@ -198,7 +198,7 @@ def test_a_stop_that_was_asked_for(run, monkeypatch, stop, status, output, error
     def stopped(*_):
         raise stop
 
-    monkeypatch.setattr("yolo9000_jax.data.check.check", stopped)
+    monkeypatch.setattr("yolo9000_jax.data.survey.check", stopped)
     assert run("check", "--dataset", "emoji", "--split", "test[:1]") == (status, output, error)
 
 
