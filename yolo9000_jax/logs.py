@@ -10,10 +10,13 @@ a program that wants them elsewhere gives the logger a handler before.
 import logging
 import math
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from yolo9000_jax.text import printable
 
 logger = logging.getLogger("yolo9000_jax")
+around: Callable[[], AbstractContextManager] = nullcontext  # of each printed message: what takes a bar out of its way
 
 
 class _Printer(logging.Handler):
@@ -28,7 +31,8 @@ class _Printer(logging.Handler):
         if stream is None or getattr(stream, "closed", False):
             return
         encoding = getattr(stream, "encoding", None) or "utf-8"
-        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+        with around():
+            print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
 _said: set[str] = set()

@@ -214,11 +214,19 @@ def _differences(a: Path, b: Path) -> list[str]:
         names = [sorted(path.name for path in folder.glob(pattern) if path.is_file()) for folder in (a, b)]
         if names[0] != names[1]:
             found.append(f"files of {pattern}: {names[0]} and {names[1]}")
-    pictures = ["first_batch.png", *(f"report/{path.name}" for path in a.glob("report/*.png"))]
-    same = [name for name in pictures if name != "report/curves.png"]  # which shows speeds too
-    found += [f"{name} differs" for name in same if (a / name).read_bytes() != (b / name).read_bytes()]
+    if (a / "first_batch.png").read_bytes() != (b / "first_batch.png").read_bytes():
+        found.append("first_batch.png differs")
+    pages = [_page_data(path) for folder in (a, b) if (path := folder / "report/index.html").is_file()]
+    if len(pages) == 2 and pages[0] != pages[1]:
+        found.append("report/index.html shows others")
     found += [f"{path.name} is empty" for path in b.glob("report/*") if not path.stat().st_size]
     return found
+
+
+def _page_data(path: Path) -> dict:
+    """What a page shows, the curves left out, some of which are speeds."""
+    content = path.read_text().split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    return {name: value for name, value in json.loads(content).items() if name != "curves"}
 
 
 def _lines(path: Path) -> list:

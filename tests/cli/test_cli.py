@@ -198,7 +198,7 @@ def test_a_stop_that_was_asked_for(run, monkeypatch, stop, status, output, error
     def stopped(*_):
         raise stop
 
-    monkeypatch.setattr("yolo9000_jax.data.check.check", stopped)
+    monkeypatch.setattr("yolo9000_jax.data.survey.check", stopped)
     assert run("check", "--dataset", "emoji", "--split", "test[:1]") == (status, output, error)
 
 
@@ -286,11 +286,7 @@ def test_evaluate_gives_the_numbers_of_training(trained, tmp_path, run):
     assert found["images"] == 8
     assert set(found["per_class"]) == set(tiny.CLASSES)
     assert f"voc_ap50 {found['voc_ap50']:.4f}" in output and "disc" in output
-    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [
-        "detections.png",
-        "metrics.json",
-        "precision_recall.png",
-    ]
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["index.html", "metrics.json"]
 
 
 def test_evaluate_another_split_and_size(trained, tmp_path, run):

@@ -102,7 +102,7 @@ def test_nothing_to_find_gives_no_number(pictures, tmp_path):
     assert found.metrics["per_class"]["dog"]["detections"] == pictures
     json.dumps(found.metrics, allow_nan=False)
     write_report(tmp_path / "report", found)
-    assert not (tmp_path / "report/precision_recall.png").exists()
+    assert (tmp_path / "report/index.html").is_file()
     assert (tmp_path / "report/metrics.json").is_file()
 
 

@@ -195,9 +195,9 @@ def test_a_result_shows_itself():
     result = detector((0.5, 0.5, 0.5, 0.5, 0.9, 1))(picture(80, 60))
     shown = re.search('src="data:image/png;base64,([^"]+)"', result._repr_html_())
     with Image.open(io.BytesIO(base64.b64decode(shown[1]))) as shown:
-        assert shown.format == "PNG" and shown.size == (80, 60)
+        assert shown.format == "PNG" and shown.size == (320, 240)
         np.testing.assert_array_equal(np.asarray(shown), result.draw())
-    assert (result.draw() != result.image).any()
+    assert (result.draw(same_size=True) != result.image).any()
     assert repr(result) == "<1 detection: dog 0.90>"
 
 

@@ -102,7 +102,7 @@ def test_folder_and_drawn_pictures(detect, tmp_path):
     assert [item["image"] for item in items] == [str(tmp_path / "in" / name) for name in ("a.png", "b.jpg", "c.JPEG")]
     assert sorted(path.name for path in (tmp_path / "out/deep").iterdir()) == ["a.jpg", "b.jpg", "c.jpg"]
     with Image.open(tmp_path / "out/deep/a.jpg") as drawn:
-        assert drawn.size == (80, 60)
+        assert drawn.size == (320, 240), "so small a picture is drawn enlarged"
         assert np.abs(np.asarray(drawn).astype(int) - 120).max() > 50
 
 
@@ -111,8 +111,8 @@ def test_names_that_clash(detect, tmp_path):
     paths.append(save_picture(tmp_path / "z/a-2.jpg", (80, 80)))
     predict(detect, paths, output=tmp_path / "out")
     sizes = {path.name: Image.open(path).size for path in (tmp_path / "out").iterdir()}
-    assert len(sizes) == 3 and sizes["a.jpg"] == (40, 40) and sizes["a-2.jpg"] == (60, 60)
-    assert sorted(sizes.values()) == [(40, 40), (60, 60), (80, 80)]
+    assert len(sizes) == 3 and sizes["a.jpg"] == (320, 320) and sizes["a-2.jpg"] == (360, 360)
+    assert sorted(sizes.values()) == [(320, 320), (320, 320), (360, 360)], "enlarged 8, 6 and 4 times"
 
 
 def test_pictures_are_not_overwritten_by_their_own_drawing(detect, tmp_path, monkeypatch):
@@ -300,7 +300,7 @@ def test_a_picture_on_its_side(detect, tmp_path):
     assert (item["width"], item["height"]) == (60, 80)
     np.testing.assert_allclose(item["detections"][0]["box_xyxy"], [6, 8, 30, 40], atol=0.01)
     with Image.open(tmp_path / "out/a.jpg") as drawn:
-        assert drawn.size == (60, 80) and not drawn.getexif()
+        assert drawn.size == (240, 320) and not drawn.getexif()
 
 
 def test_video_without_pictures(detect, tmp_path):

@@ -54,7 +54,9 @@ def test_saved_is_what_is_drawn(result, tmp_path):
     result.save(tmp_path / "found.png")
     saved = np.asarray(Image.open(tmp_path / "found.png"))
     np.testing.assert_array_equal(saved, result.draw())
-    assert (saved != result.image).any()
+    assert saved.shape == (320, 320, 3), "a small picture is enlarged"
+    same_size = result.draw(same_size=True)
+    assert same_size.shape == result.image.shape and (same_size != result.image).any()
 
 
 @pytest.mark.parametrize("name", ["found.nothing", "taken/found.png"])

@@ -1,6 +1,7 @@
 """The files for official tools: pycocotools finds our numbers in them; VOC's are what its reader takes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tests.evaluation.test_coco import official
 from tests.evaluation.test_detection import BOX, dataset, record
 from tests.helpers import data_dir
 from tests.predict.test_detector import NAMES, detector
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import evaluate
@@ -110,5 +112,28 @@ def test_vocs_files(tmp_path):
     ],
 )
 def test_what_vocs_files_cannot_hold(tmp_path, names, classes, message):
+    """Said of the data set too, before the work of an evaluation."""
     with pytest.raises(UserError, match=message):
         results_files.write_voc_results(tmp_path, compared(*names, classes=2), classes)
+    records = [replace(record(0, [], []), image=f"/data/{name}") for name in names]
+    with pytest.raises(UserError, match=message):
+        results_files.check_voc_names(Dataset("test", "all", NAMES, records), classes)
+
+
+def test_names_with_dots_and_of_many_bytes(tmp_path):
+    """The data set's own name of a picture is used whole; the file of a class keeps to what a file system takes."""
+    found = compared("tfds 0", "tfds 1")
+    pictures = [each._replace(image_id=own) for each, own in zip(found.pictures, ("a.v2", "a.v3"), strict=True)]
+    results_files.write_voc_results(tmp_path, found._replace(pictures=pictures), ["犬" * 120])
+    (file,) = tmp_path.iterdir()
+    assert file.name == f"comp4_det_val_{'犬' * 33}.txt"
+    assert [line.split()[0] for line in file.read_text().splitlines()] == ["a.v2", "a.v3"]
+
+
+def test_text_ids_of_a_coco_file_stay_text(tmp_path):
+    """As its own annotations have them; the names of other files count as numbers where all are."""
+    found = compared("1.jpg", "2.jpg")
+    texts = [each._replace(image_id=f"00{each.name[0]}") for each in found.pictures]
+    for own_ids, expected in ((True, ["001", "002"]), (False, [1, 2])):
+        results_files.write_coco_results(tmp_path / "a.json", found._replace(pictures=texts, own_ids=own_ids))
+        assert [each["image_id"] for each in json.loads((tmp_path / "a.json").read_text())] == expected

@@ -80,8 +80,8 @@ def refused(config, **values) -> str:
 
 
 def test_the_chain_leaves_both_workdirs(workdir):
-    assert (workdir / "pretraining/first/report/curves.png").is_file()
-    assert (workdir / "report/detections.png").is_file()
+    assert (workdir / "pretraining/first/report/index.html").is_file()
+    assert (workdir / "report/index.html").is_file()
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert all(np.isfinite(row["loss"]) and row["loss_class"] > 0 for row in rows if "loss" in row)
 

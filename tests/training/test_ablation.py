@@ -328,7 +328,7 @@ def test_rows_are_trained_judged_and_tabled(filled):
     assert {path.name for path in (filled / "stages/seed0").iterdir()} == {
         *("extraction_no_batch_norm", "darknet19_224", "darknet19_448")
     }
-    for name in ("table.md", "table.png", "path.png", "results/hi_res_detector/seed0/report/detections.png"):
+    for name in ("table.md", "table.png", "path.png", "results/hi_res_detector/seed0/report/index.html"):
         assert (filled / name).stat().st_size > 100
     assert "| dimension_priors | 74.4 | +4.8 | – | – |" in (filled / "table.md").read_text()
     ratio = table["hi_res_detector"]["gflop"] / table["multi_scale"]["gflop"]

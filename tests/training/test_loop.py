@@ -88,10 +88,10 @@ def test_metrics(trained):
 
 
 def test_pictures_and_curves(trained):
-    names = ("first_batch.png", "report/detections.png", "report/precision_recall.png", "report/curves.png")
-    for name in names:
-        with Image.open(trained / name) as image:
-            assert min(image.size) > 64
+    with Image.open(trained / "first_batch.png") as image:
+        assert min(image.size) > 64
+    page = (trained / "report/index.html").read_text()
+    assert "Learning curves" in page and "goodput" in page and "learning_rate" in page and "model.width" in page
     metrics = json.loads((trained / "report/metrics.json").read_text())
     assert metrics["images"] == 8 and metrics["step"] == 6
     (events,) = (trained / "tensorboard").glob("events.out.tfevents*")
@@ -309,14 +309,18 @@ def judge(monkeypatch):
     """judge(function): evaluation gives what function() gives; the report is its metrics.json and a picture before."""
 
     def judge(function):
-        def write(folder, evaluation, step):
+        def write_page(folder, evaluation, step, workdir):
             folder.mkdir(exist_ok=True)
-            (folder / "detections.png").write_text("")
+            (folder / "index.html").write_text("")
+
+        def write(folder, evaluation, step, workdir):
+            write_page(folder, evaluation, step, workdir)
             (folder / "metrics.json").write_text(json.dumps(evaluation.metrics | {"step": step}))
 
         monkeypatch.setattr(Detection, "evaluate", lambda self, model, examples: function())
         monkeypatch.setattr(training, "make_predictor", lambda *arguments: SimpleNamespace())
         monkeypatch.setattr(training, "write_report", write)
+        monkeypatch.setattr(training, "write_page", write_page)
 
     return judge
 
@@ -418,7 +422,7 @@ def test_a_signal_in_the_last_evaluation(loop, judge, tmp_path, said):
     for line in ("step 6 of 6 is trained: its evaluation is left to do", "all 6 steps are done: nothing is left to do"):
         loop(tmp_path)
         assert line in said
-    assert saved_steps(tmp_path) == [4, 6] and (tmp_path / "report/curves.png").is_file()
+    assert saved_steps(tmp_path) == [4, 6] and (tmp_path / "report/index.html").is_file()
     assert [row["voc_ap50"] for row in rows(tmp_path) if "voc_ap50" in row] == [0.5]
 
 
@@ -448,24 +452,23 @@ def test_it_is_saved_before_it_is_evaluated(loop, judge, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("place", ["plot_curves", "write_report"])
-def test_a_report_that_was_cut_off_is_made_again(loop, judge, tmp_path, monkeypatch, said, place):
+def test_a_report_that_was_cut_off_is_made_again(loop, judge, tmp_path, monkeypatch, said):
     """report/metrics.json was written before the pictures and read as "done"."""
     judge(lambda: Judged(voc_ap50=0.5))
 
     def killed(*arguments, **options):
         (tmp_path / "report").mkdir(exist_ok=True)
-        (tmp_path / "report/half.png").write_text("")
+        (tmp_path / "report/index.html").write_text("")
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, place, killed)
+        patch.setattr(training, "write_report", killed)
         with pytest.raises(Killed):
             loop(tmp_path)
     loop(tmp_path)
     assert "step 6 of 6 is trained: its evaluation is left to do" in said
     assert json.loads((tmp_path / "report/metrics.json").read_text()) == {"voc_ap50": 0.5, "step": 6}
-    assert (tmp_path / "report/curves.png").is_file()
+    assert (tmp_path / "report/index.html").is_file()
     assert [row["voc_ap50"] for row in rows(tmp_path) if "voc_ap50" in row] == [0.5]
 
 

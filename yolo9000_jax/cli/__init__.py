@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import TextIO
 
 from yolo9000_jax import logs
-from yolo9000_jax.cli import arguments, conversion, data, evaluation, export, planning, prediction, training, wordtree
+from yolo9000_jax.cli import (
+    arguments,
+    comparing,
+    conversion,
+    data,
+    evaluation,
+    export,
+    planning,
+    prediction,
+    training,
+    wordtree,
+)
 from yolo9000_jax.errors import Stopped, UserError
 from yolo9000_jax.files import shown
 from yolo9000_jax.places import as_path
@@ -110,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for group in (training, planning, evaluation, prediction, data, conversion, export, wordtree):
+    for group in (training, planning, evaluation, comparing, prediction, data, conversion, export, wordtree):
         group.add(verbs)
     return parser
 

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import math
+import os
 import sys
 import textwrap
 from collections import Counter
@@ -250,6 +251,24 @@ def check_size(size: int) -> None:
     """Raises UserError where no network has an input of this side in pixels."""
     if size % SIZE_STEP or not SIZE_STEP <= size <= LARGEST_SIZE:
         raise UserError(f"--size {size}: it must be a multiple of {SIZE_STEP}, {LARGEST_SIZE} at most")
+
+
+def check_folder(flag: str, path: str | None) -> None:
+    """Raises UserError where the folder that a flag names cannot be made or written, before the work is done."""
+    if path and not is_in_bucket(path):
+        place = as_path(path).absolute()
+        near = next(each for each in (place, *place.parents) if each.exists())
+        if not near.is_dir() or not os.access(near, os.W_OK):
+            raise UserError(f"{flag} {path}: cannot be written; name a folder of yours")
+
+
+def check_report(path: str | None) -> None:
+    """As `check_folder` of --report, whose folder may hold no other index.html than a page of ours."""
+    from yolo9000_jax.report.frame import PAGE, PAGE_MARK
+
+    check_folder("--report", path)
+    if path and not is_in_bucket(path):
+        check_earlier_result(as_path(path) / PAGE, PAGE_MARK)
 
 
 def hierarchical_threshold(options: argparse.Namespace, model: "Detector | Classifier") -> dict[str, Any]:

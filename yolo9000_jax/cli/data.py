@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from yolo9000_jax.cli.arguments import SOURCES, Verbs, add_json, add_verb, check_size, count, write_json
+from yolo9000_jax.cli.arguments import SOURCES, Verbs, add_json, add_verb, check_report, check_size, count, write_json
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 
@@ -103,16 +103,27 @@ def _boxes(options: argparse.Namespace) -> "dict[str, np.ndarray]":
 
 
 def _add_check(verbs: Verbs) -> None:
-    verb = add_verb(verbs, "check", check, "read a whole data set and say what is in it and what is wrong")
+    more = "Of large sets some parts look at evenly spread pictures only, and say so."
+    verb = add_verb(
+        verbs, "check", check, "read a whole data set, say what is in it, what is odd and what it needs", more
+    )
     verb.add_argument("--dataset", required=True, metavar="SOURCE", help=SOURCES)
     verb.add_argument("--split", metavar="NAME", help="default: all, and what the splits have in common")
+    verb.add_argument("--size", type=count, default=416, metavar="N", help="side of the network's input (default: 416)")
+    add_json(verb, "all that is found", r'\A\{\n  "checked": ')
+    verb.add_argument("--report", metavar="DIR", help="folder for a page with the pictures, index.html")
 
 
 def check(options: argparse.Namespace) -> None:
     """Prints what is in a data set; a picture that cannot be read is a mistake."""
-    from yolo9000_jax.data.check import check, compare_splits, other_splits, usual_splits
+    from yolo9000_jax.data.check import HELD_OUT, compare_splits, other_splits, usual_splits
     from yolo9000_jax.data.sources import open_source
+    from yolo9000_jax.data.survey import LISTED, alike_lines, alike_pictures, survey
+    from yolo9000_jax.report.check import check_page
+    from yolo9000_jax.report.frame import save_page
 
+    check_size(options.size)
+    check_report(options.report)
     source, split = options.dataset, options.split
     usual, faults = usual_splits(source) if split is None else ({}, [])
     others, more_faults, remarks = other_splits(source) if split is None else ({}, [], [])
@@ -127,16 +138,23 @@ def check(options: argparse.Namespace) -> None:
         except UserError:
             if not (faults and splits):
                 raise  # else it is a fault of a split, which is named below the counts of the others
-    reports = list(map(check, splits))
-    print(*reports, sep="\n\n")
-    for line in [*compare_splits(usual), *remarks]:
+    surveys = [survey(each, options.size, each.split in HELD_OUT and "train" in usual) for each in splits]
+    print(*surveys, sep="\n\n")
+    alike, not_all = alike_pictures(surveys, usual or others)
+    beside = [*compare_splits(usual), *alike_lines(alike, not_all), *remarks]
+    for line in beside:
         print(line)
+    listed = [each.to_json() for each in alike[:LISTED]]
+    found = {"checked": source, "splits": [each.to_json() for each in surveys], "alike": listed}
+    write_json(options.json, found | {"beside": beside, "faults": faults})
+    if options.report:
+        print(f"page in {save_page(options.report, check_page(source, surveys, alike, [*beside, *faults]))}")
     if len(faults) > 1:
         print(*faults, sep="\n")
         raise UserError(f"{source}: {len(faults)} of its splits cannot be read; they are named above")
     if faults:
         raise UserError(faults[0])
-    if broken := sum(len(report.broken or ()) for report in reports):
+    if broken := sum(len(each.report.broken or ()) for each in surveys):
         raise UserError(f"{options.dataset}: {broken} pictures cannot be read; they are named above")
 
 

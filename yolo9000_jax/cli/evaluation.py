@@ -15,6 +15,8 @@ from yolo9000_jax.cli.arguments import (
     add_network,
     add_size,
     add_verb,
+    check_folder,
+    check_report,
     hierarchical_threshold,
     load_network,
     write_json,
@@ -33,6 +35,7 @@ OFFICIAL_MARKS = {
     "coco_results": r'\A\[(\]|\{"image_id": [^\n]*"score": )',
     "coco_truth": r'\A\{\n  "info": \{\n    "description": "written by yolo9000 ',
 }
+TOLD = ("score_threshold", "nms_threshold", "hierarchical_threshold", "class_agnostic", "iou_rule")  # on the page
 SPLIT = "default: the one it was evaluated on in training; with --cfg all"
 
 
@@ -56,7 +59,7 @@ def _add_evaluate(verbs: Verbs) -> None:
         help="ilsvrc: also the average precision by the rule of ImageNet's detection task (default: as in training)",
     )
     add_json(verb, "the metrics", r'\A\{\n  "(voc_ap50|top1)": ')
-    verb.add_argument("--report", metavar="DIR", help="folder for the precision/recall plot and the pictures")
+    verb.add_argument("--report", metavar="DIR", help="folder for a page of the numbers, curves, mistakes and pictures")
     official = verb.add_argument_group("files for the official tools and servers, of a detector")
     official.add_argument("--coco-results", metavar="FILE", help="all detections, as COCO takes them")
     official.add_argument("--coco-truth", metavar="FILE", help="the truth as a COCO file, with the same ids")
@@ -80,12 +83,12 @@ def evaluate(options: argparse.Namespace) -> None:
     model.devices = jax.local_devices()
     result = evaluate_model(model, dataset, **given)
     if parallel.is_first():
-        _show(options, result)
+        _show(options, result, given)
     hosts.meet()  # or else the others give up while it writes
 
 
-def _show(options: argparse.Namespace, result: "Evaluation") -> None:
-    """Prints the metrics, and writes what is asked for."""
+def _show(options: argparse.Namespace, result: "Evaluation", given: dict[str, Any]) -> None:
+    """Prints the metrics, and writes what is asked for; `given` is what it was evaluated with."""
     from yolo9000_jax.report.evaluation import write_report
 
     if result.voc is None:
@@ -94,25 +97,27 @@ def _show(options: argparse.Namespace, result: "Evaluation") -> None:
         _print_detection(result.metrics)
     write_json(options.json, result.metrics)
     if options.report:
-        write_report(as_path(options.report), result)
+        facts = {name.replace("_", " "): value for name, value in given.items() if name in TOLD}
+        workdir = as_path(options.workdir) if options.workdir else None
+        write_report(as_path(options.report), result, workdir=workdir, facts=facts)
     _write_official(options, result)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Raises UserError for a place that cannot be written, before the work for it is done."""
-    for name in ("coco_results", "coco_truth", "voc_results", "report"):
+    check_folder("--voc-results", options.voc_results)
+    check_report(options.report)
+    for name, mark in OFFICIAL_MARKS.items():
         path = getattr(options, name)
-        is_file = name.startswith("coco")
-        if path and is_in_bucket(path) and is_file:
-            check_earlier_result(as_path(path), OFFICIAL_MARKS[name])
-        if path and not is_in_bucket(path):
+        if path and is_in_bucket(path):
+            check_earlier_result(as_path(path), mark)
+        elif path:
             place = as_path(path).absolute()
-            near = next(each for each in (*([] if is_file else [place]), *place.parents) if each.exists())
-            if not near.is_dir() or not os.access(near, os.W_OK) or (is_file and place.is_dir()):
+            near = next(each for each in place.parents if each.exists())
+            if not near.is_dir() or not os.access(near, os.W_OK) or place.is_dir():
                 flag = f"--{name.replace('_', '-')}"
-                raise UserError(f"{flag} {path}: cannot be written; name a {'file' if is_file else 'folder'} of yours")
-            if is_file:
-                check_earlier_result(place, OFFICIAL_MARKS[name])
+                raise UserError(f"{flag} {path}: cannot be written; name a file of yours")
+            check_earlier_result(place, mark)
 
 
 def _write_official(options: argparse.Namespace, result: "Evaluation") -> None:
@@ -131,7 +136,9 @@ def _write_official(options: argparse.Namespace, result: "Evaluation") -> None:
 
 def _prepare(options: argparse.Namespace) -> tuple["Detector | Classifier", Any, dict[str, Any]]:
     """The network, the data set, and the arguments to evaluate it with."""
+    from yolo9000_jax.labels import match_classes
     from yolo9000_jax.predict.classifier import Classifier
+    from yolo9000_jax.report.results_files import check_voc_names
     from yolo9000_jax.workdir.facts import load_facts
 
     model, settings = load_network(options), _settings(options)
@@ -149,6 +156,10 @@ def _prepare(options: argparse.Namespace) -> tuple["Detector | Classifier", Any,
     dataset = _evaluation_set(options, model, settings)
     if isinstance(model, Classifier):
         return model, dataset, {}
+    if options.voc_results:
+        matches = match_classes(dataset.classes, model.classes, dataset.synsets, model.synsets)
+        shared = [name for name, match in zip(dataset.classes, matches, strict=True) if match is not None]
+        check_voc_names(dataset, shared)
     given: dict[str, Any] = {
         "batch_size": settings.evaluation.batch_size,
         "score_threshold": settings.evaluation.score_threshold,

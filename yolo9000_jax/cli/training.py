@@ -19,9 +19,7 @@ from yolo9000_jax.places import as_path
 
 PICTURES = {
     "first_batch.png": "what the network was shown",
-    "report/detections.png": "what it finds in scenes that it has not seen, with the path down the tree",
-    "report/precision_recall.png": "how often it is right, class by class",
-    "report/curves.png": "how it learnt",
+    "report/index.html": "what it finds in scenes that it has not seen, how often it is right, and how it learnt",
 }
 PRETRAINING_SHARE = 0.3  # of the demo's time
 

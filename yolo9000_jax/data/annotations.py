@@ -172,8 +172,11 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
     labels, difficult = np.array(annotation.labels, np.int32), np.array(annotation.difficult, bool)
     crowd = np.array(annotation.crowd, bool) if annotation.crowd else None
     areas = np.array(annotation.areas) if annotation.areas and not annotation.fractions else None
+    clipped = None
     if annotation.places:
+        stated = boxes
         boxes, kept = clean_boxes(boxes, width, height, annotation, notes)
+        clipped = (np.abs(stated[kept] - boxes) > 1).any(1)
         labels, difficult, crowd = labels[kept], difficult[kept], None if crowd is None else crowd[kept]
         areas = None if areas is None else stated_areas(areas[kept], boxes)
     return Record(
@@ -189,6 +192,7 @@ def _record(annotation: Annotation, picture: reading.Header, notes: Notes) -> Re
         plain=picture.plain,
         areas=areas,
         image_id=annotation.image_id,
+        clipped=clipped if clipped is not None and clipped.any() else None,
     )
 
 

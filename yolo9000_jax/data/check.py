@@ -1,24 +1,27 @@
-"""What is in a data set, and whether every picture of it can be decoded: `yolo9000 check --dataset SOURCE`."""
+"""What is in a data set, and whether every picture of it can be decoded. What one makes of that is in `survey`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
 
 from yolo9000_jax.data.coco_json import NoCocoError
 from yolo9000_jax.data.counts import empty_classes
+from yolo9000_jax.data.likeness import MOST_COMPARED, Thumbnails, thumbnail
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.shared import repeated_pictures, shared_pictures
 from yolo9000_jax.data.sources import open_source, split_names
 from yolo9000_jax.data.splits import NoSplitError, is_whole, same_split
+from yolo9000_jax.data.suspects import spread
 from yolo9000_jax.data.table import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown
 
 NAMES_SHOWN = 40
-SPLITS = ("train", "val", "test")
+HELD_OUT = ("val", "test")
+SPLITS = ("train", *HELD_OUT)
 QUARTILES = ("smallest", "25 %", "median", "75 %", "largest")
 
 
@@ -30,7 +33,7 @@ class Report:
     label (a set for classification has labels but no boxes). `area_quartiles` are box areas as fractions of their
     picture: smallest, three quartiles, largest; None without boxes. `widths` and `heights` are the smallest, median and
     largest of the pictures, in pixels; None without pictures. `broken` has a line for each picture that does not
-    decode; None: not tried.
+    decode; None: not tried. `thumbnails` are of those that do, of large sets of some.
     """
 
     spec: str
@@ -45,6 +48,7 @@ class Report:
     pictures_without_label: int
     notes: tuple[str, ...]
     broken: tuple[str, ...] | None = None
+    thumbnails: Thumbnails | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -56,7 +60,8 @@ def check(dataset: Dataset) -> Report:
     Its notes also tell of pictures that are there in several files.
     """
     report = count(dataset)
-    return replace(report, notes=(*report.notes, *_repeated(dataset)), broken=tuple(_broken(dataset)))
+    broken, thumbnails = _decoded(dataset)
+    return replace(report, notes=(*report.notes, *_repeated(dataset)), broken=broken, thumbnails=thumbnails)
 
 
 def summary(dataset: Dataset) -> str:
@@ -143,7 +148,7 @@ def compare_splits(splits: Mapping[str, Dataset]) -> list[str]:
     for name, dataset in splits.items():
         found = set(dataset.classes) - set(empty_classes(dataset))
         if empty := [each for each in classes if each not in found]:
-            lines.append(f"{name} has no picture of {_some(empty)}")
+            lines.append(f"{name} has no picture of {some(empty)}")
     return lines
 
 
@@ -171,19 +176,29 @@ def _sorted_rows(record: Record) -> list[tuple[int, list[float]]]:
     return sorted(zip(record.labels.tolist(), boxes, strict=True))
 
 
-def _broken(dataset: Dataset) -> Iterator[str]:
+def _decoded(dataset: Dataset) -> tuple[tuple[str, ...], Thumbnails]:
+    """What is wrong with pictures that do not decode; the thumbnails of those that do, at most `MOST_COMPARED`."""
+    kept = set(spread(range(len(dataset)), MOST_COMPARED).tolist())
+    faults, places, images = [], [], []
     with ThreadPoolExecutor() as pool:
-        yield from filter(None, pool.map(_fault, dataset))
+        for place, found in enumerate(pool.map(_look, dataset)):
+            if isinstance(found, str):
+                faults.append(found)
+            elif place in kept:
+                places.append(place)
+                images.append(found)
+    return tuple(faults), Thumbnails.of(places, images)
 
 
-def _fault(record: Record) -> str | None:
+def _look(record: Record) -> np.ndarray | str:
+    """The thumbnail of a picture, or what is wrong with it."""
     try:
-        shape = record.read().shape
+        image = record.read()
     except UserError as error:
         return str(error)
-    if shape != (record.height, record.width, 3):
-        return f"{record.name}: decodes to {shape[1]}x{shape[0]}, not {record.width}x{record.height}"
-    return None
+    if image.shape != (record.height, record.width, 3):
+        return f"{record.name}: decodes to {image.shape[1]}x{image.shape[0]}, not {record.width}x{record.height}"
+    return thumbnail(image)
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -202,7 +217,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"pictures without {'boxes' if report.boxes else 'label'}: {report.pictures_without_label}"
     absent = [name for name, number in report.pictures_per_class.items() if not number]
     if absent:
-        yield f"classes that no picture has ({len(absent)}): {_some(absent)}"
+        yield f"classes that no picture has ({len(absent)}): {some(absent)}"
     yield from (f"note: {note}" for note in report.notes)
     if report.broken is not None:
         yield f"pictures that do not decode: {len(report.broken)}"
@@ -217,6 +232,6 @@ def _table(report: Report) -> Iterator[str]:
         yield f"{name:{width}}  {report.boxes_per_class[name]:8}  {report.pictures_per_class[name]:8}"
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+def some(names: Sequence[str], most: int = NAMES_SHOWN) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

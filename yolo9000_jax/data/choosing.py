@@ -205,4 +205,6 @@ class Relabelled(Indexed[Record]):
         crowd = None if record.crowd is None else record.crowd[kept]
         difficult = record.difficult[kept]
         areas = None if record.areas is None else record.areas[kept]
-        return replace(record, boxes_xyxy=boxes, labels=labels[kept], difficult=difficult, crowd=crowd, areas=areas)
+        clipped = None if record.clipped is None else record.clipped[kept]
+        changed = {"boxes_xyxy": boxes, "labels": labels[kept], "difficult": difficult, "crowd": crowd, "areas": areas}
+        return replace(record, **changed, clipped=clipped)

@@ -98,6 +98,7 @@ class Record:
     areas: np.ndarray | None = None  # float64 [N], square pixels, as COCO states them, of outlines; None: the boxes'
     image_id: int | str | None = None  # what the data set itself calls the picture: COCO's id, a file's name
     file_name: str | None = None  # of a picture that is part of a file: what its own was called
+    clipped: np.ndarray | None = None  # bool [N]: which boxes, as labelled, stuck out by over a pixel; None: none did
 
     @property
     def picture_name(self) -> str:
@@ -229,6 +230,7 @@ class Table(Indexed[Record]):
     contents: np.ndarray | None = None  # uint64 [R], the same of files of the same bytes; None: not looked at
     areas: np.ndarray | None = None  # float64 [M], as of `Record`
     image_ids: Sequence[int | str | None] | None = None  # of the R records
+    clipped: np.ndarray | None = None  # bool [M], as of `Record`
 
     @classmethod
     def of(cls, records: Indexed[Record]) -> "Table":
@@ -236,8 +238,6 @@ class Table(Indexed[Record]):
         paths = [os.path.split(os.fsencode(record.image or "")) for record in records]
         prefixes = {folder: os.path.join(folder, b"") if folder else b"" for folder, _ in paths}
         places = {folder: place for place, folder in enumerate(prefixes)}
-        no_crowd = all(record.crowd is None for record in records)
-        crowd = [np.zeros(len(each.labels), bool) if each.crowd is None else each.crowd for each in records]
         return cls(
             list(prefixes.values()),
             np.array([places[folder] for folder, _ in paths], np.int32),
@@ -245,9 +245,10 @@ class Table(Indexed[Record]):
             [record.name for record in records],
             GroundTruth.of(records),
             np.array([record.plain for record in records], bool),
-            crowd=None if no_crowd else np.concatenate([np.zeros(0, bool), *crowd]),
+            crowd=_joined_flags([(record.crowd, record.labels) for record in records]),
             areas=_joined_areas([(record.areas, record.boxes_xyxy) for record in records]),
             image_ids=None if all(each.image_id is None for each in records) else [each.image_id for each in records],
+            clipped=_joined_flags([(record.clipped, record.labels) for record in records]),
         )
 
     def __len__(self) -> int:
@@ -270,6 +271,7 @@ class Table(Indexed[Record]):
             plain=bool(self.plain[index]),
             areas=None if self.areas is None else self.areas[labels],
             image_id=None if self.image_ids is None else self.image_ids[index],
+            clipped=None if self.clipped is None else self.clipped[labels],
         )
 
     def name(self, index: int) -> str:
@@ -326,6 +328,7 @@ class Table(Indexed[Record]):
             None if self.contents is None else self.contents[indexes],
             None if self.areas is None else self.areas[items_of(indexes, self.truth.labels_of)],
             None if self.image_ids is None else [self.image_ids[index] for index in indexes],
+            None if self.clipped is None else self.clipped[items_of(indexes, self.truth.labels_of)],
         )
 
     def once(self) -> "Table":
@@ -343,7 +346,6 @@ class Table(Indexed[Record]):
         numbers = [np.arange(len(part)) if part.numbers is None else part.numbers for part in parts]
         firsts = starts_of(np.array([found.max(initial=-1) + 1 for found in numbers]))
         truths = [part.truth for part in parts]
-        crowds = [np.zeros(len(part.truth.labels), bool) if part.crowd is None else part.crowd for part in parts]
         titled = all(part.names is None for part in parts)
         ids = [part.image_ids is not None for part in parts]
         known = [part.contents for part in parts if part.contents is not None]
@@ -359,11 +361,12 @@ class Table(Indexed[Record]):
             GroundTruth.joined(truths),
             np.concatenate([part.plain for part in parts]),
             [title for part in parts for title in part.titles],
-            None if all(part.crowd is None for part in parts) else np.concatenate(crowds),
+            _joined_flags([(part.crowd, part.truth.labels) for part in parts]),
             np.concatenate([found + first for found, first in zip(numbers, firsts, strict=False)]),
             np.concatenate(known) if len(known) == len(parts) else None,
             _joined_areas([(part.areas, part.truth.boxes_xyxy) for part in parts]),
             [own for part in parts for own in part.image_ids or [None] * len(part)] if any(ids) else None,
+            _joined_flags([(part.clipped, part.truth.labels) for part in parts]),
         )
 
     def relabelled(self, ids: np.ndarray) -> "Table":
@@ -377,8 +380,9 @@ class Table(Indexed[Record]):
         boxes_of = np.where(truth.boxes_of > 0, labels_of, 0)
         boxes = truth.boxes_xyxy[kept[truth.boxed]]
         chosen = GroundTruth(truth.sizes_wh, boxes, labels[kept], truth.difficult[kept], boxes_of, labels_of)
-        crowd, areas = (None if rows is None else rows[kept] for rows in (self.crowd, self.areas))
-        return replace(self, truth=chosen, crowd=crowd, areas=areas)
+        rows = (self.crowd, self.areas, self.clipped)
+        crowd, areas, clipped = (None if each is None else each[kept] for each in rows)
+        return replace(self, truth=chosen, crowd=crowd, areas=areas, clipped=clipped)
 
 
 def origins_of(records: Indexed[Record]) -> list[Origin]:
@@ -393,6 +397,13 @@ def _joined_areas(parts: Sequence[tuple[np.ndarray | None, np.ndarray]]) -> np.n
         return None
     found = [np.prod(boxes[:, 2:] - boxes[:, :2], -1) if areas is None else areas for areas, boxes in parts]
     return np.concatenate(found).astype(np.float64)
+
+
+def _joined_flags(parts: Sequence[tuple[np.ndarray | None, np.ndarray]]) -> np.ndarray | None:
+    """The flags of labels [M], False where a part has none, one part after the other; None: no part has any."""
+    if all(flags is None for flags, _ in parts):
+        return None
+    return np.concatenate([np.zeros(len(labels), bool) if flags is None else flags for flags, labels in parts])
 
 
 def is_constant(counts: np.ndarray) -> bool:

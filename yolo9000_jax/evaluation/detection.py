@@ -16,7 +16,7 @@ from yolo9000_jax.evaluation.ancestors import hierarchical_ap, with_ancestors
 from yolo9000_jax.evaluation.breakdown import breakdown
 from yolo9000_jax.evaluation.classes import SharedClasses, positions, readable, shared_classes
 from yolo9000_jax.evaluation.coco import Matching, evaluate_coco
-from yolo9000_jax.evaluation.models import Detector
+from yolo9000_jax.evaluation.models import Detector, DetectorResult
 from yolo9000_jax.evaluation.naming import NamedObjects, NamingConfusion, has_groups
 from yolo9000_jax.evaluation.result import Compared, Evaluation, Example, Picture
 from yolo9000_jax.evaluation.scores import best_f1, calibration
@@ -37,6 +37,7 @@ from yolo9000_jax.wordtree.limits import HierarchicalThreshold
 
 EXAMPLES = 16
 LOG_EVERY = 500  # pictures
+LEAST_SCORE = 0.05  # of what a detector with a tree says by itself
 
 Rows = TypeVar("Rows", ImageDetections, GroundTruth)
 
@@ -69,7 +70,7 @@ def evaluate_detector(
             labels = with_ancestors(detector.tree, labels)
         options |= {"nodes": labels, "hierarchical_threshold": hierarchical_threshold, "also_top_down": True}
     run = _Share(detector, dataset, classes, labels, named, options, examples)
-    pictures, answers, truths = _joined(of_all(run.arrays))
+    pictures, answers, truths, own = _joined(of_all(run.arrays))
     detections = [_first_classes(each, len(classes.names)) for each in answers]
     voc = evaluate_detections(detections, truths, len(classes.names))
     detections, truths = checked(detections, truths, len(classes.names))
@@ -95,7 +96,19 @@ def evaluate_detector(
             metrics["naming"] = naming.metrics(named)
     ids = dataset.category_ids or coco_ids(dataset.classes) or range(1, len(dataset.classes) + 1)
     category_ids = [ids[label] for label in classes.dataset_labels]
-    compared = Compared(pictures, detections, truths, dataset.split, category_ids)
+    compared = Compared(
+        pictures,
+        detections,
+        truths,
+        dataset.split,
+        category_ids,
+        judged,
+        lambda place: dataset[place].read(),
+        detector.tree,
+        () if detector.tree is None else classes.model_labels.tolist(),
+        own,
+        dataset.category_ids is not None,
+    )
     return Evaluation(metrics, classes.names, voc, tuple(run.examples), compared)
 
 
@@ -133,6 +146,7 @@ class _Share:
         self._named, self._shared, self._count = named, len(classes.names), examples
         self.examples: list[Example] = []
         self._pictures: list[Picture] = []
+        self._own: list[ImageDetections] = []  # what it says going down the tree, where it was asked
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is found and what is there, of all its pictures, one picture after the other."""
@@ -146,7 +160,8 @@ class _Share:
             "sizes_wh": np.array([widths, heights], np.int64).T,
             "ids": np.array([json.dumps(each) for each in ids], str),
         }
-        return pictures | _columns("found", ImageDetections, detections) | _columns("truth", GroundTruth, truths)
+        pictures |= _columns("found", ImageDetections, detections) | _columns("truth", GroundTruth, truths)
+        return pictures | _columns("own", ImageDetections, self._own)
 
     def _run(self) -> Iterator[tuple[ImageDetections, GroundTruth]]:
         pictures, started = len(self._dataset), time.perf_counter()
@@ -160,6 +175,8 @@ class _Share:
             self._pictures.append(Picture(record.picture_name, record.width, record.height, record.image_id))
             found, truth = _relabel(found, self._model_positions), _relabel(truth, self._dataset_positions)
             top_down = None if self._detector.tree is None else result.top_down
+            if top_down is not None:
+                self._own.append(_best(top_down))
             if self._named is not None and top_down is not None:
                 self._named.add(record, top_down)
             if len(self.examples) < self._count and index % max(1, pictures // self._count) == 0:
@@ -168,6 +185,12 @@ class _Share:
                 rate = (index + 1) / (time.perf_counter() - started)
                 logger.info(f"evaluated {index + 1}/{pictures}  {rate:.1f} images/s")
             yield found, truth
+
+
+def _best(result: DetectorResult) -> ImageDetections:
+    """Its detections, those that a picture of it may show."""
+    sure = np.flatnonzero(result.scores >= LEAST_SCORE)[: mistakes.MOST]
+    return ImageDetections(result.boxes_xyxy[sure], result.scores[sure], result.labels[sure])
 
 
 def _columns(name: str, kind: type[Rows], pictures: Sequence[Rows]) -> dict[str, np.ndarray]:
@@ -188,11 +211,13 @@ def _pictures(name: str, kind: type[Rows], arrays: Mapping[str, np.ndarray]) -> 
 
 def _joined(
     shares: Sequence[Mapping[str, np.ndarray]],
-) -> tuple[list[Picture], list[ImageDetections], list[GroundTruth]]:
+) -> tuple[list[Picture], list[ImageDetections], list[GroundTruth], list[ImageDetections]]:
     """What all hosts' `_Share.arrays` say, picture by picture as in the data set."""
     seen = [list(map(_picture, each["names"], each["sizes_wh"], each["ids"])) for each in shares]
     found = [_pictures("found", ImageDetections, each) for each in shares]
-    return in_order(seen), in_order(found), in_order([_pictures("truth", GroundTruth, each) for each in shares])
+    truths = [_pictures("truth", GroundTruth, each) for each in shares]
+    own = [_pictures("own", ImageDetections, each) for each in shares]
+    return in_order(seen), in_order(found), in_order(truths), in_order(own)
 
 
 def _picture(name: np.str_, size_wh: np.ndarray, own_id: np.str_) -> Picture:

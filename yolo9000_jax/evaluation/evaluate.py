@@ -1,6 +1,7 @@
 """Runs a network over a data set, once, and measures how good its answers are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
@@ -77,15 +78,16 @@ def evaluate(
     for what, given, wanted in (("model", model, "y9.load(WORKDIR)"), ("dataset", dataset, "y9.open_source(SOURCE)")):
         if isinstance(given, str):
             raise UserError(f"evaluate: {what} is the text {given!r}; give what {wanted} returns")
-    dataset = dataset.once()
+    dataset, data = dataset.once(), f"{dataset.spec} {dataset.split}"
     if isinstance(model, Classifier):
         run = evaluate_classifier if model.tree is None else evaluate_tree_classifier
-        return run(model, dataset, batch_size=batch_size or CLASSIFIER_BATCH_SIZE)
+        found = run(model, dataset, batch_size=batch_size or CLASSIFIER_BATCH_SIZE)
+        return replace(found, data=data)
     if iou_rule not in IOU_RULES:
         raise UserError(f"iou_rule is {iou_rule!r}; it can be {', '.join(IOU_RULES)}")
     if groups is not None and model.tree is None:
         raise UserError("groups: the detector's classes form no tree, so none lies below another; leave groups out")
-    return evaluate_detector(
+    found = evaluate_detector(
         model,
         dataset,
         batch_size=batch_size or BATCH_SIZE,
@@ -98,3 +100,4 @@ def evaluate(
         groups=groups,
         examples=examples,
     )
+    return replace(found, data=data)

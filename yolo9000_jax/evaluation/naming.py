@@ -185,8 +185,9 @@ def assign(found_xyxy: np.ndarray, true_xyxy: np.ndarray, iou_threshold: float) 
     owners = np.full(len(true_xyxy), -1)
     if not len(true_xyxy):
         return owners
-    for place, iou in enumerate(iou_xyxy(np.asarray(found_xyxy)[:, None], np.asarray(true_xyxy)[None])):
-        free = np.where(owners < 0, iou, -1)
+    iou = iou_xyxy(np.asarray(found_xyxy)[:, None], np.asarray(true_xyxy)[None])
+    for place in np.flatnonzero((iou >= iou_threshold).any(1)):
+        free = np.where(owners < 0, iou[place], -1)
         if free.max() >= iou_threshold:
             owners[free.argmax()] = place
     return owners

@@ -206,7 +206,7 @@ def _video(
                 if writer is None:
                     writer = VideoWriter(target, video.rate, result.image.shape, video.pixel_aspect)
                     stack.callback(writer.close)  # also where it is stopped: what was written is whole
-                writer.write(result.draw(), frame.seconds, frame.duration)
+                writer.write(result.draw(same_size=True), frame.seconds, frame.duration)
             yield {"image": source.shown, "frame": frame.number} | result.to_json()
             count, objects, left_out = count + 1, objects + len(result), left_out + result.left_out
             following = frame.number + 1

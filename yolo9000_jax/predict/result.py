@@ -15,6 +15,7 @@ from yolo9000_jax.report.draw import class_color, draw_boxes, save_picture
 from yolo9000_jax.report.fonts import drawable
 from yolo9000_jax.wordtree.tree import WordTree
 
+SMALL_SIDE = 320  # pixels of the longer side, below which a picture is drawn enlarged
 PATH_STEPS = 2  # of a path, in a picture
 SHOWN = 5  # in a repr
 LISTED = 20  # in a notebook
@@ -111,12 +112,22 @@ class Result(Sequence[Detection]):
     def __iter__(self) -> Iterator[Detection]:
         return (self[index] for index in range(len(self)))
 
-    def draw(self) -> np.ndarray:
-        """The picture with boxes, names and scores, and the end of each name's path: uint8 [H, W, 3]."""
+    def draw(self, same_size: bool = False) -> np.ndarray:
+        """The picture with boxes, names and scores, and the end of each name's path: uint8 [H, W, 3].
+
+        A small picture is enlarged, and where names have no room there are numbers and a list below.
+
+        Args:
+            same_size: the picture keeps its size, as the frames of a video must: without either.
+        """
+        longer = max(self.image.shape[:2])
+        if not same_size and longer < SMALL_SIDE:
+            return self.enlarged(-(-SMALL_SIDE // longer)).draw()
         captions = [
             f"{drawable(found.name, f'class {found.label}')} {found.score:.2f}{_path_end(found)}" for found in self
         ]
-        return draw_boxes(self.image, self.boxes_xyxy, captions, [class_color(label) for label in self.labels])
+        colors = [class_color(label) for label in self.labels]
+        return draw_boxes(self.image, self.boxes_xyxy, captions, colors, listed=not same_size)
 
     def enlarged(self, times: int) -> "Result":
         """The same with the picture and the boxes larger, so that captions take less of it."""

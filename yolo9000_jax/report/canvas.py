@@ -1,8 +1,9 @@
 """Frames and captions on a picture, with Pillow."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -13,7 +14,14 @@ Color = tuple[int, int, int]  # red, green, blue, 0..255
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
 
 WHITE, BLACK, INK = (255, 255, 255), (0, 0, 0), (34, 34, 34)
-CROWDED = 0.5  # share of the picture under tabs from which on they are made smaller
+FEW = 6  # captions up to which a tab may be wider than its box
+CROWDED = 0.3  # share of the picture under tabs from which on it is crowded with fewer
+WIDER = 1.25  # than its box: the most that a tab may be in a crowded picture
+MOST_HIDDEN = 0.3  # of other boxes, by a tab in a crowded picture
+OWN, TABS = (
+    0.25,
+    3.0,
+)  # what hiding a part of its own box costs, and of another tab, beside the same part of another box
 SMALL_PX = 10  # letters
 DOTS = "…"
 
@@ -31,7 +39,7 @@ class Canvas:
     def over(cls, image: np.ndarray) -> "Canvas":
         picture = Image.fromarray(image)
         scale = math.sqrt(picture.width * picture.height)
-        return cls(picture, ImageDraw.Draw(picture), max(1, round(scale / 150)), max(10, round(scale / 30)))
+        return cls(picture, ImageDraw.Draw(picture), max(1, round(scale / 300)), max(10, round(scale / 30)))
 
     def frame(self, box: np.ndarray) -> Box | None:
         """The first and last pixel of a box in both directions (x0, y0, x1, y1), or None if it lies outside."""
@@ -57,50 +65,112 @@ class Canvas:
             self.draw.rectangle((x0, y, min(x0 + thin - 1, x1), end), fill=WHITE)
             self.draw.rectangle((max(x1 - thin + 1, x0), y, x1, end), fill=WHITE)
 
-    def label(self, labelled: Sequence[tuple[Box, str, Color]]) -> None:
+    def label(self, labelled: Sequence[tuple[Box, str, Color]], numbered: bool = False) -> list[tuple[str, Color]]:
         """Writes captions on tabs, (frame, caption, color) each; the earlier ones choose their places first.
 
-        Where they would hide the picture, only the first line of each is written, in small letters.
+        A tab lies where it hides least of the other boxes, of its own and of other tabs. In a crowded picture it is no
+        wider than its box; a caption that then has no room is left out, or stands as a number.
+
+        Returns:
+            The captions that stand as numbers, from 1 on, and their colors; none unless `numbered`.
         """
-        captions = [[drawable(line) for line in str(caption).split("\n")] for _, caption, _ in labelled]
-        if sum(math.prod(self._size(lines)) for lines in captions) > CROWDED * math.prod(self.picture.size):
-            self.letters_px, captions = min(self.letters_px, SMALL_PX), [lines[:1] for lines in captions]
-        tabs: list[tuple[Box, list[str], Color]] = []
-        for (frame, _, color), lines in zip(labelled, captions, strict=True):
-            lines = [shorten(line, self.letters_px, self.picture.width - 2 * self._pad) for line in lines]
-            if any(lines):
-                tabs.append((self._place(frame, lines, [tab for tab, _, _ in tabs]), lines, color))
-        for (x0, y0, x1, y1), lines, color in reversed(tabs):
-            self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=color)
-            for number, line in enumerate(lines):
-                middle = y0 + (y1 - y0) * (2 * number + 1) / (2 * len(lines))
-                write(self.draw, (x0 + self._pad, middle), line, self.letters_px, _ink_on(color))
+        frames = np.array([frame for frame, _, _ in labelled], float).reshape(-1, 4) + (0, 0, 1, 1)
+        crowded = len(labelled) > FEW or sum(self._areas(labelled)) > CROWDED * math.prod(self.picture.size)
+        tabs: list[_Tab] = []
+        listed: list[tuple[str, Color]] = []
+        for place, (_, caption, color) in enumerate(labelled):
+            lines = [drawable(line) for line in str(caption).split("\n")]
+            if not any(lines):
+                continue
+            tab = self._fitting(lines, color, frames, place, tabs, crowded)
+            if tab is None and numbered:
+                listed.append((lines[0], color))
+                tab, _ = self._placed([str(len(listed))], SMALL_PX, color, frames, place, tabs)
+            if tab is not None:
+                tabs.append(tab)
+        for tab in reversed(tabs):
+            self._draw(tab)
+        return listed
+
+    def _fitting(
+        self, lines: list[str], color: Color, frames: np.ndarray, place: int, tabs: Sequence["_Tab"], crowded: bool
+    ) -> "_Tab | None":
+        """The tab of a caption: of all its lines or the first, in the largest letters that have room."""
+        width = frames[place, 2] - frames[place, 0]
+        small = min(SMALL_PX, self.letters_px)
+        for letters_px, chosen in ((self.letters_px, lines), (small, lines), (small, lines[:1])):
+            tab, cost = self._placed(chosen, letters_px, color, frames, place, tabs)
+            if tab is not None and (not crowded or (tab.box[2] - tab.box[0] <= WIDER * width and cost <= MOST_HIDDEN)):
+                return tab
+        return None
+
+    def _placed(
+        self, lines: list[str], letters_px: int, color: Color, frames: np.ndarray, place: int, tabs: Sequence["_Tab"]
+    ) -> tuple["_Tab | None", float]:
+        """A tab where it hides least, and how much that is: shares of boxes, and of itself where there are others; None
+        where the picture has no room for a letter."""
+        lines = [shorten(line, letters_px, self.picture.width - 2 * self._pad) for line in lines]
+        width, height = self._size(lines, letters_px)
+        if not width:
+            return None, math.inf
+        x0, y0, x1, y1 = frames[place]
+        lefts = np.array([min(x0, self.picture.width - width), max(0, x1 - width)])
+        wanted = np.array([y0 - height, y0, y1, y1 - height])
+        tops = wanted[(wanted >= 0) & (wanted <= self.picture.height - height)]
+        tops = tops if len(tops) else np.zeros(1)
+        corners = np.stack(np.meshgrid(lefts, tops), -1).reshape(-1, 2)
+        boxes = np.concatenate([corners, corners + (width, height)], 1)
+        hidden = _shared_areas(boxes, frames) / np.prod(frames[:, 2:] - frames[:, :2], 1)
+        hidden[:, place] *= OWN
+        cost = hidden.sum(1)
+        if tabs:
+            cost = cost + TABS * _shared_areas(boxes, np.array([tab.box for tab in tabs], float)).sum(1) / (
+                width * height
+            )
+        best = int(cost.argmin())
+        left, top = corners[best].round().astype(int).tolist()
+        return _Tab((left, top, left + width, top + height), lines, letters_px, color), float(cost[best])
+
+    def _draw(self, tab: "_Tab") -> None:
+        x0, y0, x1, y1 = tab.box
+        self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=tab.color)
+        for number, line in enumerate(tab.lines):
+            middle = y0 + (y1 - y0) * (2 * number + 1) / (2 * len(tab.lines))
+            write(self.draw, (x0 + self._pad, middle), line, tab.letters_px, _ink_on(tab.color))
+
+    def _areas(self, labelled: Sequence[tuple[Box, str, Color]]) -> Iterator[int]:
+        """Pixels that each caption takes, written in full."""
+        for _, caption, _ in labelled:
+            width, height = self._size([drawable(line) for line in str(caption).split("\n")], self.letters_px)
+            yield min(width, self.picture.width) * height
 
     @property
     def _pad(self) -> int:
         return max(2, round(1.5 * self.line))
 
-    def _size(self, lines: list[str]) -> tuple[int, int]:
+    def _size(self, lines: list[str], letters_px: int) -> tuple[int, int]:
         """Width and height of a tab; none if there is nothing to write."""
         if not any(lines):
             return 0, 0
-        runs = [runs_of(line, self.letters_px) for line in lines]
+        runs = [runs_of(line, letters_px) for line in lines]
         width = math.ceil(max(map(width_of, runs))) + 2 * self._pad
         return width, min(len(lines) * max(map(height_of, runs)) + self.line, self.picture.height)
 
-    def _place(self, frame: Box, lines: list[str], taken: list[Box]) -> Box:
-        """The tab's (x0, y0, x1, y1), end excluded: over the box, else in it, under it, at its foot, by free space."""
-        width, height = self._size(lines)
-        x0, y0, x1, y1 = frame
-        lefts = (min(x0, self.picture.width - width), max(0, x1 + 1 - width))
-        wanted = (y0 - height, y0, y1 + 1, y1 + 1 - height)
-        tops = [top for top in wanted if 0 <= top <= self.picture.height - height] or [0]
-        inside = [(left, top, left + width, top + height) for left in lefts for top in tops]
-        return min(inside, key=lambda place: sum(_shared_area(place, tab) for tab in taken))
+
+class _Tab(NamedTuple):
+    """A caption and its place: x0, y0, x1, y1, end excluded."""
+
+    box: Box
+    lines: list[str]
+    letters_px: int
+    color: Color
 
 
-def _shared_area(a: Box, b: Box) -> int:
-    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+def _shared_areas(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The area that each of the boxes [K, 4] shares with each of the others [N, 4]: [K, N]."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.prod(np.maximum(high - low, 0), -1)
 
 
 def write(draw: ImageDraw.ImageDraw, left_middle: tuple[float, float], text: str, letters_px: int, ink: Color) -> None:

@@ -26,6 +26,11 @@ from yolo9000_jax.text import printable
 
 OUTCOME_COLORS = {TRUE_POSITIVE: (0, 158, 115), FALSE_POSITIVE: (213, 94, 0), IGNORED: (110, 110, 110)}
 OUTCOME_PREFIXES = {TRUE_POSITIVE: "", FALSE_POSITIVE: "wrong: ", IGNORED: "not counted: "}
+LEGEND = {"right": OUTCOME_COLORS[TRUE_POSITIVE], "wrong": OUTCOME_COLORS[FALSE_POSITIVE]} | {
+    "not counted": OUTCOME_COLORS[IGNORED],
+    "missed (dashed: what is there)": INK,
+}
+LIST_PX, MOST_LIST_PX = 12, 28  # letters of a list below a picture
 MOST_JPEG_SIDE = 65500  # pixels, of libjpeg; the format itself has 35 more
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
@@ -47,20 +52,23 @@ def draw_boxes(
     boxes_xyxy: np.ndarray,
     captions: Sequence[str],
     colors: Sequence[Sequence[float]] | None = None,
+    listed: bool = False,
 ) -> np.ndarray:
     """The picture with a frame on each box and its caption on a filled tab.
 
-    Frames lie inside their boxes, tabs inside the picture and where possible clear of each other; line and letters grow
-    with the picture. A box that comes earlier is drawn over later ones, so put the best first. Of a box that reaches
-    over the edge the part inside is drawn.
+    Frames lie inside their boxes, tabs inside the picture, where they hide least of the boxes and of each other; line
+    and letters grow with the picture. A box that comes earlier is drawn over later ones, so put the best first. Of a
+    box that reaches over the edge the part inside is drawn. In a crowded picture captions that have no room are left
+    out.
 
     Args:
         image_uint8: [H, W, 3].
         boxes_xyxy: [N, 4] pixels of this picture.
         captions: N strings, of one or more lines; an empty one gets no tab.
         colors: N RGB triples of 0..255; left out, N colours that differ.
+        listed: captions that have no room are numbers, and a list below the picture says what these are.
     Returns:
-        [H, W, 3] uint8, a new array.
+        [H, W, 3] uint8, a new array; higher than the picture where there is a list.
     Raises:
         UserError: the arguments do not fit together.
     """
@@ -76,8 +84,30 @@ def draw_boxes(
         if frame is not None:
             canvas.draw.rectangle(frame, outline=color, width=canvas.line)
             labelled.append((frame, caption, color))
-    canvas.label(labelled[::-1])
-    return np.asarray(canvas.picture)
+    numbers = canvas.label(labelled[::-1], numbered=listed)
+    drawn = np.asarray(canvas.picture)
+    return below(drawn, [(f"{number} {words}", color) for number, (words, color) in enumerate(numbers, 1)])
+
+
+def below(image_uint8: np.ndarray, entries: Sequence[tuple[str, Color]]) -> np.ndarray:
+    """The picture with a list below it, of words beside their colors, in as many columns as there is room for."""
+    if not entries:
+        return image_uint8
+    width = image_uint8.shape[1]
+    letters_px = min(max(LIST_PX, round(math.sqrt(image_uint8.shape[0] * width) / 50)), MOST_LIST_PX)
+    gap = letters_px // 2
+    lines = [shorten(drawable(words), letters_px, max(1, width - 4 * gap)) for words, _ in entries]
+    wide = math.ceil(max(width_of(runs_of(line, letters_px)) for line in lines)) + 4 * gap
+    high = max(height_of(runs_of(line, letters_px)) for line in lines) + 2
+    columns = max(1, width // wide)
+    rows = math.ceil(len(lines) / columns)
+    strip = Image.new("RGB", (width, rows * high + 2 * gap), WHITE)
+    draw = ImageDraw.Draw(strip)
+    for number, (line, (_, color)) in enumerate(zip(lines, entries, strict=True)):
+        x, y = number // rows * (width // columns) + gap, number % rows * high + gap
+        draw.rectangle((x, y + high // 4, x + letters_px // 2, y + high * 3 // 4), fill=color)
+        write(draw, (x + letters_px // 2 + gap, y + high / 2), line, letters_px, INK)
+    return np.concatenate([image_uint8, np.asarray(strip)])
 
 
 def draw_against_truth(

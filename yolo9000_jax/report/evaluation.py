@@ -1,65 +1,70 @@
-"""The report of an evaluation: a folder of pictures and tables, and metrics.json."""
+"""The report of an evaluation: a folder with a page, index.html, and metrics.json."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.result import Evaluation, Example
 from yolo9000_jax.evaluation.voc import ImageDetections
 from yolo9000_jax.files import to_json, write_whole
-from yolo9000_jax.report.draw import contact_sheet, draw_against_truth, save_picture
-from yolo9000_jax.report.plots import plot_confusion, plot_precision_recall
-from yolo9000_jax.report.table import Table
+from yolo9000_jax.report import run
+from yolo9000_jax.report.draw import LEGEND, below, contact_sheet, draw_against_truth
+from yolo9000_jax.report.found import FOUND, write_found
+from yolo9000_jax.report.frame import save_page
+from yolo9000_jax.report.page import evaluation_page
 
+METRICS = "metrics.json"
 SCORE_THRESHOLD = 0.25  # of the detections on the sheet of examples
 TREE_SCORE_THRESHOLD = 0.4  # their captions are longer
 TREE_ENLARGEMENT = 2  # so that the captions take less of the picture
 COLUMNS, TILE, TREE_TILE = 4, 320, 480
 
 
-def write_report(folder: Path, evaluation: Evaluation, step: int | None = None) -> None:
-    """Writes the report of an evaluation; metrics.json comes last, so where it is, all of it is there.
-
-    Of a detector there are precision_recall.png, if the data set has truths at all, and detections.png: with a tree
-    what the detector says going down it, else its detections beside the truth; with a tree also hierarchy.md, how near
-    its names are to the true ones. With "naming" in the metrics there is a confusion_NAME.png for each of its groups.
-    Of a classifier there is classes.md, the classes with the worst first, and with a tree stopping.md, how far down it
-    may go.
+def write_report(
+    folder: Path,
+    evaluation: Evaluation,
+    step: int | None = None,
+    workdir: Path | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Writes the page, of a detector also found.json, and metrics.json, which comes last: where it is, all is there.
 
     Args:
-        folder: is made where it is missing.
-        evaluation: of a detector or a classifier.
-        step: of the state that was evaluated, where a training run is meant; stands in metrics.json.
+        folder, evaluation, step, workdir, facts: as for `write_page`; step stands in metrics.json too.
 
     Raises:
         UserError: the folder or a file cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot make this folder ({error.strerror}); choose another") from error
-    metrics = evaluation.metrics
-    if evaluation.voc is None:
-        write_whole(folder / "classes.md", classes_table(metrics).markdown() + "\n")
-    elif evaluation.voc.voc_ap50 is not None:
-        plot_precision_recall(evaluation.voc, evaluation.class_names, folder / "precision_recall.png")
-    if "stopping" in metrics:
-        write_whole(folder / "stopping.md", stopping_table(metrics).markdown() + "\n")
-    if "hierarchy" in metrics:
-        text = "\n\n".join(table.markdown() for table in hierarchy_tables(metrics["hierarchy"]))
-        write_whole(folder / "hierarchy.md", text + "\n")
-    for group in metrics.get("naming", {}).get("groups", ()):
-        name = re.sub(r"[\s/]", "_", group["name"])
-        plot_confusion(group["matrix"], group["rows"], group["columns"], folder / f"confusion_{name}.png")
-    if evaluation.examples:
-        sheet = draw_examples(evaluation.examples, evaluation.class_names)
-        save_picture(sheet, folder / "detections.png")
-    content = metrics if step is None else metrics | {"step": step}
-    write_whole(folder / "metrics.json", to_json(content))
+    write_page(folder, evaluation, step, workdir, facts)
+    if evaluation.compared is not None:
+        write_found(folder / FOUND, evaluation.compared, evaluation.class_names)
+    content = evaluation.metrics if step is None else evaluation.metrics | {"step": step}
+    write_whole(folder / METRICS, to_json(content))
+
+
+def write_page(
+    folder: Path,
+    evaluation: Evaluation,
+    step: int | None = None,
+    workdir: Path | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Writes index.html, one file that needs no other and no network.
+
+    Args:
+        folder: is made where it is missing.
+        evaluation: of a detector or a classifier.
+        step: of the state that was evaluated, where a training run is meant.
+        workdir: of the run, whose config, time and learning curves the page tells; None: there is none.
+        facts: what else the page is to say of the run, {name: value}.
+
+    Raises:
+        UserError: the folder or the file cannot be written.
+    """
+    known = {"data": evaluation.data or None, "state after step": step, **(facts or {})}
+    curves = run.learning_curves(workdir) if workdir is not None else {}
+    save_page(folder, evaluation_page(evaluation, run.sections(known, workdir), curves))
 
 
 def draw_examples(examples: Sequence[Example], class_names: Sequence[str]) -> np.ndarray:
@@ -72,65 +77,6 @@ def draw_examples(examples: Sequence[Example], class_names: Sequence[str]) -> np
         else:
             shown = ImageDetections(*(array[found.scores >= SCORE_THRESHOLD] for array in found))
             pictures.append(draw_against_truth(image, shown, truth, class_names))
-    return contact_sheet(pictures, COLUMNS, TILE if examples[0].top_down is None else TREE_TILE)
-
-
-def classes_table(metrics: dict[str, Any]) -> Table:
-    """How often a classifier is right, a line a class, the worst first, in percent."""
-    per_class = sorted(metrics["per_class"].items(), key=lambda item: (item[1]["top1"] is None, item[1]["top1"] or 0))
-    rows = [
-        [name, *(_percent(numbers[key]) for key in ("top1", "top5")), str(numbers["images"])]
-        for name, numbers in (("all", metrics), *per_class)
-    ]
-    left_out = metrics.get("left_out", ())
-    note = f"Left out, as the classifier lacks them: {', '.join(left_out)}." if left_out else ""
-    return Table(["class", "top1 (%)", "top5 (%)", "images"], rows, "How often the classifier is right", note)
-
-
-def stopping_table(metrics: dict[str, Any]) -> Table:
-    """How often a classifier with a tree is right, and how far down it gets, for each threshold, in percent."""
-    columns = ("correct", "depth", "precision", "recall", "f1")
-    rows = [
-        [threshold, *(_percent(numbers[column]) for column in columns)]
-        for threshold, numbers in metrics["stopping"].items()
-    ]
-    note = (
-        "The classifier goes down the tree while the next node is more probable than this. Correct: it stops at the "
-        "class or above it. Depth: the part of the way to the class that it then has gone. Precision, recall and F1 "
-        f"are of sets, a node with all above it. {_severity(metrics['severity'])}, where the best leaf is taken."
-    )
-    return Table(
-        ["probability", *(f"{column} (%)" for column in columns)], rows, "Stopping on the way down the tree", note
-    )
-
-
-def hierarchy_tables(numbers: dict[str, Any]) -> list[Table]:
-    """How near a detector's names are to the true ones, and the hierarchical AP of every node, in percent."""
-    columns = ("precision", "recall", "f1")
-    rows = [
-        [name, *(_percent(numbers[key][column]) for column in columns)]
-        for name, key in (("names of the objects found", "of_found"), ("all objects and detections", "of_all"))
-    ]
-    right, balanced = (_percent(numbers[f"{key}_of_found"]) or "–" for key in ("right", "balanced"))
-    note = (
-        f"A name counts as the set of its node and all above it. Of {numbers['objects']} objects {numbers['found']} "
-        f"are found, of these {right} % called by their class (mean over the classes: {balanced} %), "
-        f"{numbers['undecided']} by a node above it. {_severity(numbers['severity'])}."
-    )
-    tables = [Table(["", *(f"{column} (%)" for column in columns)], rows, "Names on the tree", note)]
-    if "ap50" in numbers:
-        rows = [["mean", "", _percent(numbers["ap50"]), ""]]
-        rows += [[n["name"], n["synset"], _percent(n["ap50"]), str(n["truths"])] for n in numbers["nodes"]]
-        about = "A box of a class counts for all nodes above it too, as in Open Images' challenge."
-        tables.append(Table(["node", "synset", "AP50 (%)", "objects"], rows, "Hierarchical AP", about))
-    return tables
-
-
-def _severity(numbers: dict[str, Any]) -> str:
-    heights = ", ".join(f"{count} of height {height}" for height, count in numbers["heights"].items())
-    mean = "" if numbers["mean"] is None else f", the lowest node above both is {numbers['mean']:.2f} high on average"
-    return f"{numbers['wrong']} names are wrong{mean}" + (f" ({heights})" if heights else "")
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f}"
+    if examples[0].top_down is not None:
+        return contact_sheet(pictures, COLUMNS, TREE_TILE)
+    return below(contact_sheet(pictures, COLUMNS, TILE), list(LEGEND.items()))

@@ -1,8 +1,7 @@
-"""Pictures of what a network does: training curves, precision against recall, confusion of classes."""
+"""Training curves, out of what a run has measured."""
 
 import json
 import math
-from collections.abc import Sequence
 from os import PathLike
 
 import numpy as np
@@ -11,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.voc import VocResult, interpolated_precision
 from yolo9000_jax.places import as_path
 from yolo9000_jax.report.style import (
     COLORS,
@@ -21,40 +19,16 @@ from yolo9000_jax.report.style import (
     legend_entry,
     name_axes,
     new_figure,
-    numbered_where_undrawable,
-    plain,
-    save,
     short_number,
 )
 
-BEST_COLORS = ("#08306b", "#08519c", "#2171b5", "#4292c6", "#6baed6")
-WORST_COLORS = ("#fdae6b", "#fd8d3c", "#f16913", "#d94801", "#8c2d04")
 EVALUATIONS = ("voc_ap50", "voc07_ap50", "recall50", "top1", "top5")
-LEGEND_CLASSES = 10
-MAX_GREY_CURVES = 200
 
 Series = dict[str, tuple[np.ndarray, np.ndarray]]  # {name: (steps [n], values [n])}
 
 
-def plot_curves(metrics_jsonl_path: str | PathLike, output: str | PathLike) -> None:
-    """Draws a run's training curves: loss and its parts, evaluations, learning rate, speed; each where there is any.
-
-    A line that is not whole (its run was killed while writing) is left out, and the picture says so. Where a resumed
-    run did a step again, the later line counts.
-
-    Args:
-        metrics_jsonl_path: a file of one JSON object a line, each with "step" and numbers: "loss", "loss_…",
-            "learning_rate", "images_per_s", and evaluations such as "voc_ap50" (0..1).
-        output: the picture to write; its ending chooses the format.
-    Raises:
-        UserError: the file cannot be read or has no usable line; the picture cannot be written.
-    """
-    series, broken = read_metrics(metrics_jsonl_path)
-    save(draw_curves(series, str(metrics_jsonl_path), broken), output)
-
-
 def draw_curves(series: Series, source: str, broken: int = 0) -> Figure:
-    """The figure of `plot_curves`.
+    """A run's training curves: loss and its parts, evaluations, learning rate, speed; each where there is any.
 
     Args:
         series: {name: (steps [n], values [n])}, as `read_metrics` gives them.
@@ -93,6 +67,13 @@ def draw_curves(series: Series, source: str, broken: int = 0) -> Figure:
 def read_metrics(path: str | PathLike) -> tuple[Series, int]:
     """The number series of a metrics file: {name: (steps [n], values [n])}, and how many lines were not whole.
 
+    A line that is not whole (its run was killed while writing) is left out. Where a resumed run did a step again, the
+    later line counts.
+
+    Args:
+        path: a file of one JSON object a line, each with "step" and numbers: "loss", "loss_…", "learning_rate",
+            "images_per_s", and evaluations such as "voc_ap50" (0..1).
+
     Raises:
         UserError: the file cannot be read.
     """
@@ -117,85 +98,6 @@ def read_metrics(path: str | PathLike) -> tuple[Series, int]:
         steps, of_steps = np.array(sorted(by_step.items())).T
         series[name] = (steps, of_steps)
     return series, broken
-
-
-def plot_precision_recall(result: VocResult, class_names: Sequence[str], output: str | PathLike) -> None:
-    """Draws precision against recall of every class that has truths, with its average precision.
-
-    Up to ten classes get a colour each; of more, the mean is bold, the five best and the five worst are named, and the
-    rest is grey.
-
-    Args:
-        result: a `VocResult`; the curves are the interpolated ones, so the area under each is its AP.
-        class_names: one name a class.
-        output: the picture to write; its ending chooses the format.
-    Raises:
-        UserError: no class has truths; the picture cannot be written.
-    """
-    names = numbered_where_undrawable(class_names)
-    ranked = [(c.ap, name, c) for name, c in zip(names, result.per_class, strict=True) if c.ap is not None]
-    if not ranked or result.voc_ap50 is None:
-        raise UserError("no class has a truth in this data set, so there is no precision or recall to draw")
-    ranked.sort(key=lambda entry: -entry[0])
-    at = np.linspace(0, 1, 501)
-    curves = np.array([interpolated_precision(c.recall, c.precision, at) for _, _, c in ranked])
-    labels = [legend_entry(ap, name) for ap, name, _ in ranked]
-    threshold = f"IoU ≥ {result.iou_threshold:g}"
-
-    figure, (axes,) = new_figure(8.2, 5.2)
-    if len(ranked) <= LEGEND_CLASSES:
-        for curve, label, color in zip(curves, labels, COLORS, strict=False):
-            axes.plot(at, curve, color=color, linewidth=1.8, label=label)
-        title = f"AP (%) at {threshold}"
-    else:
-        middle = curves[5:-5]
-        some = middle[:: math.ceil(len(middle) / MAX_GREY_CURVES)]
-        axes.plot(at, some.T, color="#bbbbbb", linewidth=0.8, alpha=0.7)
-        for index, color in [*enumerate(BEST_COLORS), *zip(range(-5, 0), WORST_COLORS, strict=True)]:
-            axes.plot(at, curves[index], color=color, linewidth=1.3, label=labels[index])
-        title = f"AP (%) at {threshold},\nbest and worst of {len(ranked)} classes"
-    if len(ranked) > 1:
-        axes.plot(at, curves.mean(axis=0), color=INK, linewidth=3, label=legend_entry(result.voc_ap50, "mean"))
-    axes.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1), alignment="left", **LEGEND)
-    axes.set(xlim=(0, 1.005), ylim=(0, 1.02))
-    name_axes(axes, "Precision and recall", "recall", "interpolated precision")
-    save(figure, output)
-
-
-def plot_confusion(
-    matrix: Sequence[Sequence[int]], rows: Sequence[str], columns: Sequence[str], output: str | PathLike
-) -> None:
-    """Draws a confusion matrix: how many objects of each true class got which name, shaded by the share of its row.
-
-    Args:
-        matrix: counts [R, C].
-        rows: names of the R true classes.
-        columns: names of the C columns; the first R are those of the rows, so that the diagonal is right.
-        output: the picture to write; its ending chooses the format.
-    Raises:
-        UserError: the matrix is empty; the picture cannot be written.
-    """
-    counts = np.asarray(matrix, float).reshape(len(rows), len(columns))
-    if not counts.size:
-        raise UserError("no class to draw a confusion matrix of: give at least one")
-    rows, columns = numbered_where_undrawable(rows), numbered_where_undrawable(columns)
-    totals = counts.sum(1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
-    figure, (axes,) = new_figure(2.6 + 0.62 * len(columns), 1.9 + 0.42 * len(rows))
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            color = "white" if shares[row, column] > 0.55 else INK
-            weight = "bold" if row == column else "normal"
-            axes.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=9, color=color, fontweight=weight)
-    axes.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=40, ha="right")
-    axes.set_yticks(
-        range(len(rows)), [f"{plain(name)} ({total:.0f})" for name, total in zip(rows, totals[:, 0], strict=True)]
-    )
-    axes.axvline(len(rows) - 0.5, color=GREY, linewidth=1)
-    axes.grid(False)
-    name_axes(axes, "What the objects of each name are called", "name given", "true name (objects)")
-    save(figure, output)
 
 
 def _plot_losses(axes: Axes, series: Series) -> None:

@@ -2,24 +2,26 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
 
+from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.result import Compared
+from yolo9000_jax.evaluation.result import Compared, Picture
 from yolo9000_jax.files import shown, to_json, write_whole
 
-LONGEST_NAME = 100  # of a class in the name of a file
+LONGEST_NAME = 100  # bytes of a class, or a split, in the name of a file, which may have 255
 
 
 def write_coco_results(path: Path, compared: Compared) -> None:
     """Writes all detections as COCO's server takes them: [{"image_id", "category_id", "bbox": [x, y, w, h], "score"}].
 
-    The ids are those of the data set's own COCO file. Where it is none, pictures go by the numbers that their files are
-    called by, if all are, as COCO's are, else by their place from 1; COCO's classes by its ids, others by their place
-    from 1.
+    The ids are those of the data set's own COCO file, text or number as it has them. Where it is none, pictures go by
+    the numbers that their files are called by, if all are, as COCO's are, else by their place from 1; COCO's classes by
+    its ids, others by their place from 1.
     """
     images, categories = _image_ids(compared), compared.category_ids
     lines = [
@@ -65,50 +67,63 @@ def write_voc_results(folder: Path, compared: Compared, class_names: Sequence[st
         UserError: two pictures, or two classes, have one name, a picture's name has a blank in it, or a file cannot be
             written.
     """
-    stems = [PurePath(picture.name if own is None else str(own)).stem for picture, own in _named(compared)]
-    _check_names(stems)
-    split = _plain(compared.split) or "test"
-    files = [f"comp4_det_{split}_{_plain(name)}.txt" for name in class_names]
+    names, files = voc_names(compared.pictures), voc_files(compared.split, class_names)
+    lines: list[list[str]] = [[] for _ in files]
+    for name, found in zip(names, compared.detections, strict=True):
+        boxes = (found.boxes_xyxy + [1, 1, 0, 0]).tolist()
+        for box, score, label in zip(boxes, found.scores.tolist(), found.labels.tolist(), strict=True):
+            lines[label].append(f"{name} {score:.6f} {' '.join(f'{value:.6f}' for value in box)}\n")
+    for file, own in zip(files, lines, strict=True):
+        write_whole(folder / file, "".join(own))
+
+
+def check_voc_names(dataset: Dataset, class_names: Sequence[str]) -> None:
+    """Raises UserError, before the work of an evaluation, where `write_voc_results` would after it.
+
+    Of a lazy set the classes alone are looked at: its pictures' names are known when they are read.
+    """
+    voc_files(dataset.split, class_names)
+    if not dataset.lazy:
+        voc_names(Picture(each.picture_name, each.width, each.height, each.image_id) for each in dataset.once())
+
+
+def voc_names(pictures: Iterable[Picture]) -> list[str]:
+    """What VOC's results call each picture: its file without the ending, or the text by which the data set knows it.
+
+    Raises:
+        UserError: two have one name, or one has a blank in it.
+    """
+    names = [each.image_id if isinstance(each.image_id, str) else PurePath(each.name).stem for each in pictures]
+    if odd := next((name for name in names if re.search(r"\s", name)), None):
+        raise UserError(f"VOC's results: the name of picture {odd!r} has a blank, which parts columns there: rename it")
+    if twice := next((name for name, times in Counter(names).items() if times > 1), None):
+        raise UserError(f"VOC's results: several pictures are called {twice!r}: results go by these names, rename them")
+    return names
+
+
+def voc_files(split: str, class_names: Sequence[str]) -> list[str]:
+    """The name of each class's file. Raises UserError where two are the same."""
+    files = [f"comp4_det_{_plain(split) or 'test'}_{_plain(name)}.txt" for name in class_names]
     if twice := next((place for place, file in enumerate(files) if file in files[:place]), None):
         raise UserError(
             f"VOC's results: classes {shown(class_names[files.index(files[twice])])!r} and "
             f"{shown(class_names[twice])!r} would be one file, {files[twice]}: rename one of them"
         )
-    lines: list[list[str]] = [[] for _ in files]
-    for stem, found in zip(stems, compared.detections, strict=True):
-        boxes = (found.boxes_xyxy + [1, 1, 0, 0]).tolist()
-        for box, score, label in zip(boxes, found.scores.tolist(), found.labels.tolist(), strict=True):
-            lines[label].append(f"{stem} {score:.6f} {' '.join(f'{value:.6f}' for value in box)}\n")
-    for file, own in zip(files, lines, strict=True):
-        write_whole(folder / file, "".join(own))
-
-
-def _named(compared: Compared) -> list[tuple]:
-    """Each picture, and the id that names its file, where the data set has such."""
-    return [(each, each.image_id if isinstance(each.image_id, str) else None) for each in compared.pictures]
+    return files
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^\w.-]", "_", name)[:LONGEST_NAME]
-
-
-def _check_names(stems: Sequence[str]) -> None:
-    if odd := next((stem for stem in stems if re.search(r"\s", stem)), None):
-        raise UserError(f"VOC's results: the name of picture {odd!r} has a blank, which parts columns there: rename it")
-    if len(set(stems)) < len(stems):
-        twice = next(stem for place, stem in enumerate(stems) if stem in set(stems[:place]))
-        raise UserError(f"VOC's results: several pictures are called {twice!r}: results go by these names, rename them")
+    """What a file's name may hold of it."""
+    return re.sub(r"[^\w.-]", "_", name).encode()[:LONGEST_NAME].decode(errors="ignore")
 
 
 def _image_ids(compared: Compared) -> list[int | str]:
-    own = [picture.image_id for picture in compared.pictures]
+    own = [picture.image_id for picture in compared.pictures if picture.image_id is not None]
+    if compared.own_ids and len(set(own)) == len(compared.pictures):
+        return own
     names = [PurePath(each.name).stem if each.image_id is None else each.image_id for each in compared.pictures]
     numbers = [int(name) for name in names if isinstance(name, int) or re.fullmatch("[0-9]{1,18}", name)]
-    if len(set(numbers)) == len(names):
-        return list(numbers)
-    if None not in own and len(set(own)) == len(own):
-        return [each for each in own if each is not None]
-    return list(range(1, len(names) + 1))
+    return list(numbers) if len(set(numbers)) == len(names) else list(range(1, len(names) + 1))
 
 
 def _xywh(boxes_xyxy: np.ndarray) -> list[list[float]]:

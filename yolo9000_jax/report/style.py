@@ -5,7 +5,6 @@ The figures are made without pyplot, so they leave a notebook's own figures alon
 
 import io
 import os
-from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
@@ -50,11 +49,6 @@ def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
 def legend_entry(share: float, name: str) -> str:
     """Legend entry: a share in percent and a name."""
     return f"{100 * share:.1f}  {plain(name)}"
-
-
-def numbered_where_undrawable(class_names: Sequence[str]) -> list[str]:
-    """The names as they can be drawn here: "class 3" for one whose letters no font has."""
-    return [drawable(name, f"class {number}") for number, name in enumerate(class_names)]
 
 
 def plain(text: object) -> str:

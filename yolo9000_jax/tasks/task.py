@@ -16,6 +16,7 @@ from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.shared import shared_pictures
 from yolo9000_jax.data.sources import open_source
 from yolo9000_jax.data.splits import NoSplitError, Split
+from yolo9000_jax.data.survey import in_short
 from yolo9000_jax.data.table import Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation import Evaluation
@@ -87,6 +88,10 @@ class Task:
     def fingerprints(self) -> dict[str, str]:
         """What tells the data sets of the task from others: {key of the config: fingerprint}, class names included."""
         return {"data": self.dataset.fingerprint(), "evaluation": self.evaluation_set.fingerprint()}
+
+    def in_short(self) -> list[str]:
+        """A few lines on the data that a person should read before a long training."""
+        return in_short(self.dataset, self.evaluation_set, self.config.image_size)
 
     def init(self, seed: int) -> dict[str, Any]:
         """Fresh variables, as NumPy arrays."""

@@ -265,7 +265,7 @@ def judge(cell: Cell) -> dict:
     config.evaluation = cell.config.evaluation
     task = make_task(config, facts)
     evaluation = task.evaluate(make_predictor(task.network, variables, task.model))
-    write_report(cell.folder / REPORT, evaluation, step=step)
+    write_report(cell.folder / REPORT, evaluation, step, cell.run)
     numbers = cost(task.model, task.network.image_size)
     return {
         "row": cell.row,

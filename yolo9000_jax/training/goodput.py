@@ -17,8 +17,8 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.logs import logger
 from yolo9000_jax.training import parallel
+from yolo9000_jax.workdir.facts import GOODPUT
 
-FILE = "goodput.json"
 STATES = ("starting", "compiling", "waiting", "steps", "saving", "evaluating", "lost")
 REPEATED = ("waiting", "steps")  # what is lost where a run is killed and steps are done again
 KEPT_MARKS = 4  # as many as there can be checkpoints to go on from, and some more
@@ -87,7 +87,7 @@ class Goodput:
     """
 
     def __init__(self, workdir: Path, clock: Callable[[], float] = time.time, watch: Any = None):
-        self._path, self._clock = workdir / FILE, clock
+        self._path, self._clock = workdir / GOODPUT, clock
         self._watch = watch or Watch(clock)
         self._state, self._since = "starting", clock()
         self._began = self._since
@@ -199,7 +199,7 @@ class Goodput:
 
 def core_seconds(folder: Path) -> float | None:
     """Processor seconds of all attempts at what is in a folder; None where they were not counted."""
-    return _read(folder / FILE).get("core_s")
+    return _read(folder / GOODPUT).get("core_s")
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:

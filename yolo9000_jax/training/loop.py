@@ -24,13 +24,12 @@ from yolo9000_jax.logs import logger
 from yolo9000_jax.places import as_path
 from yolo9000_jax.predict.loading import make_predictor
 from yolo9000_jax.report.batch import draw_batch
-from yolo9000_jax.report.evaluation import draw_examples, write_report
-from yolo9000_jax.report.plots import plot_curves
+from yolo9000_jax.report.evaluation import draw_examples, write_page, write_report
 from yolo9000_jax.tasks import Task, make_task
 from yolo9000_jax.tasks.task import Ratio
 from yolo9000_jax.training import parallel, preemption, state, step
 from yolo9000_jax.training.goodput import Goodput
-from yolo9000_jax.training.metrics import FILE, Metrics
+from yolo9000_jax.training.metrics import Metrics
 from yolo9000_jax.training.profile import Profile
 from yolo9000_jax.training.resuming import ResumePoint, begin_or_resume, inspect_workdir, same_sources
 from yolo9000_jax.training.start import start_variables
@@ -51,8 +50,8 @@ def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None,
 
     Leaves in `workdir`: config.json (what was asked), network.json (what came of it, with the tree of the classes if
     they form one), checkpoints/ (the last two and the best), scores.json, metrics.jsonl, tensorboard/, goodput.json
-    (where the time went, over all starts), first_batch.png, with `config.profile_steps` profile/, and report/ with the
-    evaluation of the last state and the curves, its metrics.json last.
+    (where the time went, over all starts), first_batch.png, with `config.profile_steps` profile/, and report/ with a
+    page of the last evaluation and the curves so far; at the end its metrics.json comes last.
 
     A state is saved before it is evaluated, and nothing saved is deleted before what replaces it is whole: a run that
     is killed at any moment loses the steps since the last save. SIGTERM and Ctrl-C stop it between two steps, with a
@@ -98,6 +97,8 @@ def _train(
         start = _start(config, stages, stop, resume_point)
         goodput = Goodput(workdir)  # of this run; its pre-training has its own
         task = hosts.on_all(lambda: make_task(config, resume_point.facts))
+        for line in task.in_short() if parallel.is_first() else ():
+            logger.info(line)
         if config.batch_size > task.pictures:
             logger.warning(
                 f"batch_size {config.batch_size} is more than the {task.pictures} pictures there are: a batch has some "
@@ -177,7 +178,7 @@ class _Run:
         logger.info(f"{parameters / 1e6:.2f} M parameters, {jax.device_count()} {jax.default_backend()} device(s)")
         self.replicated = parallel.replicate(current)
         run = begin_or_resume(self.task, resume_point, self.workdir, self.number, self._length(resume_point))
-        self.phase = run.phase
+        self.phase, self.run_facts = run.phase, run
         if self.checkpoints is not None:
             self.checkpoints.starts = run.starts
         self.span = np.array([self.phase.start, self.phase.steps], np.int32)
@@ -247,7 +248,7 @@ class _Run:
         """All steps that are left, and what is to be done of the one that it starts from."""
         start, end = self.number, self.phase.end
         evaluated = not self._is_due(start) or parallel.decided_by_first(lambda: self._is_evaluated(start))
-        self.metrics = Metrics(self.workdir, end, self.config.batch_size, start, evaluated)
+        self.metrics = Metrics(self.workdir, end, self.config.batch_size, start, evaluated, self._epoch)
         if start < end or not evaluated:
             self.goodput.begin(start)
         try:
@@ -284,6 +285,7 @@ class _Run:
             with self.stop.deferred():
                 self.replicated, metrics = self.update(self.replicated, parallel.shard(batch), self.span)
                 self.goodput.sent(metrics)
+            self.metrics.progress.step(number)
             self.pending.append(metrics)
             if number == start + 1:
                 self.metrics.first(number, self._average(number)["loss"])
@@ -305,6 +307,10 @@ class _Run:
         metrics = self._average(number)  # which is there when they are done
         self.metrics.train(number, metrics, self.goodput.report())
         self.pending.clear()
+
+    def _epoch(self, number: int) -> float:
+        """Passes over the pictures until a step."""
+        return self.run_facts.pictures_seen(number) / self.task.pictures
 
     def _is_due(self, number: int) -> bool:
         """Whether the state after that step is to be evaluated."""
@@ -345,11 +351,11 @@ class _Run:
             self.checkpoints.record(number, scalars)
         if evaluation.examples:
             self.metrics.picture(number, "detections", draw_examples(evaluation.examples, evaluation.class_names))
-        if number == self.phase.end:
-            folder = self.workdir / REPORT
-            plot_curves(self.workdir / FILE, folder / "curves.png")
-            write_report(folder, evaluation, step=number)
-            logger.info(f"report in {folder}")
+        is_last = number == self.phase.end
+        write = write_report if is_last else write_page
+        write(self.workdir / REPORT, evaluation, number, self.workdir)
+        if is_last:
+            logger.info(f"report in {self.workdir / REPORT}")
 
     def _settle_statistics(self, number: int) -> None:
         """Gives a state that is to be judged the batch-norm statistics that it is judged with, if it has not got them.

@@ -1,4 +1,4 @@
-"""What a run measures: a progress line, `metrics.jsonl`, TensorBoard."""
+"""What a run measures: the line that tells how far it is, `metrics.jsonl`, TensorBoard."""
 
 import io
 import json
@@ -7,7 +7,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from PIL import Image
 from yolo9000_jax import devices
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
-from yolo9000_jax.logs import duration, logger
+from yolo9000_jax.logs import logger
 from yolo9000_jax.places import is_in_bucket
 from yolo9000_jax.training import parallel
 from yolo9000_jax.training.goodput import Spent
+from yolo9000_jax.training.progress import Progress
 
 FILE, BOARD = "metrics.jsonl", "tensorboard"
 # What depends on the machine, and is another number each time that the same is trained.
@@ -43,9 +44,18 @@ class Metrics:
         batch_size: images a step, for images/s.
         start: the step that it carries on from. Lines of later steps, which will be done again, are taken back.
         evaluated: whether the evaluation of that step is done; else its line is taken back too.
+        epoch: tells how many passes over the data are done after a step.
     """
 
-    def __init__(self, workdir: Path, end: int, batch_size: int, start: int = 0, evaluated: bool = True):
+    def __init__(
+        self,
+        workdir: Path,
+        end: int,
+        batch_size: int,
+        start: int = 0,
+        evaluated: bool = True,
+        epoch: Callable[[int], float] | None = None,
+    ):
         self._workdir = workdir
         self._file: Any = None
         self._board: Any = None
@@ -69,7 +79,8 @@ class Metrics:
                 name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
                 self._board = RecordWriter((folder / BOARD / name).open("ab"))
                 self._add(file_version="brain.Event:2")
-        self._end, self._batch_size = end, batch_size
+        self._end, self._batch_size, self._epoch = end, batch_size, epoch
+        self.progress = Progress(start, end, parallel.is_first())
         self._last_step = start
         self._judged = (0, 0.0, 0.0)  # images, and seconds as of Spent, since it was looked at who sets the pace
         self._warned = False
@@ -84,17 +95,16 @@ class Metrics:
         """
         images, seconds = (step - self._last_step) * self._batch_size, spent.steps + spent.waiting
         self._last_step = step
-        line = f"step {step}/{self._end}  loss {metrics['loss']:.3f}"
         measured: dict[str, float] = {}
+        left: float | None = None
         if images and seconds:
             rate = images / seconds
             left = (self._end - step) * self._batch_size / rate
-            line += f"  {rate:.1f} images/s" + (f"  ETA {duration(left)}" if step < self._end else "")
             measured = {"images_per_s": rate, "waiting_share": spent.waiting / seconds}
         if (memory := devices.peak_memory_bytes()) is not None:
             measured["device_memory_gib"] = memory / 2**30
         self.write(step, {**metrics, **measured})
-        logger.info(line)
+        self.progress.tell(step, {**metrics, **measured}, self._epoch and self._epoch(step), left)
         self._judge_input(images, spent)
 
     def _judge_input(self, images: int, spent: Spent) -> None:
@@ -117,7 +127,7 @@ class Metrics:
 
     def first(self, step: int, loss: float) -> None:
         """Says that the first step after a start is done."""
-        logger.info(f"step {step}/{self._end}  loss {loss:.3f}")
+        self.progress.tell(step, {"loss": loss})
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line of metrics.jsonl and one point of each TensorBoard curve."""
@@ -170,6 +180,7 @@ class Metrics:
         self._board.flush()
 
     def close(self) -> None:
+        self.progress.close()
         with suppress(UserError):  # said already, by `flush`, or less than what made the run end
             self.flush()
         if self._file is not None:

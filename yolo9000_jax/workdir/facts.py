@@ -27,7 +27,8 @@ from yolo9000_jax.workdir.checkpoints import load_variables
 FACTS, CONFIG = "network.json", "config.json"
 TREE, NAMES = "classes.tree", "classes.names"
 MAP = "classes.map"  # of workdirs before network.json: the nodes that had boxes
-REPORT = "report"  # the folder of the last evaluation's pictures; metrics.json in it is written last
+GOODPUT = "goodput.json"  # where the run's time went
+REPORT = "report"  # the folder of the last evaluation's page; metrics.json in it is written last
 FORMAT = 1
 
 
@@ -91,7 +92,7 @@ def save_facts(facts: Facts, workdir: Path) -> None:
     """Writes network.json, the tree's files before it."""
     if facts.network.tree is not None:
         facts.network.tree.save(workdir / TREE, workdir / NAMES)
-    versions = {"yolo9000_jax": _version(), "jax": jax.__version__, "flax": flax.__version__}
+    versions = {"yolo9000_jax": version(), "jax": jax.__version__, "flax": flax.__version__}
     content = {"format": FORMAT} | _content(facts) | {"versions": versions}
     write_whole(workdir / FACTS, json.dumps(content, indent=2) + "\n")
 
@@ -191,7 +192,8 @@ def is_finished(workdir: Path) -> bool:
         return False
 
 
-def _version() -> str:
+def version() -> str:
+    """Of this package, as it is installed."""
     try:
         return metadata.version("yolo9000_jax")
     except metadata.PackageNotFoundError:  # run from a clone that was not installed
