@@ -15,6 +15,7 @@ from yolo9000_jax.cli.arguments import (
     add_network,
     add_size,
     add_verb,
+    check_plot,
     hierarchical_threshold,
     load_network,
     write_json,
@@ -86,20 +87,23 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace, result: "Evaluation") -> None:
     """Prints the metrics, and writes what is asked for."""
-    from yolo9000_jax.report.evaluation import write_report
-
     if result.voc is None:
         _print_classification(result.metrics)
     else:
         _print_detection(result.metrics)
     write_json(options.json, result.metrics)
     if options.report:
+        from yolo9000_jax.report.evaluation import write_report
+
         write_report(as_path(options.report), result)
     _write_official(options, result)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Raises UserError for a place that cannot be written, before the work for it is done."""
+    if options.report:
+        from yolo9000_jax.report import evaluation  # noqa: F401  (where Matplotlib is missing, this says so)
+
     for name in ("coco_results", "coco_truth", "voc_results", "report"):
         path = getattr(options, name)
         is_file = name.startswith("coco")
@@ -256,12 +260,10 @@ def benchmark(options: argparse.Namespace) -> None:
     """Prints how fast a detector is at several sizes, and how right."""
     from yolo9000_jax.evaluation import speed
     from yolo9000_jax.predict.detector import Detector
-    from yolo9000_jax.report.comparisons import plot_accuracy_speed
     from yolo9000_jax.report.speed import speed_curves, speed_table
-    from yolo9000_jax.report.style import check_output
 
     sizes = speed.read_sizes(options.sizes)
-    check_output(options.plot)
+    check_plot(options.plot)
     detector, dataset = load_network(options), None
     if not isinstance(detector, Detector):
         raise UserError("this network is a classifier, it finds no boxes: benchmark is for detectors")
@@ -279,5 +281,7 @@ def benchmark(options: argparse.Namespace) -> None:
     print(speed_table(result).text())
     write_json(options.json, result)
     if options.plot:
+        from yolo9000_jax.report.comparisons import plot_accuracy_speed
+
         plot_accuracy_speed(*speed_curves(result), options.plot)
         print(f"plot in {options.plot}")

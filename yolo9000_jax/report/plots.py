@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from os import PathLike
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.voc import VocResult, interpolated_precision
@@ -18,6 +15,8 @@ from yolo9000_jax.report.style import (
     GREY,
     INK,
     LEGEND,
+    Axes,
+    Figure,
     legend_entry,
     name_axes,
     new_figure,
@@ -25,6 +24,7 @@ from yolo9000_jax.report.style import (
     plain,
     save,
     short_number,
+    ticker,
 )
 
 BEST_COLORS = ("#08306b", "#08519c", "#2171b5", "#4292c6", "#6baed6")
@@ -80,8 +80,8 @@ def draw_curves(series: Series, source: str, broken: int = 0) -> Figure:
     for axes, (draw, names) in zip(grid, panels, strict=False):
         draw(axes, {name: series[name] for name in names})
         axes.set_xlim(-0.03 * max(last_step, 1), 1.03 * max(last_step, 1))
-        axes.xaxis.set_major_formatter(FuncFormatter(short_number))
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(short_number))
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     for axes in grid[len(panels) :]:
         axes.remove()
     if broken:
