@@ -23,7 +23,7 @@ PICTURES = {
     "report/precision_recall.png": "how often it is right, class by class",
     "report/curves.png": "how it learnt",
 }
-PRETRAINING_SHARE = 0.3  # of the demo's time
+PRETRAINING_SHARE = 0.1  # of the demo's time: the first detections are to come soon
 
 
 def add(verbs: Verbs) -> None:

@@ -15,6 +15,7 @@ from yolo9000_jax.report.draw import contact_sheet, draw_against_truth, save_pic
 from yolo9000_jax.report.plots import plot_confusion, plot_precision_recall
 from yolo9000_jax.report.table import Table
 
+DETECTIONS = "detections.png"
 SCORE_THRESHOLD = 0.25  # of the detections on the sheet of examples
 TREE_SCORE_THRESHOLD = 0.4  # their captions are longer
 TREE_ENLARGEMENT = 2  # so that the captions take less of the picture
@@ -53,7 +54,7 @@ def write_report(folder: Path, evaluation: Evaluation, step: int | None = None) 
         plot_confusion(group["matrix"], group["rows"], group["columns"], folder / f"confusion_{name}.png")
     if evaluation.examples:
         sheet = draw_examples(evaluation.examples, evaluation.class_names)
-        save_picture(sheet, folder / "detections.png")
+        save_picture(sheet, folder / DETECTIONS)
     content = metrics if step is None else metrics | {"step": step}
     write_whole(folder / "metrics.json", to_json(content))
 

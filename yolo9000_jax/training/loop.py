@@ -24,7 +24,8 @@ from yolo9000_jax.logs import logger
 from yolo9000_jax.places import as_path
 from yolo9000_jax.predict.loading import make_predictor
 from yolo9000_jax.report.batch import draw_batch
-from yolo9000_jax.report.evaluation import draw_examples, write_report
+from yolo9000_jax.report.draw import save_picture
+from yolo9000_jax.report.evaluation import DETECTIONS, draw_examples, write_report
 from yolo9000_jax.report.plots import plot_curves
 from yolo9000_jax.tasks import Task, make_task
 from yolo9000_jax.tasks.task import Ratio
@@ -52,7 +53,7 @@ def train(config: Any, workdir: str | Path, *, stages: str | Path | None = None,
     Leaves in `workdir`: config.json (what was asked), network.json (what came of it, with the tree of the classes if
     they form one), checkpoints/ (the last two and the best), scores.json, metrics.jsonl, tensorboard/, goodput.json
     (where the time went, over all starts), first_batch.png, with `config.profile_steps` profile/, and report/ with the
-    evaluation of the last state and the curves, its metrics.json last.
+    evaluation of the last state and the curves, its metrics.json last; before that, what was found of late.
 
     A state is saved before it is evaluated, and nothing saved is deleted before what replaces it is whole: a run that
     is killed at any moment loses the steps since the last save. SIGTERM and Ctrl-C stop it between two steps, with a
@@ -308,8 +309,14 @@ class _Run:
 
     def _is_due(self, number: int) -> bool:
         """Whether the state after that step is to be evaluated."""
-        every = self.config.evaluate_every
+        every = self._evaluate_every
         return number > 0 and (number == self.phase.end or bool(every) and number % every == 0)
+
+    @property
+    def _evaluate_every(self) -> int:
+        """Steps between two evaluations; 0: only at the end."""
+        every = self.config.evaluate_every
+        return int(every) if every >= 1 or not every else max(1, round(every * self.phase.steps))
 
     def _is_evaluated(self, number: int) -> bool:
         """Whether it has been, by what is marked last: its score or, at the end of the run, its report."""
@@ -324,7 +331,7 @@ class _Run:
         number = int(current.step)
         predictor = make_predictor(self.task.network, current.variables, self.task.model)
         predictor.devices = jax.local_devices()
-        drawn = number == self.phase.end or (number // self.config.evaluate_every - 1) % SHOWN_EVERY == 0
+        drawn = number == self.phase.end or (number // self._evaluate_every - 1) % SHOWN_EVERY == 0
         evaluation = self.task.evaluate(predictor, EXAMPLES if drawn else 0)
         numbers = {
             key: value
@@ -344,9 +351,13 @@ class _Run:
         if self.checkpoints is not None:
             self.checkpoints.record(number, scalars)
         if evaluation.examples:
-            self.metrics.picture(number, "detections", draw_examples(evaluation.examples, evaluation.class_names))
+            sheet = draw_examples(evaluation.examples, evaluation.class_names)
+            self.metrics.picture(number, "detections", sheet)
+        folder = self.workdir / REPORT
+        if evaluation.examples and number < self.phase.end:
+            save_picture(sheet, folder / DETECTIONS)
+            logger.info(f"what it finds so far is in {folder / DETECTIONS}")
         if number == self.phase.end:
-            folder = self.workdir / REPORT
             plot_curves(self.workdir / FILE, folder / "curves.png")
             write_report(folder, evaluation, step=number)
             logger.info(f"report in {folder}")
