@@ -36,6 +36,7 @@ from yolo9000_jax.predict import files
 detector = y9.load_darknet(sys.argv[1], sys.argv[2])
 detector(y9.sample().image, threshold=0.01).save(sys.argv[3])
 y9.show(detector(y9.sample().image))
+y9.show(y9.sample())
 y9.WordTree.packaged('emoji'), y9.open_source, y9.evaluate
 file = f'{sys.argv[3]}.mp4'
 open(file, 'w').close()
@@ -49,7 +50,8 @@ del sys.modules['matplotlib']
 y9.train  # TensorFlow is imported when it begins
 """
     picture = tmp_path / "found.png"
-    shown, video, no_error, *plots = run(program, str(cfg), str(weights), str(picture)).split("\n")
+    shown, sample, video, no_error, *plots = run(program, str(cfg), str(weights), str(picture)).split("\n")
+    assert sample == "<Sample 320x240: ball, box, cone>"
     assert shown.startswith("1 pictures: ") and picture.stat().st_size > 1000 and no_error == ""
     assert video == f"{picture}.mp4: videos are read with PyAV: pip install 'yolo9000_jax[video]'"
     expected = (
