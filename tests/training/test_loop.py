@@ -636,6 +636,8 @@ def test_a_profile_of_some_steps(loop, tmp_path, said):
 def test_detections_are_shown_every_few_evaluations(loop, judge, tmp_path, monkeypatch, said):
     asked = []
     monkeypatch.setattr(training, "draw_examples", lambda examples, names: np.full((8, 8, 3), len(asked), np.uint8))
+    saved = []
+    monkeypatch.setattr(training, "save_picture", lambda sheet, path: saved.append((int(sheet[0, 0, 0]), path)))
 
     class WithExamples(Judged):
         examples, class_names = ("one",), ("disc",)
@@ -650,8 +652,8 @@ def test_detections_are_shown_every_few_evaluations(loop, judge, tmp_path, monke
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert events.read_bytes().count(b"\x89PNG") == 6 and b"detections" in events.read_bytes()
     place = tmp_path / "report/detections.png"
-    assert said.count(f"what it finds so far is in {place}") == 2
-    assert Image.open(place).getpixel((0, 0))[0] == 4  # the sheet of the fourth evaluation: `judge` writes no report
+    assert said.count(f"what it finds so far is in {place}") == 5  # each of these evaluations has examples
+    assert saved == [(number, place) for number in range(1, 6)]  # the last sheet is the report's
 
 
 def test_a_disk_that_is_full(loop, tmp_path, monkeypatch):
