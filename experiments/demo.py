@@ -33,6 +33,7 @@ def get_config(row: str | None = None) -> ConfigDict:
     c.pretraining = get_classifier()
     c.steps = 2000
     c.image_size = 192
+    c.evaluate_every = 0.1  # of the run: so soon the first detections are shown
     c.model.tree = "emoji"
     c.model.num_anchors = 3
     c.data.source = "emoji:coarse"

@@ -15,6 +15,10 @@ class UserError(Exception):
     def __init__(self, message: str):
         super().__init__(printable(message))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it, in a notebook, in place of a traceback."""
+        return [f"UserError: {self}"]
+
 
 class Stopped(Exception):
     """A run ended early because it was asked to, and has saved what it learnt; the message says how to carry on.

@@ -17,7 +17,6 @@ from yolo9000_jax.predict.pictures import are_many, to_pixels
 from yolo9000_jax.predict.result import Result
 from yolo9000_jax.report.batch import draw_batch
 from yolo9000_jax.report.draw import contact_sheet
-from yolo9000_jax.report.history import history
 from yolo9000_jax.tasks.task import Preview
 
 COLUMNS = 4
@@ -82,7 +81,9 @@ class _Drawing(logging.Handler):
 
     def __init__(self, workdir: str | PathLike[str], handle: Any):
         super().__init__()
-        self._workdir, self._handle, self._next = workdir, handle, 0.0
+        from yolo9000_jax.report.history import history  # needs Matplotlib, which `show` does without
+
+        self._history, self._workdir, self._handle, self._next = history, workdir, handle, 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         if time.monotonic() > self._next:
@@ -91,7 +92,7 @@ class _Drawing(logging.Handler):
     def draw(self) -> None:
         began = time.monotonic()
         try:
-            measured = history(self._workdir)
+            measured = self._history(self._workdir)
         except UserError:  # nothing is written yet
             return
         if measured.series:

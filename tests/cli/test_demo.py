@@ -16,7 +16,12 @@ NARROW = {"model.width": "0.0625", "image_size": "64", "batch_size": "4", "evalu
 @pytest.fixture
 def tiny(monkeypatch):
     """The demo's config, narrow and small, in both stages."""
-    values = NARROW | {f"pretraining.{key}": value for key, value in NARROW.items()} | {"log_every": "5"}
+    values = (
+        NARROW
+        | {f"pretraining.{key}": value for key, value in NARROW.items()}
+        | {"log_every": "5"}
+        | {"evaluate_every": "0.5"}
+    )
     real = training.demo_config
     monkeypatch.setattr(training, "demo_config", lambda minutes: configs.override(real(minutes), values))
 
@@ -28,8 +33,9 @@ def test_demo_leaves_everything_it_names_and_carries_on(tiny, tmp_path, run):
     for name in training.PICTURES:
         assert (workdir / name).stat().st_size > 1000
         assert str(workdir / name) in output
+    assert output.index(f"so far: {workdir / 'report/index.html'}") < output.rindex("report in ")
     saved = configs.read(workdir / "config.json")
-    assert (saved.minutes, saved.pretraining.minutes) == pytest.approx((0.007, 0.003))
+    assert (saved.minutes, saved.pretraining.minutes) == pytest.approx((0.009, 0.001))
     for folder in (workdir, workdir / "pretraining/emoji_classifier"):
         assert load_facts(folder).run.phase.steps >= 20
     metrics = json.loads((workdir / "report" / "metrics.json").read_text())

@@ -126,7 +126,7 @@ def test_what_the_files_of_other_kinds_say(folder):
     (folder / "net.cfg").write_text(YOLO_V1)
     found = changes(read_recipe("net.cfg", "obj.data"))
     assert found["augment.jitter"] == 0.1
-    assert found["data.max_boxes"] == 30 and not {"augment.geometry", "evaluation.resize"} & set(found)
+    assert not {"data.max_boxes", "augment.geometry", "evaluation.resize"} & set(found)  # every box is looked at
     assert not [key for key in found if key.startswith("yolo_v1_loss")]  # as the paper's, which the cfg has too
     (folder / "net.cfg").write_text(CLASSIFIER)
     config = read_recipe("net.cfg", "obj.data")
@@ -295,6 +295,14 @@ def test_a_classifiers_paths(folder, refused):
     (folder / "images/1.png").rename(folder / "images/disc_bar.png")
     (folder / "train.txt").write_text("images/disc_bar.png\n")
     assert "holds several labels ('bar', 'disc')" in refused(*files)
+
+
+def test_folders_above_a_classifiers_lists_are_no_labels(folder):
+    (folder / "disc").symlink_to(folder)
+    classes = [int("bar" in line) for line in (folder / "train.txt").read_text().split()]
+    for place in ("disc/obj.data", "obj.data"):
+        dataset = y9.open_source(f"darknet:{place}", "train")
+        assert [int(record.labels[0]) for record in dataset] == classes and set(classes) == {0, 1}
 
 
 def test_what_is_not_used_is_said(folder, said):

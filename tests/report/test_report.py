@@ -14,7 +14,8 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections
 from yolo9000_jax.report.comparisons import plot_accuracy_speed, plot_anchors
 from yolo9000_jax.report.draw import OUTCOME_COLORS, class_color, contact_sheet, draw_against_truth, draw_boxes
-from yolo9000_jax.report.plots import draw_curves, read_metrics
+from yolo9000_jax.report.plots import draw_curves
+from yolo9000_jax.report.series import read_series
 from yolo9000_jax.report.style import check_output, new_figure, save
 
 
@@ -184,7 +185,7 @@ def test_bad_input_is_named(call, message):
 
 
 def plot_curves(path, output):
-    series, broken = read_metrics(path)
+    series, broken = read_series(path)
     save(draw_curves(series, str(path), broken), output)
 
 
@@ -206,7 +207,7 @@ def write_metrics(path, last=""):
 
 def test_curves_of_a_killed_run(tmp_path):
     path = write_metrics(tmp_path / "metrics.jsonl", '{"step": 12, "loss": 5.0}\n{"step": 40, "los')
-    series, broken = read_metrics(path)
+    series, broken = read_series(path)
     assert broken == 1
     assert series["loss"][0].tolist() == list(range(40))
     assert series["loss"][1][12] == 5.0

@@ -636,7 +636,7 @@ def test_a_profile_of_some_steps(loop, tmp_path, said):
     assert message == "config: profile_steps is (3, 2): give the first and the last step, as (100, 110)"
 
 
-def test_detections_are_shown_every_few_evaluations(loop, judge, tmp_path, monkeypatch):
+def test_detections_are_shown_every_few_evaluations(loop, judge, tmp_path, monkeypatch, said):
     asked = []
     monkeypatch.setattr(training, "draw_examples", lambda examples, names: np.full((8, 8, 3), len(asked), np.uint8))
 
@@ -648,10 +648,11 @@ def test_detections_are_shown_every_few_evaluations(loop, judge, tmp_path, monke
     monkeypatch.setattr(
         Detection, "evaluate", lambda self, model, examples: asked.append(examples) or replaced(self, model, examples)
     )
-    loop(tmp_path, evaluate_every=1)
+    loop(tmp_path, evaluate_every=1 / 6)  # of six steps
     assert [examples > 0 for examples in asked] == [True, False, False, True, False, True]
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert events.read_bytes().count(b"\x89PNG") == 6 and b"detections" in events.read_bytes()
+    assert said.count(f"so far: {tmp_path / 'report/index.html'}") == 5
 
 
 def test_a_disk_that_is_full(loop, tmp_path, monkeypatch):

@@ -142,6 +142,14 @@ def add_json(parser: argparse.ArgumentParser, what: str, mark: str) -> None:
     parser.add_argument("--json", metavar="FILE", help=f"write {what} here (-: on standard output, all else on stderr)")
 
 
+def check_plot(path: str | None) -> None:
+    """Raises UserError for a --plot that could not be drawn or written, before the work for it is done."""
+    if path is not None:
+        from yolo9000_jax.report.style import check_output
+
+        check_output(path)
+
+
 def share(text: str) -> float:
     """The type of an argument that is a number from 0 to 1."""
     return _number(text, float, lambda number: 0 <= number <= 1, f"a number from 0 to 1{_percent(text)}")

@@ -3,7 +3,17 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from yolo9000_jax.cli.arguments import SOURCES, Verbs, add_json, add_verb, check_report, check_size, count, write_json
+from yolo9000_jax.cli.arguments import (
+    SOURCES,
+    Verbs,
+    add_json,
+    add_verb,
+    check_plot,
+    check_report,
+    check_size,
+    count,
+    write_json,
+)
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.logs import logger
 
@@ -41,7 +51,6 @@ def anchors(options: argparse.Namespace) -> None:
     """Prints the priors that fit a data set's boxes best."""
     from yolo9000_jax.boxes.priors import kmeans_priors, to_cells
     from yolo9000_jax.evaluation.priors import iou_curve
-    from yolo9000_jax.report.comparisons import plot_anchors
     from yolo9000_jax.report.table import short_names
 
     boxes = _boxes(options)
@@ -58,6 +67,8 @@ def anchors(options: argparse.Namespace) -> None:
         {"anchors_cells": anchors, "image_size": options.size, "average_iou": round(priors.average_iou, 6)},
     )
     if options.plot:
+        from yolo9000_jax.report.comparisons import plot_anchors
+
         (name,) = short_names(boxes)
         plot_anchors({name: iou_curve(boxes_wh)}, options.plot, anchors={name: priors.anchors})
         print(f"plot in {options.plot}")
@@ -65,7 +76,6 @@ def anchors(options: argparse.Namespace) -> None:
 
 def _compare_anchors(options: argparse.Namespace, boxes: "dict[str, np.ndarray]") -> None:
     from yolo9000_jax.evaluation import priors
-    from yolo9000_jax.report.comparisons import plot_anchors
     from yolo9000_jax.report.priors import priors_table
     from yolo9000_jax.report.table import short_names
 
@@ -74,6 +84,8 @@ def _compare_anchors(options: argparse.Namespace, boxes: "dict[str, np.ndarray]"
     fits = dict(zip(short_names(fits), fits.values(), strict=True))
     print(priors_table(fits).text())
     if options.plot:
+        from yolo9000_jax.report.comparisons import plot_anchors
+
         curves = {name: fit.iou_by_k for name, fit in fits.items()}
         marks = {name: fit.marks() for name, fit in fits.items()}
         plot_anchors(curves, options.plot, marks, {name: fit.anchors for name, fit in fits.items()})
@@ -83,14 +95,13 @@ def _compare_anchors(options: argparse.Namespace, boxes: "dict[str, np.ndarray]"
 def _boxes(options: argparse.Namespace) -> "dict[str, np.ndarray]":
     """The shapes of the boxes of each data set: {"SOURCE split": [N, 2]}. A plot that cannot be written is refused."""
     from yolo9000_jax.data.sources import open_source
-    from yolo9000_jax.report.style import check_output
 
     sources, splits = options.dataset, options.split or ["train"]
     if len(sources) > 1 and not options.compare:
         raise UserError(f"{len(sources)} data sets are for --compare; to cluster them together, join them with +")
     if len(splits) not in (1, len(sources)):
         raise UserError(f"{len(splits)} splits for {len(sources)} data sets: give --split once, or once for each")
-    check_output(options.plot)
+    check_plot(options.plot)
     check_size(options.size)
     pairs = zip(sources, splits * (len(sources) if len(splits) == 1 else 1), strict=True)
     found = {}

@@ -16,6 +16,7 @@ from yolo9000_jax.cli.arguments import (
     add_size,
     add_verb,
     check_folder,
+    check_plot,
     check_report,
     hierarchical_threshold,
     load_network,
@@ -89,14 +90,14 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace, result: "Evaluation", given: dict[str, Any]) -> None:
     """Prints the metrics, and writes what is asked for; `given` is what it was evaluated with."""
-    from yolo9000_jax.report.evaluation import write_report
-
     if result.voc is None:
         _print_classification(result.metrics)
     else:
         _print_detection(result.metrics)
     write_json(options.json, result.metrics)
     if options.report:
+        from yolo9000_jax.report.evaluation import write_report
+
         facts = {name.replace("_", " "): value for name, value in given.items() if name in TOLD}
         workdir = as_path(options.workdir) if options.workdir else None
         write_report(as_path(options.report), result, workdir=workdir, facts=facts)
@@ -271,12 +272,10 @@ def benchmark(options: argparse.Namespace) -> None:
     """Prints how fast a detector is at several sizes, and how right."""
     from yolo9000_jax.evaluation import speed
     from yolo9000_jax.predict.detector import Detector
-    from yolo9000_jax.report.comparisons import plot_accuracy_speed
     from yolo9000_jax.report.speed import speed_curves, speed_table
-    from yolo9000_jax.report.style import check_output
 
     sizes = speed.read_sizes(options.sizes)
-    check_output(options.plot)
+    check_plot(options.plot)
     detector, dataset = load_network(options), None
     if not isinstance(detector, Detector):
         raise UserError("this network is a classifier, it finds no boxes: benchmark is for detectors")
@@ -294,5 +293,7 @@ def benchmark(options: argparse.Namespace) -> None:
     print(speed_table(result).text())
     write_json(options.json, result)
     if options.plot:
+        from yolo9000_jax.report.comparisons import plot_accuracy_speed
+
         plot_accuracy_speed(*speed_curves(result), options.plot)
         print(f"plot in {options.plot}")

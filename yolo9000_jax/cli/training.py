@@ -21,7 +21,7 @@ PICTURES = {
     "first_batch.png": "what the network was shown",
     "report/index.html": "what it finds in scenes that it has not seen, how often it is right, and how it learnt",
 }
-PRETRAINING_SHARE = 0.3  # of the demo's time
+PRETRAINING_SHARE = 0.1  # of the demo's time: the first detections are to come soon
 
 
 def add(verbs: Verbs) -> None:

@@ -200,11 +200,12 @@ UNUSED = (
 def check(config: ConfigDict, where: str = "config") -> None:
     """Raises UserError unless the keys of a complete config agree, in each stage of its pre-training and between them.
 
-    Refused are: no length or two, keys that the experiment does not look at, an unknown evaluation.metric, limits in
-    the wrong order, two ways to begin, pre-training whose weights do not fit.
+    Refused are: no length or two, parts of a step, keys that the experiment does not look at, an unknown
+    evaluation.metric, limits in the wrong order, two ways to begin, pre-training whose weights do not fit.
     """
     for prefix, stage in stages(config):
         _check_length(stage, prefix, where)
+        _check_evaluations(stage, prefix, where)
         _check_unused(stage, prefix, where)
         _check_together(stage, prefix, where)
         _check_start(stage, prefix, where)
@@ -217,6 +218,14 @@ def _check_length(config: ConfigDict, prefix: str, where: str) -> None:
     if len(given) > 1:
         values = " and ".join(f"{prefix}{key} is {config[key]:g}" for key in given)
         raise UserError(f"{where}: {values}, but a run has one length: set the others to 0")
+
+
+def _check_evaluations(config: ConfigDict, prefix: str, where: str) -> None:
+    every = config.evaluate_every
+    if every > 1 and every % 1:
+        raise UserError(
+            f"{where}: {prefix}evaluate_every is {every:g}: give whole steps, or a share of the run, such as 0.1"
+        )
 
 
 def _check_unused(config: ConfigDict, prefix: str, where: str) -> None:

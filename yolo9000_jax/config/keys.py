@@ -34,7 +34,7 @@ def detection() -> Config:
     c.multi_scale = ()  # sizes to draw from, e.g. (320, 352, …, 608); empty: always image_size
     c.multi_scale_every = 10  # steps between two draws
     c.log_every = 20
-    c.evaluate_every = 0  # steps; 0: only at the end
+    c.evaluate_every = 0.0  # steps; below 1, a share of the run; 0: only at the end
     c.checkpoint_every = 500
     c.profile_steps = ()  # the first and the last step to record with JAX's profiler, e.g. (100, 110); empty: none
     c.init_from = ""  # weights to start from: a workdir's, matched by name and shape, or darknet:FILE.weights

@@ -327,6 +327,7 @@ class Detection(Layer):
     type = "detection"
     last = True
     refused = ("reorg",)
+    unused = ("max",)  # its loader looks at every box
     coords: int = option(1, 4, 4)
     classes: int = option(1, 1)
     num: int = option(1, 1)
@@ -334,7 +335,6 @@ class Detection(Layer):
     rescore: bool = option(False, training=True)
     softmax: bool = option(False)
     sqrt: bool = option(False)
-    max: int = option(30, 1, training=True)
     jitter: float = option(0.2, training=True)
     coord_scale: float = option(1.0, training=True)
     object_scale: float = option(1.0, training=True)

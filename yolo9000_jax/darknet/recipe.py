@@ -187,7 +187,6 @@ def _set_yolo_v1(c: ConfigDict, plan: Cfg, head: Detection) -> None:
     if head.random:
         raise UserError(f"{_where(plan, head)} random=1, random boxes at first, is not done here: remove it")
     c.augment.geometry, c.augment.jitter = "crop", head.jitter
-    c.data.max_boxes = head.max
     c.yolo_v1_loss.update({name: getattr(head, name) for name in (*SCALES, "forced")})
 
 

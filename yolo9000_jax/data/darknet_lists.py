@@ -22,7 +22,7 @@ from yolo9000_jax.data.yolo import listed_images
 from yolo9000_jax.data.yolo_description import MOST_LIST_BYTES, SPLITS, Value, parse_data, read_limited
 from yolo9000_jax.data.yolo_places import Places
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import shown
+from yolo9000_jax.files import shown, without_comment
 from yolo9000_jax.labels import synsets_of, told_apart
 
 
@@ -112,7 +112,8 @@ def open_darknet(location: str, split: Split) -> Dataset:
         if listed is None:
             written = quote(lists.splits[name], 200)
             raise UserError(f"{lists.file}: {name}: there is no list {written}: correct the path")
-        labelled += [(image, find_label(image, shown(listed))) for image in listed_images(listed, places.roots, notes)]
+        images = listed_images(listed, places.roots, notes)
+        labelled += [(image, find_label(line, shown(listed))) for line, image in images]
     picked = split.pick(labelled, key=lambda pair: str(pair[0]))
     records = make_records([_annotation(image, label) for image, label in picked], notes)
     synsets = synsets_of(lists.labels)
@@ -120,7 +121,9 @@ def open_darknet(location: str, split: Split) -> Dataset:
 
 
 class _Finder:
-    """Finds the one label that is part of a picture's path, as Darknet looks for it.
+    """Finds the one label that is part of a picture's path as a list has it: there Darknet looks for it.
+
+    So a label that is also the name of a folder above the list, or of one that a link leads to, does no harm.
 
     Args:
         labels: of the classes in order.
@@ -130,8 +133,8 @@ class _Finder:
         self._places = {label: place for place, label in enumerate(labels)}
         self._lengths = sorted(set(map(len, self._places)))
 
-    def __call__(self, image: Path, listed: str) -> int:
-        path = str(image)
+    def __call__(self, line: str, listed: str) -> int:
+        path = without_comment(line)
         parts = (path[at : at + length] for length in self._lengths for at in range(len(path) - length + 1))
         found = {part: self._places[part] for part in parts if part in self._places}
         if len(found) != 1:

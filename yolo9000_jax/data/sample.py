@@ -28,6 +28,9 @@ class Sample(NamedTuple):
     boxes_xyxy: np.ndarray
     names: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"<Sample {WIDTH}x{HEIGHT}: {', '.join(self.names)}>"
+
     def _repr_html_(self) -> Html:
         return card(", ".join(self.names), None, picture(self.image, self.boxes_xyxy, self.names))
 

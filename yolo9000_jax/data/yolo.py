@@ -153,7 +153,7 @@ def _images_of(description: Description, key: str, first: dict[str, Path], notes
         elif has_picture_ending(place):
             in_folders.append(place)
         else:
-            in_lists += listed_images(place, description.places.roots, notes)
+            in_lists += [image for _, image in listed_images(place, description.places.roots, notes)]
     in_folders, in_lists = (
         [first.setdefault(os.path.abspath(image), image) for image in images] for images in (in_folders, in_lists)
     )
@@ -177,8 +177,8 @@ def _named_places(description: Description, key: str) -> Iterator[Path]:
         yield from several
 
 
-def listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Path]:
-    """The pictures that a list names, a line each."""
+def listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[tuple[str, Path]]:
+    """The pictures that a list names, a line each: the line, and where the picture is."""
     images = []
     places = Places([listed.parent, *roots, Path()], notes)
     for number, line in enumerate(read_limited(listed, MOST_LIST_BYTES).split("\n"), 1):
@@ -193,7 +193,7 @@ def listed_images(listed: Path, roots: Iterable[Path], notes: Notes) -> list[Pat
             continue
         if found is None:
             raise UserError(f"{shown(listed)}:{number}: there is no picture {quote(written, 200)}: correct the path")
-        images.append(found)
+        images.append((written, found))
     return images
 
 

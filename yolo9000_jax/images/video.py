@@ -14,13 +14,17 @@ from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-import av
 import numpy as np
-from av.sidedata.sidedata import Type as SideData
 from PIL import Image
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import START_BYTES, shown, stand_in
+
+try:
+    import av
+    from av.sidedata.sidedata import Type as SideData
+except ImportError:  # 107 MB that pictures do without
+    av = None  # type: ignore[assignment]
 
 VIDEO_EXTENSIONS = (  # of video files, in lower case: what FFmpeg reads
     ".mp4", ".m4v", ".mov", ".qt", ".avi", ".divx", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2",
@@ -34,7 +38,9 @@ MOTION_JPEG = (".mjpeg", ".mjpg")  # pictures one behind the other: each begins 
 NO_VIDEO = ("image2", "gif", "apng", "tty", "concat", "hls", "dash")  # FFmpeg's names of what is taken for no video
 NO_DAMAGE = ("mmco:", "co located POCs unavailable", "number of reference frames")  # errors in FFmpeg's log
 WAIT_SECONDS = 10.0  # for a camera or an address to answer, and then for each frame
-FAILURES = (av.FFmpegError, ValueError)  # ValueError: a name with a zero byte, a format that this FFmpeg lacks
+FAILURES = (
+    (av.FFmpegError, ValueError) if av else ()
+)  # ValueError: a name with a zero byte, a format that this FFmpeg lacks
 USUAL_RATE = Fraction(25)  # frames a second where nothing says
 MOST_FAILURES = 10_000  # in a row, of reading on in a damaged file
 
@@ -232,10 +238,12 @@ def open_video(source: str | Path) -> Video:
         source: a file; an address (rtsp://…, http://…); or the number of a camera, "0" for the first.
 
     Raises:
-        UserError: there is no such file or camera, it is no video that can be decoded, or nothing answers within
-            `WAIT_SECONDS`.
+        UserError: there is no such file or camera, it is no video that can be decoded, nothing answers within
+            `WAIT_SECONDS`, or PyAV is not installed.
     """
     name = shown(source)
+    if av is None:
+        raise UserError(f"{name}: videos are read with PyAV: pip install 'yolo9000_jax[video]'")
     if is_camera(source):
         return _open_camera(str(source))
     if is_address(source):

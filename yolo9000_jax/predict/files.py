@@ -12,7 +12,6 @@ import numpy as np
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.video import Frame, Video, newest, open_video
-from yolo9000_jax.images.video_writer import VideoWriter
 from yolo9000_jax.logs import logger
 from yolo9000_jax.places import as_path, is_in_bucket
 from yolo9000_jax.predict.classifier import Classifier
@@ -204,6 +203,8 @@ def _video(
         for frame, result in found:
             if target is not None:
                 if writer is None:
+                    from yolo9000_jax.images.video_writer import VideoWriter  # needs PyAV, which pictures do without
+
                     writer = VideoWriter(target, video.rate, result.image.shape, video.pixel_aspect)
                     stack.callback(writer.close)  # also where it is stopped: what was written is whole
                 writer.write(result.draw(same_size=True), frame.seconds, frame.duration)

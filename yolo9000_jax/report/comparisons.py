@@ -5,11 +5,6 @@ from itertools import cycle
 from os import PathLike
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.report.style import (
@@ -18,12 +13,17 @@ from yolo9000_jax.report.style import (
     INK,
     LEGEND,
     LIGHT,
+    Axes,
+    Figure,
+    FigureCanvasAgg,
+    Rectangle,
     legend_entry,
     name_axes,
     new_figure,
     plain,
     save,
     short_number,
+    ticker,
 )
 from yolo9000_jax.report.table import Table
 
@@ -67,7 +67,7 @@ def plot_anchors(
             label = legend_entry(mark_iou, label if len(curves) == 1 else f"{label}, {name}")
             axes.plot(mark_k, 100 * mark_iou, marker, linestyle="", label=label, zorder=3, **hollow)
     name_axes(axes, "How well the priors fit the boxes", "number of priors k", "average IoU (%)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes.margins(x=0.06, y=0.1)
     figure.legend(loc="outside lower left", ncols=len(curves), **LEGEND)
     if anchors:
@@ -113,9 +113,9 @@ def plot_accuracy_speed(
         _label_sizes(axes, sizes, speeds, 100 * ap, GREY)
     if with_accuracy:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(short_number))
-        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(short_number))
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
         name_axes(axes, "Accuracy against speed, by input size", "images per second", f"{metric} (%)")
     else:
         axes.set_ylim(bottom=0)

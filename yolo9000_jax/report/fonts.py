@@ -1,8 +1,8 @@
 """Letters of every script: which font of this machine has them, and what becomes of those that none has.
 
 Pillow's own font has ASCII and few signs more; DejaVu Sans, which comes with Matplotlib, has Latin, Greek, Cyrillic,
-Arabic and more; for the others the system's fonts are asked. Letters that nothing here can draw are left out, and a
-remark says once what to install: an empty box would say less than nothing.
+Arabic and more; for the others the system's fonts are asked. Without Matplotlib there is ASCII alone. Letters that
+nothing here can draw are left out, and a remark says once what to install: an empty box would say less than nothing.
 """
 
 import io
@@ -111,7 +111,10 @@ def _dejavu() -> str:
 @lru_cache(maxsize=1)
 def _files() -> tuple[str, ...]:
     """Font files, those to be preferred first."""
-    from matplotlib.font_manager import findSystemFonts
+    try:
+        from matplotlib.font_manager import findSystemFonts
+    except ImportError:
+        return (OWN,)
 
     def rank(file: str) -> tuple[int, bool, str]:
         name = re.sub("[^a-z0-9]", "", Path(file).stem.lower())
@@ -130,7 +133,10 @@ def _file_with(char: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _covered(file: str, letters: frozenset[str]) -> frozenset[str]:
     """Those of the letters that a font has; none where it is broken, or made of pictures of one size."""
-    from matplotlib.ft2font import FT2Font
+    try:
+        from matplotlib.ft2font import FT2Font
+    except ImportError:
+        return frozenset(filter(str.isascii, letters))
 
     try:
         font = FT2Font(io.BytesIO(_font(OWN, 10).font_bytes) if file == OWN else file)
@@ -140,6 +146,9 @@ def _covered(file: str, letters: frozenset[str]) -> frozenset[str]:
 
 
 def _say(text: str, missing: set[str]) -> None:
+    if _files() == (OWN,):
+        warn_once("Matplotlib", f"to draw the letters of {text!r} too: pip install 'yolo9000_jax[plots]'")
+        return
     scripts = {unicodedata.name(char, "").partition(" ")[0] for char in missing}
     package = "fonts-noto-cjk" if scripts & {"CJK", "HIRAGANA", "KATAKANA", "HANGUL"} else "fonts-noto-core"
     if not any(map(str.isalnum, missing)):

@@ -5,10 +5,9 @@ from os import PathLike
 
 from yolo9000_jax.html import Html, card, png
 from yolo9000_jax.places import as_path
-from yolo9000_jax.report.plots import Series, draw_curves, read_metrics
+from yolo9000_jax.report.plots import draw_curves
+from yolo9000_jax.report.series import METRICS_FILE, Series, read_series
 from yolo9000_jax.report.style import to_png
-
-METRICS_FILE = "metrics.jsonl"  # of a workdir
 
 
 class History:
@@ -44,7 +43,7 @@ def history(workdir: str | PathLike[str]) -> History:
         UserError: there is no metrics.jsonl.
     """
     path = as_path(workdir) / METRICS_FILE
-    series, broken = read_metrics(path)
+    series, broken = read_series(path)
     return History(series, str(path), broken)
 
 

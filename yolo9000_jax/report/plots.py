@@ -1,37 +1,33 @@
 """Training curves, out of what a run has measured."""
 
-import json
 import math
-from os import PathLike
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.places import as_path
+from yolo9000_jax.report.series import Series
 from yolo9000_jax.report.style import (
     COLORS,
     GREY,
     INK,
     LEGEND,
+    Axes,
+    Figure,
     legend_entry,
     name_axes,
     new_figure,
     short_number,
+    ticker,
 )
 
 EVALUATIONS = ("voc_ap50", "voc07_ap50", "recall50", "top1", "top5")
-
-Series = dict[str, tuple[np.ndarray, np.ndarray]]  # {name: (steps [n], values [n])}
 
 
 def draw_curves(series: Series, source: str, broken: int = 0) -> Figure:
     """A run's training curves: loss and its parts, evaluations, learning rate, speed; each where there is any.
 
     Args:
-        series: {name: (steps [n], values [n])}, as `read_metrics` gives them.
+        series: {name: (steps [n], values [n])}, as `read_series` gives them.
         source: what messages call the file.
         broken: lines of it that could not be read, which the figure says.
     Raises:
@@ -54,50 +50,14 @@ def draw_curves(series: Series, source: str, broken: int = 0) -> Figure:
     for axes, (draw, names) in zip(grid, panels, strict=False):
         draw(axes, {name: series[name] for name in names})
         axes.set_xlim(-0.03 * max(last_step, 1), 1.03 * max(last_step, 1))
-        axes.xaxis.set_major_formatter(FuncFormatter(short_number))
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(short_number))
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     for axes in grid[len(panels) :]:
         axes.remove()
     if broken:
         note = f"{broken} unreadable line{'s' * (broken > 1)} of the metrics left out"
         figure.supxlabel(note, fontsize=8, color=GREY, x=0.99, ha="right")
     return figure
-
-
-def read_metrics(path: str | PathLike) -> tuple[Series, int]:
-    """The number series of a metrics file: {name: (steps [n], values [n])}, and how many lines were not whole.
-
-    A line that is not whole (its run was killed while writing) is left out. Where a resumed run did a step again, the
-    later line counts.
-
-    Args:
-        path: a file of one JSON object a line, each with "step" and numbers: "loss", "loss_…", "learning_rate",
-            "images_per_s", and evaluations such as "voc_ap50" (0..1).
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    try:
-        lines = as_path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}: give the metrics.jsonl that a training run wrote") from error
-    values: dict[str, dict[int, float]] = {}
-    broken = 0
-    for line in filter(str.strip, lines):
-        try:
-            entry = json.loads(line)
-            step = int(entry["step"])
-        except (ValueError, KeyError, TypeError, OverflowError):
-            broken += 1
-            continue
-        for name, value in entry.items():
-            if name != "step" and isinstance(value, int | float):
-                values.setdefault(name, {})[step] = float(value)
-    series = {}
-    for name, by_step in values.items():
-        steps, of_steps = np.array(sorted(by_step.items())).T
-        series[name] = (steps, of_steps)
-    return series, broken
 
 
 def _plot_losses(axes: Axes, series: Series) -> None:

@@ -15,8 +15,7 @@ from yolo9000_jax.evaluation.speed import machine
 from yolo9000_jax.html import element
 from yolo9000_jax.logs import duration
 from yolo9000_jax.report.frame import Section, table
-from yolo9000_jax.report.history import METRICS_FILE
-from yolo9000_jax.report.plots import read_metrics
+from yolo9000_jax.report.series import METRICS_FILE, read_series
 from yolo9000_jax.report.table import Table
 from yolo9000_jax.text import printable
 from yolo9000_jax.workdir.facts import CONFIG, GOODPUT, load_facts, read_config, version
@@ -57,7 +56,7 @@ def sections(evaluated: Mapping[str, object], workdir: Path | None = None) -> li
 def learning_curves(workdir: Path) -> dict[str, list[list[float | None]]]:
     """{name: [[step, value], …]} of what a run has measured so far, long ones as means of their parts; {} without."""
     try:
-        series, _ = read_metrics(workdir / METRICS_FILE)
+        series, _ = read_series(workdir / METRICS_FILE)
     except UserError:
         return {}
     return {name: _thinned(steps, values) for name, (steps, values) in series.items()}

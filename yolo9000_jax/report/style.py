@@ -9,15 +9,24 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import check_earlier_result, write_whole
 from yolo9000_jax.places import as_path, is_in_bucket
 from yolo9000_jax.report.fonts import drawable, families_of
+
+try:  # the plots take what they need of Matplotlib from here: one place says that it is missing
+    from matplotlib import ticker as ticker
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg as FigureCanvasAgg
+    from matplotlib.figure import Figure as Figure
+    from matplotlib.patches import Rectangle as Rectangle
+    from matplotlib.text import Text
+except ImportError:
+    raise UserError(
+        "curves and plots are drawn with Matplotlib: pip install 'yolo9000_jax[plots]', "
+        "or to train [demo], [tpu] or [cuda]"
+    ) from None
 
 INK, GREY, LIGHT = "#222222", "#8a8a8a", "#e3e3e3"
 # Okabe and Ito's colours, told apart by colour-blind readers too.

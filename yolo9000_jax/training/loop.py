@@ -25,6 +25,7 @@ from yolo9000_jax.places import as_path
 from yolo9000_jax.predict.loading import make_predictor
 from yolo9000_jax.report.batch import draw_batch
 from yolo9000_jax.report.evaluation import draw_examples, write_page, write_report
+from yolo9000_jax.report.frame import PAGE
 from yolo9000_jax.tasks import Task, make_task
 from yolo9000_jax.tasks.task import Ratio
 from yolo9000_jax.training import parallel, preemption, state, step
@@ -314,8 +315,14 @@ class _Run:
 
     def _is_due(self, number: int) -> bool:
         """Whether the state after that step is to be evaluated."""
-        every = self.config.evaluate_every
+        every = self._evaluate_every
         return number > 0 and (number == self.phase.end or bool(every) and number % every == 0)
+
+    @property
+    def _evaluate_every(self) -> int:
+        """Steps between two evaluations; 0: only at the end."""
+        every = self.config.evaluate_every
+        return int(every) if every >= 1 or not every else max(1, round(every * self.phase.steps))
 
     def _is_evaluated(self, number: int) -> bool:
         """Whether it has been, by what is marked last: its score or, at the end of the run, its report."""
@@ -330,7 +337,7 @@ class _Run:
         number = int(current.step)
         predictor = make_predictor(self.task.network, current.variables, self.task.model)
         predictor.devices = jax.local_devices()
-        drawn = number == self.phase.end or (number // self.config.evaluate_every - 1) % SHOWN_EVERY == 0
+        drawn = number == self.phase.end or (number // self._evaluate_every - 1) % SHOWN_EVERY == 0
         evaluation = self.task.evaluate(predictor, EXAMPLES if drawn else 0)
         numbers = {
             key: value
@@ -354,8 +361,7 @@ class _Run:
         is_last = number == self.phase.end
         write = write_report if is_last else write_page
         write(self.workdir / REPORT, evaluation, number, self.workdir)
-        if is_last:
-            logger.info(f"report in {self.workdir / REPORT}")
+        logger.info(f"report in {self.workdir / REPORT}" if is_last else f"so far: {self.workdir / REPORT / PAGE}")
 
     def _settle_statistics(self, number: int) -> None:
         """Gives a state that is to be judged the batch-norm statistics that it is judged with, if it has not got them.

@@ -66,7 +66,7 @@ def open_wordnet() -> WordNet:
     try:
         import nltk
     except ImportError:
-        raise UserError("building a WordTree needs nltk: pip install nltk") from None
+        raise UserError("building a WordTree needs nltk: pip install 'yolo9000_jax[wordtree]'") from None
     for place in PLACES:
         try:
             root = nltk.data.find(place)
