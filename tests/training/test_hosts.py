@@ -199,6 +199,18 @@ def test_two_hosts_with_one_number():
     assert line.endswith("with that number: stop all, and start each with one from 0 to 2 of its own")
 
 
+def test_the_first_host_turns_itself_not_away(monkeypatch):
+    """A later abort of it, of which it would say so, is of something else."""
+    actions = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *host: None)
+    monkeypatch.setattr(parallel.hosts, "when_jax_aborts", actions.append)
+    monkeypatch.setattr(parallel.hosts, "watch", lambda: None)
+    monkeypatch.setattr(parallel, "is_first", lambda: True)
+    for index in range(2):
+        parallel.join(f"here:1,2,{index}")
+        assert len(actions) == index
+
+
 def answers(monkeypatch, said):
     """This process as host 1, told by host 0 what `said` is."""
     monkeypatch.setattr(jax, "process_count", lambda: 2)

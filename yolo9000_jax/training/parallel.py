@@ -148,7 +148,7 @@ def join(where: str = "") -> None:
     late = threading.Timer(JOIN_S, _give_up_joining, args=host)
     late.daemon = True
     late.start()
-    if where:
+    if where and host[2] > 0:  # the first is who turns others away
         hosts.when_jax_aborts(lambda: _turned_away(*host))
     try:
         jax.distributed.initialize(*host)
