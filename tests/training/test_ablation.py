@@ -19,7 +19,7 @@ from yolo9000_jax.evaluation.factorial import contrasts
 from yolo9000_jax.models.build import build_model
 from yolo9000_jax.models.cost import cost
 from yolo9000_jax.report.ablation import bases_of, make_table, summarise
-from yolo9000_jax.report.comparing import Settings, StageCost, compare
+from yolo9000_jax.report.comparing import Settings, StageCost, compare, row_core_seconds, taken_in_all
 from yolo9000_jax.tasks import make_task
 from yolo9000_jax.tasks.task import describe
 from yolo9000_jax.training import ablation, schedule, state
@@ -358,7 +358,15 @@ def test_a_seed_that_was_not_counted_is_in_no_mean(tmp_path, monkeypatch):
     monkeypatch.setattr(ablation, "_chain", lambda config: [config])
     monkeypatch.setattr(ablation, "training_seconds", lambda place: {"seed0": 60.0, "seed1": 90.0}[place.parent.name])
     settings = SimpleNamespace(stages=tmp_path, designs={"path": ["row"]}, configs={"row": SimpleNamespace(name="net")})
-    assert ablation.Ablation._stages(settings, "path") == {"net": StageCost(75.0, 3600.0, counted=1)}
+    assert ablation.Ablation._stages(settings, "path") == {"net": StageCost(75.0, 3600.0, counted=1, uncounted=1)}
+
+
+def test_what_was_not_counted_is_no_zero():
+    result = {"run": "rows/seed0", "run_core_s": None, "core_s": 1.0}
+    other = {"run": "rows/seed1", "run_core_s": 20.0, "core_s": 3.0}
+    settings = Settings(None, {}, {"net": StageCost(75.0, 400.0, 1, 2), "none": StageCost(75.0, None, 0, 3)})
+    assert taken_in_all(settings, [{0: result, 1: other}]) == (424.0, 1 + 2 + 3)
+    assert [row_core_seconds(each) for each in (result, other)] == [None, 23.0]
 
 
 def test_what_is_done_is_not_done_again(filled, small, run, monkeypatch):

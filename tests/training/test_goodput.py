@@ -152,9 +152,21 @@ def test_processor_seconds_of_all_attempts_add_up(tmp_path, world, monkeypatch):
 @pytest.mark.parametrize("content", ["{", "[]", '{"seconds": {}}', '{"seconds": 3, "away_s": "x"}'])
 def test_a_file_that_is_no_account(tmp_path, world, said, content):
     (tmp_path / "goodput.json").write_text(content)
+    assert core_seconds(tmp_path) is None
+    assert said.pop().endswith("is no account that this version wrote: its processor time is not known")
     start(tmp_path, world)
     assert said == [f"{tmp_path / 'goodput.json'}: is no account that this version wrote: it begins anew"]
     assert read(tmp_path)["starts"] == 1
+
+
+def test_an_account_of_before_processor_seconds_goes_on(tmp_path, world, said):
+    start(tmp_path, world).close()
+    account = read(tmp_path)
+    del account["core_s"]
+    (tmp_path / "goodput.json").write_text(json.dumps(account))
+    assert core_seconds(tmp_path) is None
+    start(tmp_path, world).close()
+    assert read(tmp_path)["starts"] == 2 and core_seconds(tmp_path) >= 0 and not said
 
 
 def test_nothing_is_written_before_it_begins(tmp_path, world):

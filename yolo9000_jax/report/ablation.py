@@ -21,7 +21,7 @@ from yolo9000_jax.report.comparing import (
     percent_interval,
     row_core_seconds,
     scores,
-    total_core_seconds,
+    taken_in_all,
 )
 from yolo9000_jax.report.comparisons import plot_path, plot_table
 from yolo9000_jax.report.table import Table
@@ -112,8 +112,8 @@ def write_path(settings: Settings, rows: Mapping[str, Results], workdir: Path) -
     table = make_table(settings, summary, rows)
     source = getattr(settings.module, "PAPER_SOURCE", "")
     stages = {name: cost._asdict() for name, cost in settings.stages.items()}
-    taken = total_core_seconds(settings, rows.values())
-    content = {"rows": summary, "metric": METRIC, "paper": source, "pretraining": stages, "core_s": taken}
+    content = {"rows": summary, "metric": METRIC, "paper": source, "pretraining": stages}
+    content |= taken_in_all(settings, rows.values())._asdict()
     write_whole(workdir / "table.json", to_json(content))
     write_whole(workdir / "table.md", table.markdown() + "\n")
     plot_table(table, workdir / "table.png")

@@ -20,11 +20,21 @@ Results = Mapping[int, dict[str, Any]]  # of a row: {seed: its result}
 
 class StageCost(NamedTuple):
     """What a stage of pre-training took: seconds of training, the mean of its seeds; processor seconds, evaluation and
-    stopped attempts included, of all seeds together that have counted them (None: none has); how many have."""
+    stopped attempts included, of all seeds together that have counted them (None: none has); how many have, and have
+    not."""
 
     training_s: float
     core_s: float | None
     counted: int
+    uncounted: int = 0
+
+
+class Taken(NamedTuple):
+    """Processor seconds of what is in a table, and of how many parts of it (runs, pre-trainings, judgings) they are
+    not known and not in the sum."""
+
+    core_s: float
+    uncounted: int
 
 
 class Settings(NamedTuple):
@@ -70,28 +80,32 @@ def note(settings: Settings, results: Collection[Results]) -> str:
     where = f"{last.evaluation.source or last.data.source} {last.evaluation.split}"
     what = f"mAP is {METRIC}, recall is {RECALL}, whatever the class, on {where}"
     parts = [f"{what}, width {last.model.width:g}, seeds: {seeds}."]
-    if taken := total_core_seconds(settings, results):
+    taken = taken_in_all(settings, results)
+    if taken.core_s:
+        missing = f", without {taken.uncounted} of them that counted none" if taken.uncounted else ""
         parts.append(
-            f"{taken / 3600:.2f} core-hours in all, each run and each pre-training once, compiling, evaluation and "
-            "stopped attempts included."
+            f"{taken.core_s / 3600:.2f} core-hours in all, each run and each pre-training once{missing}, compiling, "
+            "evaluation and stopped attempts included."
         )
     if settings.stages:
         parts.append(f"Pre-training of a seed: {', '.join(map(_stage, settings.stages.items()))}.")
     return "\n".join(parts)
 
 
-def total_core_seconds(settings: Settings, results: Collection[Results]) -> float:
-    """Processor seconds of what is in a table: runs, which rows may share, their pre-training, and judging."""
+def taken_in_all(settings: Settings, results: Collection[Results]) -> Taken:
+    """What a table took: runs, which rows may share, their pre-training, and judging."""
     cells = [result for row in results for result in row.values()]
-    runs = {result["run"]: result["run_core_s"] or 0.0 for result in cells if "run" in result}
-    judging = sum(result.get("core_s") or 0.0 for result in cells)  # of results of before: also their runs'
-    return judging + sum(runs.values()) + sum(cost.core_s or 0.0 for cost in settings.stages.values())
+    runs = {result["run"]: result["run_core_s"] for result in cells if "run" in result}
+    judging = [result.get("core_s") for result in cells]  # of results of before: also their runs'
+    counts = [*runs.values(), *judging, *(cost.core_s for cost in settings.stages.values() if cost.counted)]
+    known = [seconds for seconds in counts if seconds is not None]
+    return Taken(sum(known), len(counts) - len(known) + sum(cost.uncounted for cost in settings.stages.values()))
 
 
 def row_core_seconds(result: Mapping[str, Any]) -> float | None:
     """Processor seconds of a row's run and its judging, its pre-training apart; None where they were not counted."""
-    run = result.get("run_core_s")
-    return None if run is None else run + (result.get("core_s") or 0.0)
+    run, judging = result.get("run_core_s"), result.get("core_s")
+    return None if run is None or judging is None else run + judging
 
 
 def _stage(item: tuple[str, StageCost]) -> str:

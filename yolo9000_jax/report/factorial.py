@@ -8,7 +8,7 @@ import numpy as np
 
 from yolo9000_jax.evaluation.factorial import Effect, effects
 from yolo9000_jax.files import to_json, write_whole
-from yolo9000_jax.report.comparing import METRIC, RECALL, Results, Settings, note, scores, total_core_seconds
+from yolo9000_jax.report.comparing import METRIC, RECALL, Results, Settings, note, scores, taken_in_all
 from yolo9000_jax.report.comparisons import plot_effects
 from yolo9000_jax.report.table import Table
 
@@ -35,7 +35,7 @@ def write_factorial(settings: Settings, rows: Mapping[str, Results], workdir: Pa
         "effects": {metric: [_as_json(factors, effect) for effect in several] for metric, several in found.items()},
         "seeds": seeds,
         "runs": {row: {str(seed): value for seed, value in scores(results).items()} for row, results in rows.items()},
-        "core_s": total_core_seconds(settings, rows.values()),
+        **taken_in_all(settings, rows.values())._asdict(),
     }
     write_whole(workdir / "factorial.json", to_json(content))
     write_whole(workdir / "factorial.md", "\n\n".join(table.markdown() for table in tables) + "\n")

@@ -208,7 +208,7 @@ class Ablation:
             counts = [seconds for place in places if (seconds := core_seconds(place)) is not None]
             if places:
                 mean = statistics.fmean(map(training_seconds, places))
-                found[name] = StageCost(mean, sum(counts) if counts else None, len(counts))
+                found[name] = StageCost(mean, sum(counts) if counts else None, len(counts), len(places) - len(counts))
         return found
 
 

@@ -76,9 +76,9 @@ class Goodput:
     devices while the program goes on: waiting for a batch counts as waiting from when the devices are done.
 
     goodput.json, of the first host: {"seconds": {state: s}, "goodput": share of "steps", "core_s": processor seconds of
-    all threads, "starts": how many processes, "away_s": between the last account of one and the start of the next,
-    "until": when it was written (Unix time), "saved": {step: what "waiting" and "steps" were when its checkpoint was
-    made}}.
+    all threads, of those processes that counted them, "starts": how many processes, "away_s": between the last account
+    of one and the start of the next, "until": when it was written (Unix time), "saved": {step: what "waiting" and
+    "steps" were when its checkpoint was made}}.
 
     Args:
         workdir: of the run.
@@ -100,13 +100,13 @@ class Goodput:
     def begin(self, step: int) -> None:
         """Takes over the account of the processes before this one, which goes on from `step`; what they did after
         that is lost."""
-        before = _read(self._path) if parallel.is_first() else {}
+        before = _read(self._path, "it begins anew") if parallel.is_first() else {}
         self._starts = before.get("starts", 0) + 1
         if before:
             for state in STATES:
                 self._seconds[state] += before["seconds"][state]
             self._away = before["away_s"] + max(0.0, self._began - before["until"])
-            self._core_s = before["core_s"]
+            self._core_s = before.get("core_s", 0.0)  # earlier versions counted none
             self._saved = {key: mark for key, mark in before["saved"].items() if int(key) <= step}
             mark = self._saved.get(max(self._saved, key=int, default=""), dict.fromkeys(REPEATED, 0.0))
             for state in REPEATED:
@@ -199,25 +199,25 @@ class Goodput:
 
 def core_seconds(folder: Path) -> float | None:
     """Processor seconds of all attempts at what is in a folder; None where they were not counted."""
-    return _read(folder / GOODPUT).get("core_s")
+    return _read(folder / GOODPUT, "its processor time is not known").get("core_s")
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
     return {state: round(value, 3) for state, value in seconds.items()}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """What `write` wrote; {} where there is nothing, or nothing that can be read, which is said."""
+def _read(path: Path, otherwise: str) -> dict[str, Any]:
+    """What `write` wrote; {} where there is nothing, or nothing that can be read, which is said, with what follows."""
     if not path.is_file():
         return {}
     try:
         content = json.loads(path.read_text())
-        numbers = [content[key] for key in ("away_s", "until", "starts", "core_s")]
+        numbers = [content[key] for key in ("away_s", "until", "starts")] + [content.get("core_s", 0.0)]
         numbers += [content["seconds"][state] for state in STATES]
         numbers += [mark[state] for step, mark in content["saved"].items() for state in REPEATED if int(step) >= 0]
         if not all(isinstance(number, int | float) for number in numbers):
             raise ValueError("not numbers")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        logger.warning(f"{path}: is no account that this version wrote: it begins anew")
+        logger.warning(f"{path}: is no account that this version wrote: {otherwise}")
         return {}
     return content
