@@ -13,6 +13,11 @@ if [[ $# -eq 0 || -z ${WORKDIR:-} ]]; then
   echo "usage: WORKDIR=DIR ${0##*/} [--dry-run] CONFIG [ARGUMENT …] (docs/pods.md has the other variables)" >&2
   exit 2
 fi
+WORKDIR=${WORKDIR%"${WORKDIR##*[!/]}"} # without slashes at its end
+if [[ $WORKDIR =~ ^gs:(//?[^/]*)?$ ]]; then
+  echo "${0##*/}: WORKDIR=$WORKDIR is a bucket: name a folder in it, such as gs://BUCKET/runs/voc" >&2
+  exit 2
+fi
 
 # Compiled programs: beside the workdir, so that they outlive a host, and other runs of the same config find them.
 CACHE=${CACHE:-$(dirname "$WORKDIR")/xla}

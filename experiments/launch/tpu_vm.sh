@@ -26,8 +26,14 @@ release() {
   run gcloud compute tpus queued-resources delete "$NAME" --zone="$ZONE" --force --quiet
 }
 
-state() { # empty: there is no such resource
-  gcloud compute tpus queued-resources describe "$NAME" --zone="$ZONE" --format='value(state.state)' 2>/dev/null || true
+state() { # empty: there is no such resource; "?": gcloud cannot say
+  local error
+  { error=$(gcloud compute tpus queued-resources describe "$NAME" --zone="$ZONE" --format='value(state.state)' \
+    2>&1 >&3) && return; } 3>&1
+  if [[ $error != *NOT_FOUND* ]]; then
+    echo "$error" >&2
+    echo "?"
+  fi
 }
 
 everywhere() {
@@ -47,39 +53,51 @@ if [[ -n $dry_run ]]; then
   exit
 fi
 
-refuse() {
-  refused=$((refused + 1))
-  if ((refused >= tries)); then
-    echo "$NAME: the slice was refused $refused times: $1" >&2
+refuse() { # TIMES REASON
+  if (($1 >= tries)); then
+    echo "$NAME: the slice was refused $1 times: $2" >&2
     exit 1
   fi
 }
 
-failed=0
-refused=0
+failed=0     # trainings on a slice that is there
+refused=0    # requests that were not taken
+given_up=0   # those that were taken, and came to nothing
+unanswered=0 # questions, before gcloud has answered any
 while true; do
   now=$(state)
+  [[ $now == "?" ]] || unanswered=-1
   case $now in
+    "?") # no credentials, if it never answers; else it may be the network
+      if ((unanswered >= 0)); then
+        unanswered=$((unanswered + 1))
+        refuse "$unanswered" "see what gcloud says above"
+      fi
+      sleep "$poll_s"
+      ;;
     "")
       if ! request; then # the old one may not be gone yet
-        refuse "see what gcloud says above"
+        refused=$((refused + 1))
+        refuse "$refused" "see what gcloud says above"
         sleep "$poll_s"
       fi
       ;;
     ACTIVE)
       refused=0
+      given_up=0
       if train_everywhere; then
         [[ -n ${KEEP:-} ]] || release
         exit
       fi
       sleep "$poll_s" # what took the slice away may not be known at once
-      if [[ $(state) == ACTIVE ]]; then
+      now=$(state)
+      if [[ $now == ACTIVE ]]; then
         failed=$((failed + 1))
         if ((failed >= tries)); then
           echo "$NAME: the training failed $failed times on a slice that is there: see what it says above" >&2
           exit 1
         fi
-      else
+      elif [[ $now != "?" ]]; then
         failed=0
       fi
       ;;
@@ -87,10 +105,12 @@ while true; do
       release
       ;;
     FAILED) # not to be had
-      refuse "gcloud compute tpus queued-resources describe $NAME --zone=$ZONE says why"
+      given_up=$((given_up + 1))
+      refuse "$given_up" "gcloud compute tpus queued-resources describe $NAME --zone=$ZONE says why"
       release
       ;;
     *) # in the queue, or on its way
+      refused=0
       echo "$NAME: $now"
       sleep "$poll_s"
       ;;

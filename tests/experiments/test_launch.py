@@ -95,7 +95,11 @@ def on_workers(call):
 
 STATES = """
 if [[ $3 == queued-resources && $4 == describe ]]; then
-  read -r state <states; sed -i 1d states; [[ $state == none ]] && exit 1; echo "$state"
+  read -r state <states; sed -i 1d states; case $state in
+    none) echo "ERROR: (gcloud.compute.tpus) NOT_FOUND: no such resource" >&2; exit 1;;
+    glitch) echo "ERROR: (gcloud.compute.tpus) UNAVAILABLE: try later" >&2; exit 1;;
+    *) echo "$state";;
+  esac
 elif [[ $4 == ssh && $* == *yolo9000\\ train* ]]; then
   read -r status <trainings; sed -i 1d trainings; exit "$status"
 fi
@@ -142,6 +146,31 @@ def test_a_slice_that_is_refused_is_not_asked_for_for_ever(launch, tmp_path):
         and "mine: the slice was refused 3 times: gcloud compute tpus queued-resources describe mine" in error
     )
     assert [call[4] for call in calls if call[4] != "describe"] == ["create", "delete", "create", "delete", "create"]
+
+
+def test_a_gcloud_that_does_not_answer_is_no_refusal(launch, tmp_path):
+    """A request that was not found would be made again, and then be refused as it is there already."""
+    refuses = STATES.replace("elif", "elif [[ $4 == create ]]; then echo ALREADY_EXISTS >&2; exit 1; elif", 1)
+    for missing in ("glitch", "none"):
+        (tmp_path / "states").write_text(f"WAITING_FOR_RESOURCES\n{missing}\n" * 4 + "ACTIVE\n")
+        (tmp_path / "trainings").write_text("0\n")
+        status, _, error, calls = launch("tpu_vm.sh", TPU | {"POLL_S": "0"}, *ARGUMENTS, gcloud=refuses)
+        done = [call[4] for call in calls if call[4] != "describe"]
+        assert status == 0 and error.count("UNAVAILABLE: try later") == 4 * (missing == "glitch")
+        assert done == ["create"] * 4 * (missing == "none") + ["ssh", "ssh", "delete"]
+    status, _, error, calls = tpu(launch, tmp_path, ["glitch"] * 9, [])
+    assert status == 1 and "refused 3 times: see what gcloud says above" in error and len(calls) == 3
+
+
+def test_requests_that_come_to_nothing_each_after_a_while(launch, tmp_path):
+    status, _, error, _ = tpu(launch, tmp_path, ["none", "WAITING_FOR_RESOURCES", "FAILED"] * 4, [])
+    assert status == 1 and "refused 3 times: gcloud compute tpus queued-resources describe mine" in error
+
+
+@pytest.mark.parametrize("bare", ["gs://pod", "gs://pod/", "gs://", "gs:"])
+def test_a_bucket_alone_is_no_workdir(launch, bare):
+    status, _, error, calls = launch("slurm.sh", SLURM | {"WORKDIR": bare}, *ARGUMENTS)
+    assert status == 2 and error.count("\n") == 1 and "is a bucket: name a folder in it" in error and not calls
 
 
 # The fields of a JobSet that are used here, as its API has them: a type, or a list of one, or a dict of fields.
@@ -229,7 +258,7 @@ def test_slurm_asks_for_one_process_a_gpu(launch, workdir):
     assert status == 0 and call[0] == "sbatch" and tuple(call[-2:]) == ARGUMENTS
     assert {"--nodes=2", "--ntasks-per-node=8", "--gpus-per-node=8", "--requeue"} <= set(call)
     assert f"--output={workdir}.log" in call
-    _, _, _, (call,) = launch("slurm.sh", SLURM | {"WORKDIR": "gs://pod/runs/mine"}, *ARGUMENTS)
+    _, _, _, (call,) = launch("slurm.sh", SLURM | {"WORKDIR": "gs://pod/runs/mine//"}, *ARGUMENTS)
     assert f"--output={workdir.parents[2]}/mine.log" in call
 
 
