@@ -27,20 +27,29 @@ logging.getLogger("api").setLevel(logging.CRITICAL)
 NAME = "pod"
 
 
+class _Storage(Storage):
+    """Counts the objects that have been written, of however many requests each, and names the last."""
+
+    writes, written = 0, ""
+
+    def create_file(self, bucket: str, name: str, *arguments):
+        super().create_file(bucket, name, *arguments)
+        self.writes += 1  # one request at a time, by the bucket's lock
+        self.written = name
+
+
 class Bucket:
     """What is in it, and how it answers.
 
-    fault: method, path -> a status to answer with instead, or None; answered: [(method, path)]; written: the object
-    that was asked for last but to be read.
+    fault: method, path -> a status to answer with instead, or None; answered: [(method, path)].
     """
 
     def __init__(self) -> None:
-        self.storage = Storage(use_memory_fs=True)
+        self.storage = _Storage(use_memory_fs=True)
         create_bucket(NAME, self.storage)
         self.lock = threading.Lock()
         self.fault = lambda method, path: None
         self.answered: list[tuple[str, str]] = []
-        self.written = ""
         self.address = ""
 
     def environment(self) -> dict[str, str]:
@@ -55,8 +64,6 @@ class _Handler(RequestHandler):
         super().__init__(bucket.storage, *arguments)
 
     def _answer(self, method: str) -> None:
-        if method != "GET":
-            self.bucket.written = self._name() or self.bucket.written
         status = self.bucket.fault(method, self.path)
         with self.bucket.lock:
             self.bucket.answered.append((method, self.path))

@@ -77,6 +77,17 @@ def _no_such(root):
     return Missing(root / "nothing")
 
 
+def test_what_is_refused_or_removed_is_not_written(bucket, place):
+    """Of the emulated bucket itself, whose count says when `kill_and_resume.py` kills."""
+    before = bucket.storage.writes
+    for name in ("one", "two"):
+        write_whole(place / name, name)
+    with pytest.raises(FileExistsError), (place / "one").open("x") as file:
+        file.write("another")
+    (place / "one").unlink()
+    assert bucket.storage.writes == before + 2 and bucket.storage.written.endswith("/two")
+
+
 def test_one_of_many_makes_an_object(place):
     """The claim of a workdir: the bucket, not a look at it, says who was first."""
     made, start = [], threading.Barrier(8)

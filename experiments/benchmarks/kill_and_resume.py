@@ -10,8 +10,8 @@ parameters, momentum and averages are compared bit by bit, its metrics line by l
 and the files of its report, and it begins anew in another workdir. Prints a table.
 
 With --bucket the workdirs are in a bucket that is emulated in this process (tests/bucket.py, with the packages of the
-extra `test`), and every second moment is drawn from the requests that write to it: so kills meet saves and reports,
-which are short.
+extra `test`), and every second moment is drawn from the objects that are written to it: so kills meet saves and
+reports, which are short.
 """
 
 import argparse
@@ -98,31 +98,20 @@ class Kill(NamedTuple):
     written: str
 
 
-class Writes:
-    """Counts the requests that write to an emulated bucket, as they come."""
-
-    def __init__(self, bucket):
-        self.count = 0
-        bucket.fault = self._count
-
-    def _count(self, method: str, path: str) -> None:
-        self.count += method != "GET"
-
-
 class Runs:
     """The runs of one config: where they are, and how they are started.
 
     Args:
         folder: of the data, the config and the logs.
         processes: of a run.
-        writes: to the bucket that the workdirs are in; None: they are in the folder.
+        in_bucket: whether the workdirs are in the emulated bucket, not in the folder.
     """
 
-    def __init__(self, folder: Path, processes: int, writes: Writes | None):
-        self.folder, self.processes, self.writes = folder, processes, writes
+    def __init__(self, folder: Path, processes: int, in_bucket: bool):
+        self.folder, self.processes, self.in_bucket = folder, processes, in_bucket
 
     def workdir(self, name: str) -> Path:
-        return as_path(f"gs://pod/{name}") if self.writes else self.folder / name
+        return as_path(f"gs://pod/{name}") if self.in_bucket else self.folder / name
 
     def log(self, name: str) -> Path:
         """What the first process of a run said, at all its starts."""
@@ -182,6 +171,28 @@ class Runs:
         for place, step in re.findall(r"continuing (\S+) from step (\d+)", said):
             if steps[place] != int(step):
                 raise SystemExit(f"{place}: went on from step {step}, and {steps[place]} was saved")
+
+
+def kill(hosts: list[subprocess.Popen], patience_s: float = 10.0) -> bool:
+    """Kills the processes of a start; whether there was something to kill, none of them having ended by itself.
+
+    Args:
+        patience_s: for hosts that end one after another.
+
+    Raises:
+        SystemExit: one had failed by itself.
+    """
+    end = time.monotonic() + patience_s
+    while any(ended := [host.poll() is not None for host in hosts]) and not all(ended) and time.monotonic() < end:
+        time.sleep(0.01)
+    statuses = [host.poll() for host in hosts]
+    for host in hosts:
+        host.kill()
+    for host in hosts:
+        host.wait()
+    if any(statuses):
+        raise SystemExit(f"failed before it was killed: exit statuses {statuses} (None: still running)")
+    return None in statuses
 
 
 def compare(one: Path, other: Path) -> list[str]:
@@ -248,18 +259,18 @@ def run(folder: Path, kills: int, seed: int = 0, processes: int = 1, bucket=None
         bucket: an emulated one for the workdirs, as `tests.bucket.serve` gives it.
 
     Raises:
-        SystemExit: a finished run is not what the undisturbed one is, or does not come to its end, or a restart did
-            not go on from what was saved.
+        SystemExit: a finished run is not what the undisturbed one is, or does not come to its end, or fails without
+            being killed, or a restart did not go on from what was saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_data(folder / "data")
     (folder / "tiny.py").write_text(CONFIG.format(data=folder / "data"))
-    writes = Writes(bucket) if bucket else None
-    runs = Runs(folder, processes, writes)
+    storage = bucket and bucket.storage
+    runs = Runs(folder, processes, storage is not None)
     runs.finish("undisturbed")  # which also fills the cache of compiled programs
-    begun, written = time.monotonic(), writes.count if writes else 0
+    begun, written = time.monotonic(), storage.writes if storage else 0
     runs.finish("measured")
-    whole_s, whole_writes = time.monotonic() - begun, writes.count - written if writes else 0
+    whole_s, whole_writes = time.monotonic() - begun, storage.writes - written if storage else 0
     runs.check("measured")
     print(f"an undisturbed run takes {whole_s:.1f} s; two of them come to the same", flush=True)
     generator, rows, number = random.Random(seed), [], 0
@@ -268,20 +279,19 @@ def run(folder: Path, kills: int, seed: int = 0, processes: int = 1, bucket=None
         name = f"round{number}"
         while len(rows) < kills:
             seen, begun, share = runs.seen(name), time.monotonic(), generator.uniform(0.1, 1.0)
-            by_writes = writes and len(rows) % 2
-            last_write = writes.count + share * whole_writes if by_writes else math.inf
+            by_writes = storage and len(rows) % 2
+            last_write = storage.writes + share * whole_writes if by_writes else math.inf
             end = begun + whole_s * (3 if by_writes else share)
             hosts = runs.start(name)
             while all(host.poll() is None for host in hosts) and time.monotonic() < end:
-                if writes and writes.count >= last_write:
+                if storage and storage.writes >= last_write:
                     break
                 time.sleep(0.002)
-            was_alive = any(host.poll() is None for host in hosts)
-            for host in hosts:
-                host.kill()
-            written = bucket.written if bucket else ""
-            for host in hosts:
-                host.wait()
+            try:
+                was_alive = kill(hosts)
+            except SystemExit as error:
+                raise SystemExit(f"{runs.workdir(name)}: {error}: {runs.last_line(name)}") from None
+            written = storage.written if storage else ""
             runs.check_restart(name, seen)
             if not was_alive:
                 break

@@ -1,6 +1,9 @@
 """experiments/benchmarks/kill_and_resume.py in short: killed at random moments, a run comes to the same end."""
 
 import importlib.util
+import subprocess
+
+import pytest
 
 from tests.helpers import ROOT
 
@@ -11,6 +14,23 @@ def load_command():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def shell(command):
+    return subprocess.Popen(["sh", "-c", f"exec {command}"])
+
+
+def test_what_fails_by_itself_was_not_killed():
+    kill = load_command().kill
+    assert kill([shell("sleep 1000"), shell("sleep 1000")])
+    done = shell("true")
+    done.wait()
+    assert not kill([done, shell("sleep 0.1")], patience_s=1000)  # one after another
+    failed, other = shell("false"), shell("sleep 1000")
+    failed.wait()
+    with pytest.raises(SystemExit, match=r"statuses \[1, None\]"):
+        kill([failed, other], patience_s=0.1)
+    assert other.returncode is not None
 
 
 def test_a_killed_run_comes_to_the_same_end(tmp_path):
