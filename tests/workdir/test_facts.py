@@ -47,6 +47,12 @@ def test_damaged_files(tmp_path):
     assert "no network.json, so this is no workdir" in refused(load_facts, tmp_path)
     save_facts(Facts(NETWORK, RUN), tmp_path)
     text = (tmp_path / "network.json").read_text()
+
+    def without(key):
+        content = json.loads(text)
+        del content["run"][key]
+        return json.dumps(content)
+
     for content, part in (
         (text[:50], "network.json: cannot be read"),
         ("[]", "network.json: cannot be read"),
@@ -57,6 +63,10 @@ def test_damaged_files(tmp_path):
         (text.replace('"data": "abc"', '"data": 3'), "run.data.data is 3; it must be text: restore it from a copy"),
         (text.replace('"phases": [', '"phases": [3, '), "run.phases[0] is 3; it must be a group of keys"),
         (text.replace('"phases"', '"Phases"'), "there is no key 'Phases' in 'run'"),
+        (without("phases"), "network.json: run.phases is missing or empty"),
+        (text.replace('"start": 0', '"start": -5'), "network.json: run.phases[0].start is -5; it must be 0 or more"),
+        (text.replace('"steps": 5', '"steps": -5'), "network.json: run.phases[1].steps is -5; it must be 0 or more"),
+        (text.replace('"max_boxes": 8', '"max_boxes": -8'), "network.json: run.max_boxes is -8; it must be 0 or more"),
     ):
         assert content != text
         (tmp_path / "network.json").write_text(content)

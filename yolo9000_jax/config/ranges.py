@@ -136,9 +136,14 @@ RANGES = {
 }
 
 
-def check_value(value: Any, name: str, where: str) -> None:
-    """Raises UserError unless a value of the right type is one that its key can have."""
-    key = without_stage(name)
+def check_value(value: Any, name: str, where: str, key: str = "") -> None:
+    """Raises UserError unless a value of the right type is one that its key can have.
+
+    Args:
+        value, name, where: what the file `where` gives for the key that it calls `name`.
+        key: the same key as a config calls it; empty: so, too.
+    """
+    key = key or without_stage(name)
     if key in CHOICES and value not in CHOICES[key]:
         raise UserError(f"{where}: {name} is {value!r}; it can be {', '.join(CHOICES[key])}")
     wrong = [number for number in _numbers(value) if key in RANGES and not RANGES[key].holds(number)]

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from yolo9000_jax import text
+from yolo9000_jax.config import CHOICES
+from yolo9000_jax.config.ranges import check_value
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.values import from_values
 from yolo9000_jax.wordtree.tree import WordTree
@@ -74,12 +76,14 @@ class Network:
             "image_size": found.image_size < 1,
             "synsets": found.synsets is not None and len(found.synsets) != count,
             "nodes_with_boxes": not all(0 <= node < count for node in found.nodes_with_boxes or ()),
-            "anchors_cells": not all(side > 0 for sides in found.anchors_cells for side in sides),
-            "batch_norm": found.batch_norm not in ("gpu", "cpu"),
+            "resize": found.resize not in (*CHOICES["evaluation.resize"], "crop"),
         }
         for name in (name for name, wrong in impossible.items() if wrong):
             value = repr(getattr(found, name))[:80]
             raise UserError(f"{where}: network.{name} is {value}, which it cannot be; restore the file from a copy")
+        keys = {name: f"model.{name}" for name in ("anchors_cells", *ARCHITECTURE)}
+        for name, key in (keys | {name: f"evaluation.{name}" for name in ("sampling", "hierarchy_rule")}).items():
+            check_value(getattr(found, name), f"network.{name}", where, key)
         return found
 
     @property

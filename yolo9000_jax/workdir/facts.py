@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from yolo9000_jax import config as configs
+from yolo9000_jax.config.ranges import check_value
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import write_whole
 from yolo9000_jax.models.network import ARCHITECTURE, Network
@@ -140,7 +141,18 @@ def _content(facts: Facts) -> dict[str, Any]:
 
 
 def _run(content: dict | None, where: str) -> Run | None:
-    return None if content is None else from_values(Run, content, where, "run")
+    if content is None:
+        return None
+    run = from_values(Run, content, where, "run")
+    if not run.phases:
+        raise UserError(f"{where}: run.phases is missing or empty, which it cannot be; restore the file from a copy")
+    check_value(run.max_boxes, "run.max_boxes", where, "data.max_boxes")
+    for number, phase in enumerate(run.phases):
+        first = run.phases[number - 1].start if number else 0
+        if phase.start < first:
+            raise UserError(f"{where}: run.phases[{number}].start is {phase.start}; it must be {first} or more")
+        check_value(phase.steps, f"run.phases[{number}].steps", where, "steps")
+    return run
 
 
 def _of_an_earlier_version(workdir: Path) -> Facts:
