@@ -273,10 +273,12 @@ def test_a_plot_that_cannot_be_written_is_refused_before_the_work(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_plot_takes_the_place_of_an_earlier_one_and_of_no_picture(tmp_path):
+def test_a_plot_takes_the_place_of_an_earlier_one_and_of_no_picture(tmp_path, monkeypatch):
     for name in ("a.png", "a.svg", "a.pdf"):
         save(new_figure(2, 2)[0], tmp_path / name)
         check_output(tmp_path / name)
     Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
-    with pytest.raises(UserError, match="photo.png is there, and no result of this command"):
-        check_output(tmp_path / "photo.png")
+    for in_bucket in (False, True):
+        monkeypatch.setattr("yolo9000_jax.report.style.is_in_bucket", lambda path, found=in_bucket: found)
+        with pytest.raises(UserError, match="photo.png is there, and no result of this command"):
+            check_output(tmp_path / "photo.png")

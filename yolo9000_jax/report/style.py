@@ -79,9 +79,9 @@ def check_output(output: str | PathLike | None) -> None:
         return
     path = as_path(output)
     known = path.suffix[1:].lower() in FigureCanvasAgg.get_supported_filetypes()
+    check_earlier_result(path, "Matplotlib")  # which signs what it draws
     if is_in_bucket(path) and known:
         return
-    check_earlier_result(path, "Matplotlib")  # which signs what it draws
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not known or path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UserError(
