@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import ExitStack, nullcontext
@@ -620,10 +621,13 @@ def test_a_profile_that_cannot_be_written_ends_no_run(tmp_path, monkeypatch, sai
     calls = []
     for name in ("start_trace", "stop_trace"):
         monkeypatch.setattr(jax.profiler, name, fail if name == fails else lambda *_: calls.append(1))
+    monkeypatch.setattr("yolo9000_jax.training.profile.is_in_bucket", lambda path: True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     profile = Profile(tmp_path, (1, 2))
     for number in (1, 2, 3, 4):
         profile.before(number, None)
     profile.close()
+    assert not list(tmp_path.iterdir())  # nothing is left of what a bucket was to get
     reason = "the profile cannot be written (No space left on device); the run goes on without it"
     assert said == [f"{tmp_path / 'profile'}: {reason}"] and len(calls) == (fails == "stop_trace")
 

@@ -68,6 +68,8 @@ class Profile:
             action()
         except Exception as error:  # of many types, and none of them is worth a run
             self._steps = range(0)
+            if self._spool is not None:
+                self._spool.cleanup()
             reason = " ".join(str(error).split())
             logger.warning(f"{self._folder}: the profile cannot be written ({reason}); the run goes on without it")
             return False
