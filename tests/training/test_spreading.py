@@ -200,14 +200,20 @@ def test_parts_come_to_the_whole(accumulate):
     assert parts.batch_stats["parts"] == 3 * accumulate  # each part has gone into them
 
 
-def test_parts_drop_other_units(source):
-    """The key of dropout is another one on each device and for each part and step."""
+@pytest.mark.parametrize(("accumulate", "keys_of_all"), [(2, 8), (1, 4)])
+def test_parts_drop_other_units(source, accumulate, keys_of_all):
+    """The key of dropout is another one on each device and for each part and step; of one part, that of versions
+    that knew none."""
     task = Detection(tiny.tiny_config(source))
+    task.config.accumulate = accumulate
     task.inputs = lambda batch: batch
     task.model = SimpleNamespace(apply=lambda *_, rngs, **__: (jax.random.key_data(rngs["dropout"]), {}))
     apply = jax.vmap(lambda step, part, _: task.apply({}, {}, None, step, part)[0], (None, None, 0), axis_name=AXIS)
     keys = [tuple(map(int, key)) for step in (0, 1) for part in (0, 1) for key in apply(step, part, jnp.arange(2))]
-    assert len(set(keys)) == 8
+    assert len(set(keys)) == keys_of_all
+    if accumulate == 1:
+        first = jax.random.fold_in(jax.random.fold_in(jax.random.key(task.config.seed), 0), 0)
+        assert keys[0] == tuple(map(int, jax.random.key_data(first)))
 
 
 def test_rematerialisation_changes_no_number():

@@ -153,7 +153,8 @@ class Task:
     ) -> tuple[jax.Array, Any]:
         """The network on a training batch, or on that part of it: (its output, the new running statistics)."""
         key = jax.random.key(self.config.seed)
-        for number in (step, jax.lax.axis_index(AXIS), part):
+        parts = (part,) if self.config.accumulate > 1 else ()  # without any the key is that of earlier versions
+        for number in (step, jax.lax.axis_index(AXIS), *parts):
             key = jax.random.fold_in(key, number)
         output, mutated = self.model.apply(
             {"params": params, "batch_stats": batch_stats},
