@@ -1,17 +1,20 @@
 """Checkpoints: the last two and the best stay, nothing is deleted too early, broken ones are named and passed over."""
 
+import asyncio
 import logging
 import os
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 
 from tests.helpers import ROOT
@@ -196,13 +199,28 @@ def test_what_is_raised_is_not_printed_as_well(monkeypatch, caplog):
     heard = []
     monkeypatch.setattr(sys, "unraisablehook", heard.append)
     _hush.__wrapped__()
-    late, other = (SimpleNamespace(exc_value=RuntimeError(text)) for text in ("Event loop is closed", "other"))
-    sys.unraisablehook(late)
-    sys.unraisablehook(other)
-    assert heard == [other]
-    for place in ("orbax/checkpoint/manager.py", "elsewhere.py"):
-        logging.getLogger("absl").handle(logging.LogRecord("absl", logging.ERROR, place, 1, place, (), None))
-    assert caplog.messages == ["elsewhere.py"]
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(RuntimeError) as caught:
+        loop.call_soon_threadsafe(print)
+    of_ours, of_a_thread = caught.value.__traceback__, caught.value.__traceback__.tb_next
+    late, other, own = (
+        SimpleNamespace(exc_value=RuntimeError(text), exc_traceback=trace)
+        for text, trace in (("Event loop is closed", of_a_thread), ("other", of_a_thread), (str(caught.value), of_ours))
+    )
+    for problem in (late, other, own):
+        sys.unraisablehook(problem)
+    assert heard == [other, own]
+    package, error = Path(ocp.__file__).parent, (RuntimeError, RuntimeError(), None)
+    for place, level, trace in (
+        (package / "checkpoint_manager.py", logging.ERROR, error),
+        (package / "checkpoint_manager.py", logging.WARNING, error),
+        (package / "checkpoint_manager.py", logging.ERROR, None),
+        (Path("/home/orbax/train.py"), logging.ERROR, error),
+    ):
+        text = f"{place.name} {level} {trace is None}"
+        logging.getLogger("absl").handle(logging.LogRecord("absl", level, str(place), 1, text, (), trace))
+    assert caplog.messages == ["checkpoint_manager.py 30 False", "checkpoint_manager.py 40 True", "train.py 40 False"]
 
 
 def test_a_checkpoint_without_a_checksum_is_read(checkpoints, tmp_path, monkeypatch):

@@ -130,7 +130,7 @@ def _prepare_process() -> None:
     """This process is ours: our messages are shown, other libraries' remarks are not, compiled programs are kept."""
     logs.show()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax: it warns of much, and raises what it calls an error
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax: it warns of much, and raises what it logs as an error
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it announces them on stderr, where only mistakes belong
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

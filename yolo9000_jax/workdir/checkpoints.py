@@ -4,6 +4,7 @@ import functools
 import json
 import logging
 import math
+import os
 import shutil
 import sys
 import zlib
@@ -184,15 +185,25 @@ _UNREADABLE = (ValueError, KeyError, TypeError, OSError)
 @functools.cache
 def _hush() -> None:
     """From now on what Orbax raises is not printed as well: it logs it with tracebacks, and Python prints one for each
-    other read or write, which goes on and finds its loop closed."""
-    before = sys.unraisablehook
+    other read or write, which goes on and finds its loop closed. Its warnings, and what others log, stay."""
+    before, package = sys.unraisablehook, f"{Path(ocp.__file__).parent}{os.sep}"
 
     def hook(problem: Any) -> None:
-        if str(problem.exc_value) != "Event loop is closed":
+        if not _is_late(problem):
             before(problem)
 
+    def is_news(record: logging.LogRecord) -> bool:
+        return not (record.levelno == logging.ERROR and record.exc_info and record.pathname.startswith(package))
+
     sys.unraisablehook = hook
-    logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+    logging.getLogger("absl").addFilter(is_news)
+
+
+def _is_late(problem: Any) -> bool:
+    """Whether an exception that nobody can catch is of TensorStore's, whose threads call a loop from no Python code."""
+    trace = problem.exc_traceback
+    called_by_none = trace is not None and trace.tb_frame.f_code.co_name == "call_soon_threadsafe"
+    return called_by_none and str(problem.exc_value) == "Event loop is closed"
 
 
 def _is_passing(error: Exception) -> bool:
