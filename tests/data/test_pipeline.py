@@ -65,6 +65,11 @@ def test_batches_are_a_function_of_seed_and_step():
     assert len(np.unique(colours[:, 0])) == len(colours)  # every example has numbers of its own
 
 
+def test_no_more_pictures_are_fetched_ahead_than_memory_holds(monkeypatch):
+    monkeypatch.setattr(pipeline, "BATCHES_AHEAD", 16)
+    assert [pipeline.batches_ahead(share) for share in (0, 1, 64, 1024, 9999)] == [16, 16, 16, 2, 1]
+
+
 def test_the_run_ends_with_its_steps():
     config = configuration(steps=6)
     assert len(batches(rendered(), config)) == 6

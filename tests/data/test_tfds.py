@@ -354,6 +354,22 @@ def test_batches_of_jpegs_are_those_of_the_records(tmp_path, monkeypatch):
     assert len(dataset) == 18
 
 
+def test_flags_that_are_numbers(tmp_path, monkeypatch):
+    inner = coco(names=["a", "b"])
+    box_features = dict(inner["objects"].feature.items())
+    inner["objects"] = features.Sequence(box_features | {"is_crowd": np.int64, "is_difficult": np.int32})
+    objects = [
+        {"bbox": box(4 * place, 2, 30, 18), "label": 1, "is_crowd": int(place == 1), "is_difficult": int(place == 2)}
+        for place in range(4)
+    ]
+    prepare(tmp_path, "numbers", inner, {"train": [{"image": encoded("RGB"), "image/id": 0, "objects": objects}]})
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    dataset = open_source("tfds:numbers")
+    assert dataset[0].difficult.tolist() == [False, True, True, False] and dataset[0].plain
+    (batch,) = batches(dataset, configuration(batch_size=1), count=1, max_boxes=4)
+    assert batch["mask"].sum() == 2
+
+
 def test_check(array_record, run):
     status, printed, _ = run("check", "--dataset", "tfds:voc/2007", "--split", "train")
     boxes = sum(index % 4 for index in range(10))

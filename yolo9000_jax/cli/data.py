@@ -181,10 +181,8 @@ def _add_pack(verbs: Verbs) -> None:
 def pack(options: argparse.Namespace) -> None:
     """Writes a data set as records, and says how they are read."""
     from yolo9000_jax.data.pack import pack
-    from yolo9000_jax.data.sources import open_source, slice_orders
+    from yolo9000_jax.data.sources import open_source
 
-    dataset = open_source(options.dataset, options.split)
-    orders = None if "[" in options.split else slice_orders(dataset)  # a slice is refused
-    split = pack(dataset, options.output, options.shards, orders)
+    split = pack(open_source(options.dataset, options.split), options.output, options.shards)
     parent, _, name = options.output.rstrip("/").rpartition("/")
     print(f"packed; with TFDS_DATA_DIR={parent or '.'} it is tfds:{name}, split {split}")

@@ -142,9 +142,9 @@ class _Index:
         self.classes: dict[str, ClassFolder] = {}
         self.headers: dict[reading.Header, int] = {}
         self.whole: tuple[np.ndarray, np.ndarray] | None = None  # pictures, names of all classes, as they were read
-        places = [place for place in self._places() if place.exists()]
+        times = {place: found for place in self._places() if (found := _modified_ns(place)) is not None}
         # The one in the folder may lie where it could not be written again when the pictures changed.
-        for place in sorted(places, key=lambda place: place.stat().st_mtime_ns, reverse=True):
+        for place in sorted(times, key=lambda place: times[place], reverse=True):
             try:
                 self._read(place)
                 return
@@ -242,6 +242,14 @@ class _Index:
             except UserError as error:
                 why = str(error)
         logger.warning(f"no index can be kept, so every start looks at all pictures of {shown(self.root)}: {why}")
+
+
+def _modified_ns(place: Path) -> int | None:
+    """When a file was changed last; None where there is none, or where one may not look."""
+    try:
+        return place.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _list(folder: Path) -> Listed:

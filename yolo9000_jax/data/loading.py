@@ -217,7 +217,8 @@ def _usual(example: Example, from_one: bool) -> Read:
         return image, tf.zeros((0, 4)), tf.cast(example["label"], tf.int32)[None], tf.zeros(1, tf.bool)
     objects = example["objects"]
     labels, no = tf.cast(objects["label"], tf.int32), tf.zeros_like(objects["label"], tf.bool)
-    difficult = objects.get(DIFFICULT, no) | objects.get(CROWD, no)
+    flags = [tf.cast(objects.get(key, no), tf.bool) for key in (DIFFICULT, CROWD)]  # a data set may have numbers there
+    difficult = flags[0] | flags[1]
     if EXACT in objects:
         return image, objects[EXACT], labels, difficult
     sides = tf.cast(tf.tile(tf.shape(image)[1::-1], [2]), tf.float64)

@@ -7,8 +7,9 @@ gives, in pixels of the picture as a viewer shows it, and the area that COCO sta
 does, bit for bit, and are judged as it is. A picture has the id that the source gives it; ids of boxes, which nothing
 here uses, are not kept.
 
-A shard counts once it is whole, and a split once dataset_info.json, which is written last, lists it. It is written anew
-where the files that it was made of have changed since, in size or time.
+A shard counts once it is whole, and a split once dataset_info.json, which is written last, lists it. A shard is written
+anew where the files that it was made of have changed since, in size or time, or what labels state; the split is not
+there until all are.
 """
 
 import hashlib
@@ -29,8 +30,8 @@ from yolo9000_jax.data.messages import quote
 from yolo9000_jax.data.orientation import upright_boxes
 from yolo9000_jax.data.packed import EXACT, EXACT_AREA, OWN_ID, PACKED, orders_name, read_about
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.splits import Split
-from yolo9000_jax.data.table import Record
+from yolo9000_jax.data.sources import slice_orders
+from yolo9000_jax.data.table import Joined, Record
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.files import shown, to_json, write_whole
 from yolo9000_jax.images import reading
@@ -45,14 +46,13 @@ THREADS = 16  # reading pictures waits for the disk
 TURNED_BACK = (0, 1, 2, 3, 4, 5, 8, 7, 6)  # by EXIF's orientation: the one that undoes it
 
 
-def pack(dataset: Dataset, output: str, shards: int | None = None, orders: Sequence[np.ndarray] | None = None) -> str:
+def pack(dataset: Dataset, output: str, shards: int | None = None) -> str:
     """Writes a data set as records; what is there already of an interrupted call, and of the same files, is kept.
 
     Args:
-        dataset: one split, not a slice of it.
+        dataset: one split as `open_source` gives it, not a slice of it.
         output: PARENT/NAME, here or in a bucket: with TFDS_DATA_DIR=PARENT it is `tfds:NAME`. It may hold other splits.
         shards: number of files; None: one for every thousand pictures, 1024 at most.
-        orders: as of `sources.slice_orders`, that slices are taken from; None: that of a hash of the pictures' places.
 
     Returns:
         The name of the split in the records.
@@ -72,11 +72,14 @@ def pack(dataset: Dataset, output: str, shards: int | None = None, orders: Seque
     known = about["splits"].get(split, {})
     if known.get("fingerprint", fingerprint) != fingerprint:
         raise UserError(f"{output} holds another {quote(split)}: choose another folder, or move that one away")
+    orders = slice_orders(dataset)
     count = min(shards or min(-(-len(dataset) // PICTURES_A_SHARD), MOST_SHARDS), len(dataset))
     writing = _Split(dataset, folder, place.name, split, known.get("shards", count), fingerprint)
-    writing.write(known.get("sources", []))
-    if orders is None:
-        orders = [Split.parse("[:100%]").places(map(str, range(len(dataset))))]
+    if stale := writing.begin(known.get("sources", [])):
+        about["splits"].pop(split, None)
+        _write_info(folder, place.name, about)
+        writing.remove(stale)
+    writing.write()
     write_whole(folder / orders_name(split), _npy(np.concatenate(orders)))
     about["splits"][split] = {"parts": list(map(len, orders))} | writing.described()
     _write_info(folder, place.name, about)
@@ -127,23 +130,56 @@ class _Split:
         self.plan = folder / f".{split}.json"  # there while shards are missing
         self.sources = _sources(dataset, shards)
 
-    def write(self, known: Sequence[str | None]) -> None:
-        """Writes the shards that are not there yet, or not of what the source's files now are.
+    def begin(self, known: Sequence[str]) -> list[Path]:
+        """Says what is written, and finds the shards that hold what has changed since, or something unknown.
 
         Args:
             known: `sources` of the shards of a split that was whole; none where there is no such.
         """
+        try:
+            begun = {"fingerprint": self.fingerprint, "shards": self.shards, "sources": known}
+            if self.plan.exists():
+                begun = json.loads(self.plan.read_text("utf-8"))
+                if not isinstance(begun, dict):
+                    raise ValueError
+            if begun.get("fingerprint") != self.fingerprint or begun.get("shards") != self.shards:
+                raise UserError(
+                    f"{self.folder} holds unfinished shards of other pictures, or of another number of shards: "
+                    "give the same command, or choose another folder"
+                )
+            before: Any = begun.get("sources")
+            before = before if isinstance(before, list) and len(before) == self.shards else [None] * self.shards
+            pairs = zip(self._shards(), before, self.sources, strict=True)
+            stale = [path for path, old, now in pairs if old != now and path.exists()]
+            # While a stale shard may be there, the plan has what it was made of.
+            self._write_plan(before if stale else self.sources)
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written ({error.strerror}); choose another folder") from None
+        except ValueError:
+            raise UserError(f"{self.plan} is damaged: remove it, and what it began is packed anew") from None
+        return stale
+
+    def remove(self, stale: Sequence[Path]) -> None:
+        """Removes these shards, of a split that is not listed any more, so that `write` makes them."""
+        logger.info(f"{self.folder}: {len(stale)} shards are written anew, as what they were made of has changed")
+        try:
+            for path in stale:
+                path.unlink()
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written ({error.strerror}); choose another folder") from None
+        self._write_plan(self.sources)
+
+    def write(self) -> None:
+        """Writes the shards that are not there yet."""
         from tensorflow_datasets.core.example_serializer import ExampleSerializer
         from tensorflow_datasets.core.file_adapters import FileFormat
         from tensorflow_datasets.core.writer import ExampleWriter
 
-        is_new = self._begin(known)
         serializer = ExampleSerializer(self.features.get_serialized_info())
         writer = ExampleWriter(FileFormat.ARRAY_RECORD)
         with ThreadPoolExecutor(THREADS) as pool:
-            for shard, indexes in enumerate(shard_ranges(len(self.dataset), self.shards)):
-                target = self.folder / shard_name(self.name, self.split, shard, self.shards)
-                if target.exists() and not is_new[shard]:
+            for target, indexes in zip(self._shards(), shard_ranges(len(self.dataset), self.shards), strict=True):
+                if target.exists():
                     continue
                 examples = zip(indexes, pool.map(self._example, indexes), strict=True)
                 serialized = ((index, serializer.serialize_example(each)) for index, each in examples)
@@ -158,37 +194,12 @@ class _Split:
                         raise UserError(f"{target}: cannot be written ({lines[0]}); give the command again") from None
                 logger.info(f"{target}: {indexes.stop} of {len(self.dataset)} pictures")
 
-    def _begin(self, known: Sequence[str | None]) -> list[bool]:
-        """Says what is written, and finds which shards, if they are there, hold what has changed since.
+    def _write_plan(self, sources: Sequence[str | None]) -> None:
+        content = {"fingerprint": self.fingerprint, "shards": self.shards, "sources": sources}
+        write_whole(self.plan, to_json(content))
 
-        Shards of something else, that was not finished, are not taken for its own.
-        """
-        wanted = {"fingerprint": self.fingerprint, "shards": self.shards}
-        try:
-            begun: dict[str, Any] = wanted | {"sources": known}
-            if self.plan.exists():
-                begun = json.loads(self.plan.read_text("utf-8"))
-            if any(begun.get(key) != value for key, value in wanted.items()):
-                raise UserError(
-                    f"{self.folder} holds unfinished shards of other pictures, or of another number of shards: "
-                    "give the same command, or choose another folder"
-                )
-            before = [*begun.get("sources", []), *[None] * self.shards][: self.shards]
-            is_new = [old != now for old, now in zip(before, self.sources, strict=True)]
-            if changed := sum(new and old is not None for new, old in zip(is_new, before, strict=True)):
-                logger.info(f"{self.folder}: {changed} shards are written anew, as files of the source have changed")
-            # Of one that is to be written anew nothing is said: whoever carries on does so as well.
-            there = [(self.folder / name).exists() for name in self._names()]
-            kept = [None if new and old else now for new, old, now in zip(is_new, there, self.sources, strict=True)]
-            write_whole(self.plan, to_json(wanted | {"sources": kept}))
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written ({error.strerror}); choose another folder") from None
-        except ValueError:
-            raise UserError(f"{self.plan} is damaged: remove it, and what it began is packed anew") from None
-        return is_new
-
-    def _names(self) -> list[str]:
-        return [shard_name(self.name, self.split, shard, self.shards) for shard in range(self.shards)]
+    def _shards(self) -> list[Path]:
+        return [self.folder / shard_name(self.name, self.split, shard, self.shards) for shard in range(self.shards)]
 
     def described(self) -> dict[str, Any]:
         """What there is to be known of the split; TensorFlow Datasets, too, wants lengths and bytes."""
@@ -197,7 +208,7 @@ class _Split:
             "shards": self.shards,
             "sources": self.sources,
             "lengths": list(map(len, shard_ranges(len(self.dataset), self.shards))),
-            "bytes": sum((self.folder / name).stat().st_size for name in self._names()),
+            "bytes": sum(path.stat().st_size for path in self._shards()),
         }
 
     def _example(self, index: int) -> Any:
@@ -230,14 +241,29 @@ class _Split:
 
 
 def _sources(dataset: Dataset, shards: int) -> list[str]:
-    """A number for each shard that changes when a file that it is made of does, by its size or time."""
+    """A number for each shard that changes when what it is made of does: a file, by its size or time, or labels."""
     origins = dataset.origins()
     with ThreadPoolExecutor(THREADS) as pool:  # on a network disk this waits
         files = list(dict.fromkeys(origin if isinstance(origin, str) else origin[0] for origin in origins))
         known = dict(zip(files, pool.map(_state, files), strict=True))
     states = [known[origin if isinstance(origin, str) else origin[0]] for origin in origins]
+    stated = list(zip(states, _stated(dataset), strict=True))
     ranges = shard_ranges(len(dataset), shards)
-    return [hashlib.sha256(repr(states[part.start : part.stop]).encode()).hexdigest() for part in ranges]
+    return [hashlib.sha256(repr(stated[part.start : part.stop]).encode()).hexdigest() for part in ranges]
+
+
+def _stated(dataset: Dataset) -> list[Any]:
+    """What the labels of each picture state and `Dataset.fingerprint` leaves out; None where a record's file has it."""
+    if isinstance(dataset.maker, Joined):
+        return [each for part in dataset.maker.parts for each in _stated(part)]  # type: ignore[arg-type]
+    if dataset.lazy:
+        return [None] * len(dataset)
+    flags = ((each.areas, each.crowd, each.image_id) for each in dataset)
+    return [(_listed(areas), _listed(crowd), own) for areas, crowd, own in flags]
+
+
+def _listed(array: np.ndarray | None) -> list[Any] | None:
+    return None if array is None else array.tolist()
 
 
 def _state(file: str) -> tuple[int, int]:
@@ -332,6 +358,12 @@ def _write_info(folder: Path, name: str, about: dict[str, Any]) -> None:
         info.write_to_directory(made)
         written = {path.name: path.read_bytes() for path in Path(made).iterdir()}
     last = written.pop(INFO)
+    if not splits:  # a set without any is none
+        write_whole(folder / PACKED, to_json(about))
+        for file in (INFO, *written):
+            if (folder / file).exists():
+                (folder / file).unlink()
+        return
     for file, content in written.items():
         write_whole(folder / file, content)
     write_whole(folder / PACKED, to_json(about))

@@ -25,11 +25,13 @@ except ImportError:
 from yolo9000_jax.data import augment  # noqa: E402
 from yolo9000_jax.data.loading import loader  # noqa: E402
 from yolo9000_jax.data.records import Dataset  # noqa: E402
+from yolo9000_jax.data.table import Record  # noqa: E402
 
 tf.config.set_visible_devices([], "GPU")  # the accelerators belong to JAX
 
 INDEX_SHUFFLE = np.int64(498247692)  # what TensorFlow puts before a seed of that
-FETCHED_AHEAD = min(os.cpu_count() or 1, 16)  # batches whose bytes Python fetches at once: a store may be slow
+# Whose bytes Python fetches at once, as a store may be slow: batches at most, and pictures, which are kept in memory.
+BATCHES_AHEAD, PICTURES_AHEAD = min(os.cpu_count() or 1, 16), 2048
 
 Batch = dict[str, np.ndarray]
 
@@ -118,7 +120,7 @@ def batches_of(
 
     batches = (
         tf.data.Dataset.range(start_step, stop_step)
-        .map(step_examples, num_parallel_calls=FETCHED_AHEAD, deterministic=True)
+        .map(step_examples, num_parallel_calls=batches_ahead(share), deterministic=True)
         .flat_map(lambda *columns: tf.data.Dataset.from_tensor_slices(columns))
         .map(example, num_parallel_calls=os.cpu_count(), deterministic=True)
         .batch(share, drop_remainder=True)
@@ -129,6 +131,11 @@ def batches_of(
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.with_options(options).as_numpy_iterator()
+
+
+def batches_ahead(share: int) -> int:
+    """How many batches of `share` pictures are fetched at once."""
+    return max(1, min(BATCHES_AHEAD, PICTURES_AHEAD // max(share, 1)))
 
 
 def detection_example(
@@ -193,11 +200,10 @@ def boxed_reader(dataset: Dataset, config: ConfigDict) -> Reader:
 
 def labelled_reader(dataset: Dataset, config: ConfigDict) -> Reader:
     """Reads image uint8 [H, W, 3] and label int32, of a data set whose pictures have one label each."""
-    truth = dataset[:1].ground_truth() if dataset.table is None else dataset.table.truth  # the first stands for all
+    # Of a lazy set the first shows what is wrong with all; one that differs is found by `Task.find_unreadable`.
+    truth = dataset[:1].ground_truth() if dataset.table is None else dataset.table.truth
     if (truth.labels_of != 1).any():
-        odd = int(np.argmax(truth.labels_of != 1))
-        name = dataset[odd].name
-        raise UserError(f"{name}: has {truth.labels_of[odd]} labels; a classifier learns from folders:DIR")
+        raise UserError(str(label_complaint(dataset[int(np.argmax(truth.labels_of != 1))])))
     fetch, load = _reader(dataset, config.seed)
 
     def read(counter: tf.Tensor, fetched: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -205,6 +211,12 @@ def labelled_reader(dataset: Dataset, config: ConfigDict) -> Reader:
         return image, tf.ensure_shape(labels, [1])[0]
 
     return Reader(fetch, read)
+
+
+def label_complaint(record: Record) -> str | None:
+    """What is wrong with a record that is to have one label; None: nothing."""
+    count = len(record.labels)
+    return None if count == 1 else f"{record.name}: has {count} labels; a classifier learns from folders:DIR"
 
 
 def _reader(dataset: Dataset, seed: int) -> Reader:

@@ -106,8 +106,19 @@ def slice_orders(dataset: Dataset) -> list[np.ndarray]:
     Returns:
         The places of the pictures, from 0 in each part: int64.
     """
+    changing = UserError(f"{dataset.spec}: its files change while they are read; wait, and try again")
+    if isinstance(dataset.maker, Joined):
+        return [order for part in dataset.maker.parts for order in slice_orders(part)]  # type: ignore[arg-type]
     if dataset.rendered:
         return [np.arange(len(dataset))]
+    scheme, _, location = dataset.spec.partition(":")
+    if scheme == "tfds":
+        from yolo9000_jax.data.tfds import tfds_orders
+
+        orders = tfds_orders(location, Split.parse(dataset.split))
+        if sum(map(len, orders)) != len(dataset):
+            raise changing
+        return orders
     origins, orders, start = dataset.origins(), [], 0
     for part, each in _pairs(dataset.spec, dataset.split)[1]:
         ordered = _open_one(part, Split.parse(f"{each.name}[:100%]"), None).origins()
@@ -117,7 +128,7 @@ def slice_orders(dataset: Dataset) -> list[np.ndarray]:
         try:
             orders.append(np.array([places[origin].pop() for origin in ordered], np.int64))
         except (KeyError, IndexError):
-            raise UserError(f"{dataset.spec}: its files change while they are read; wait, and try again") from None
+            raise changing from None
         start += len(ordered)
     return orders
 

@@ -90,9 +90,7 @@ def open_tfds(location: str, split: Split) -> Dataset:
 
 def _places(location: str, builder: Any, name: str, split: Split, packed: dict[str, Any] | None, count: int) -> Any:
     """The places of a slice; of a packed set those of the same slice of its source, part by part where it has some."""
-    if packed is None:
-        return split.pick(range(count), key=str)
-    orders = [order for each in name.split("+") for order in read_orders(builder.data_path, each, packed)]
+    orders = _orders(builder, name, packed, count)
     if len(orders) > 1 and split.counts_pictures:
         raise UserError(
             f"tfds:{location}: split {quote(split.text)}: it is joined of {len(orders)} parts, each of which gives its "
@@ -101,6 +99,20 @@ def _places(location: str, builder: Any, name: str, split: Split, packed: dict[s
     starts = starts_of(np.array(list(map(len, orders))))
     parts = zip(orders, starts, strict=False)
     return np.concatenate([start + order[split.indexes(len(order))] for order, start in parts])
+
+
+def _orders(builder: Any, name: str, packed: dict[str, Any] | None, count: int) -> list[np.ndarray]:
+    """The places in the order that slices are taken from, of each part that gives its share, from 0 in each."""
+    if packed is None:
+        return [Split.parse("[:100%]").places(map(str, range(count)))]
+    return [order for each in name.split("+") for order in read_orders(builder.data_path, each, packed)]
+
+
+def tfds_orders(location: str, split: Split) -> list[np.ndarray]:
+    """As `sources.slice_orders`, of a whole split or several joined; no record is read. Errors as of open_tfds."""
+    builder = _builder(location)
+    name = _split_name(location, builder, split)
+    return _orders(builder, name, _packed(builder), int(builder.info.splits[name].num_examples))
 
 
 def tfds_classes(location: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:

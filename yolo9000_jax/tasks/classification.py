@@ -73,6 +73,10 @@ class Classification(Task):
 
         return [self.dataset[index] for index in batch_records(self.dataset, self.config, step)]
 
+    def labelled_records(self, step: int) -> list[Record]:
+        """All of them."""
+        return self.records(step)
+
     def blank_batch(self, size: int) -> dict[str, np.ndarray]:
         """A batch of this process's shape, all zeros: to compile with."""
         pictures = blank_pictures(self.config, size)

@@ -84,9 +84,17 @@ class Joint(Detection):
 
     def records(self, step: int) -> list[Record]:
         """The records in the batch of a step."""
+        return [dataset[index] for dataset, index in self._places(step)]
+
+    def labelled_records(self, step: int) -> list[Record]:
+        """Those of the classification set."""
+        return [dataset[index] for dataset, index in self._places(step) if dataset is self.labelled_set]
+
+    def _places(self, step: int) -> list[tuple[Dataset, int]]:
+        """The data set and the index in it of each picture in the batch of a step."""
         from yolo9000_jax.data.mixture import joint_records
 
-        return [dataset[index] for dataset, index in joint_records(self.dataset, self.labelled_set, self.config, step)]
+        return joint_records(self.dataset, self.labelled_set, self.config, step)
 
     def blank_batch(self, size: int) -> dict[str, np.ndarray]:
         """A batch of this process's shape, all zeros: to compile with."""

@@ -177,14 +177,20 @@ class Task:
         )
         return mutated["batch_stats"]
 
+    def labelled_records(self, step: int) -> list[Record]:
+        """Those of the records in the batch of a step that must have one label."""
+        return []
+
     def find_unreadable(self, step: int) -> str | None:
-        """What is wrong with the pictures of a step's batch: the first line of complaint, or None."""
-        for record in self.records(step):
-            try:
+        """What is wrong with the pictures of a step's batch, or their labels: the first line of complaint, or None."""
+        from yolo9000_jax.data.pipeline import label_complaint
+
+        try:
+            for record in self.records(step):
                 record.read()
-            except UserError as error:
-                return str(error)
-        return None
+            return next(filter(None, map(label_complaint, self.labelled_records(step))), None)
+        except UserError as error:
+            return str(error)
 
     def pixels(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """The first pictures of a batch as the network sees them: uint8 [N, S, S, 3]."""
