@@ -121,6 +121,16 @@ def test_priors_that_are_nearly_one():
     assert not tiny.enough and "cut the pictures into parts" in "\n".join(tiny.lines())
 
 
+@pytest.mark.parametrize("size, side", [((224, 224), 40), ((1024, 768), 20), ((1024, 768), 32), ((97, 53), 7.3)])
+def test_boxes_of_one_size_are_one_shape(size, side):
+    """Wherever they lie, though the fractions that their corners are at differ in the last bit."""
+    corners = np.random.default_rng(1).uniform(0, min(size) - side, (60, 2)).round(1 if side % 1 else 0).tolist()
+    found = fitness(truth_of(*[[(0, x, y, x + side, y + side)] for x, y in corners], size=size), 416)
+    assert list(found.iou_by_k) == [1] and found.average_iou == pytest.approx(1)
+    thin = fitness(truth_of([(0, 1, 1, 1.001, 9)], [(0, 5, 5, 5.0005, 90)], size=(9000, 9000)), 416)
+    assert thin.boxes == 2, "too narrow to see, and no reason to end"
+
+
 def test_length_by_classes_pictures_and_passes():
     each = [[(label, 10, 10, 90, 90)] for label in range(10)]
     assert fitness(truth_of(*each * 100), 416).steps == 1000 * 1000 / 64  # 1000 passes are fewer than 2000 a class
@@ -218,6 +228,21 @@ def test_what_a_training_is_told(tmp_path):
         "val has no picture of dog: of these nothing is measured"
     )
     assert len(lines) <= 5 and in_short(Dataset("a", "b", ("cat", "dog"), records, rendered=True), judged, 416) == []
+
+
+def test_a_lazy_set_is_not_read_before_training():
+    records = [record(0, [[8, 6, 12, 30]], [1])]
+
+    class Far:
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            raise AssertionError("fetched")
+
+    far, near = Dataset("a", "far", ("cat", "dog"), Far(), lazy=True), Dataset("a", "near", ("cat", "dog"), records)
+    assert in_short(far, near, 416) == in_short(far, far, 416) == []
+    assert in_short(near, far, 416)
 
 
 def test_places_that_cannot_be_written(tmp_path, refused):

@@ -19,6 +19,7 @@ PRIORS, SAME_SHAPE = 5, 0.7  # IoU from which on two priors are hardly different
 WORTH_A_PRIOR = 0.02  # of average IoU, that one more has to add
 BOXES_CLUSTERED, BOXES_PLACED, RESTARTS = 5_000, 50_000, 2  # of more boxes, evenly spread ones
 SEED = 0
+DECIMALS = 6  # of a shape, as a fraction of its picture
 # A rule of thumb, not a measurement: steps of 64 pictures for each class that there is (AlexeyAB's Darknet: README,
 # "max_batches", with its least), but no more than 1000 passes; the paper's 160 where that is more; at most those of
 # Darknet's yolov2.cfg for COCO.
@@ -126,9 +127,11 @@ def fitness(truth: GroundTruth, size: int, priors: int = PRIORS) -> Fitness | No
     if not len(counted):
         return None
     pictures = np.repeat(np.arange(len(truth)), truth.boxes_of)
-    fractions = truth.boxes_xyxy.astype(float) / np.tile(truth.sizes_wh[pictures], 2)
-    wh = fractions[:, 2:] - fractions[:, :2]
-    clustered = wh[spread(counted, BOXES_CLUSTERED)]
+    boxes_xyxy, sizes_wh = truth.boxes_xyxy.astype(float), truth.sizes_wh[pictures]
+    wh = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) / sizes_wh
+    middles = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 / sizes_wh
+    # Corners in float32 leave sides of one length a little apart: k-means counts those as one shape, and so it is here.
+    clustered = np.maximum(wh[spread(counted, BOXES_CLUSTERED)].round(DECIMALS), 10.0**-DECIMALS)
     shapes = len(np.unique(clustered, axis=0))
     found = {k: kmeans_priors(clustered, k, seed=SEED, restarts=RESTARTS) for k in range(1, min(priors, shapes) + 1)}
     best = found[max(found)]
@@ -136,7 +139,7 @@ def fitness(truth: GroundTruth, size: int, priors: int = PRIORS) -> Fitness | No
     share = min(1.0, BOXES_PLACED / len(counted))
     chosen = np.isin(pictures, spread(with_boxes, max(1, int(share * len(with_boxes)))))
     chosen[np.setdiff1d(np.arange(len(pictures)), counted)] = False
-    placed = _Placed(pictures[chosen], fractions[chosen], best.anchors)
+    placed = _Placed(pictures[chosen], middles[chosen], wh[chosen], best.anchors)
     sizes = [placed.at(each) for each in SIZES]
     good = [each for each in sizes if each.suits]
     by_k = {k: each.average_iou for k, each in found.items()}
@@ -164,12 +167,12 @@ def _steps(epochs: float, truth: GroundTruth) -> int:
 
 
 class _Placed:
-    """Boxes as fractions of their pictures [N, 4], the pictures they are in [N], and the closest prior of each."""
+    """Boxes as fractions of their pictures, middles and sides [N, 2], the pictures they are in [N], and the closest
+    prior of each."""
 
-    def __init__(self, pictures: np.ndarray, fractions_xyxy: np.ndarray, anchors: np.ndarray):
+    def __init__(self, pictures: np.ndarray, middles: np.ndarray, wh: np.ndarray, anchors: np.ndarray):
         self._pictures = np.unique(pictures, return_inverse=True)[1]
-        self._middles = (fractions_xyxy[:, :2] + fractions_xyxy[:, 2:]) / 2
-        self._wh = fractions_xyxy[:, 2:] - fractions_xyxy[:, :2]
+        self._middles, self._wh = middles, wh
         self._priors = np.argmax([shape_iou(self._wh, anchor) for anchor in anchors], axis=0)
         self._anchors = len(anchors)
 

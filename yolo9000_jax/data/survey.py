@@ -148,19 +148,21 @@ def survey(dataset: Dataset, size: int = SIZE, held_out: bool = False) -> Survey
 
 
 def in_short(trained: Dataset, judged: Dataset, size: int) -> list[str]:
-    """A few lines on what is to be trained on, from the labels alone; none of a rendered set, where all is as asked.
+    """A few lines on what is to be trained on, from the labels alone.
+
+    None of a lazy set, which would have to be read from end to end before the first step, nor of one that is rendered.
 
     Args:
         trained: the training set.
         judged: the evaluation set.
         size: the side of the network's input in pixels.
     """
-    if trained.rendered:
+    if trained.lazy:
         return []
     counts = label_counts(count(trained))
     fit = fitness(trained.ground_truth(), size)
     lines = [*class_lines(counts, near_names(counts)), *(fit.short() if fit is not None else ())]
-    if not judged.rendered and (absent := [name for name in empty_classes(judged) if counts.get(name)]):
+    if not judged.lazy and (absent := [name for name in empty_classes(judged) if counts.get(name)]):
         lines.append(f"{judged.split} has no picture of {some(absent)}: of these nothing is measured")
     return lines
 
