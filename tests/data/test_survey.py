@@ -1,6 +1,7 @@
 """What `check` says of boxes, classes and pictures, beside numbers counted by hand or by plain loops."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ from PIL import Image
 from tests.evaluation.test_detection import record
 from yolo9000_jax.boxes.geometry import shape_iou
 from yolo9000_jax.data.balance import balance, near_names, rare_classes
+from yolo9000_jax.data.check import count
 from yolo9000_jax.data.fitness import fitness
-from yolo9000_jax.data.likeness import alike, thumbnail
+from yolo9000_jax.data.likeness import Thumbnails, alike, thumbnail
 from yolo9000_jax.data.records import Dataset
-from yolo9000_jax.data.survey import in_short
+from yolo9000_jax.data.survey import Survey, alike_lines, alike_pictures, in_short
 from yolo9000_jax.data.suspects import SAME_IOU, spread, suspicious_boxes
 from yolo9000_jax.data.table import GroundTruth
+from yolo9000_jax.report import check as report_check
 
 
 def truth_of(*pictures, size=(640, 480)):
@@ -243,6 +246,40 @@ def test_a_lazy_set_is_not_read_before_training():
     far, near = Dataset("a", "far", ("cat", "dog"), Far(), lazy=True), Dataset("a", "near", ("cat", "dog"), records)
     assert in_short(far, near, 416) == in_short(far, far, 416) == []
     assert in_short(near, far, 416)
+
+
+def alike_in(pictures, splits):
+    """(first splits, other splits, leaks) of the pairs among these pictures, each in the splits named."""
+    records = [replace(record(n, [[1, 1, 9, 9]], [0]), height=300, width=320) for n in range(len(pictures))]
+    whole = Dataset("a", "", ("cat",), records)
+    report = replace(count(whole), thumbnails=Thumbnails.of(range(len(pictures)), list(map(thumbnail, pictures))))
+    parts = {name: whole.take(places) for name, places in splits.items()}
+    pairs, _ = alike_pictures([Survey(whole, report, {}, None, {}, [])], parts)
+    return [(each.first_splits, each.other_splits, each.leaks) for each in pairs], alike_lines(pairs, "")
+
+
+def test_what_is_a_leak_between_splits():
+    two, one = [photograph(1)] * 2, ("train",)
+    assert alike_in(two, {"train": [0], "val": [1], "trainval": [0, 1]})[0] == [(one, ("val",), True)]
+    assert alike_in(two, {"train": [0], "mine": [1]})[0] == [(one, ("mine",), True)]
+    found, (line,) = alike_in(two, {"train": [0]})
+    assert found == [(one, (), False)] and "in no split" in line
+    assert alike_in(two, {})[0] == [(("all",), ("all",), False)]
+
+
+def test_sheets_of_classes(monkeypatch):
+    """A picture is on the sheet of a class once; without boxes there is no column of them."""
+    boxes, seen = [[1, 1, 5, 5], [2, 2, 8, 8], [3, 3, 9, 9]], []
+    monkeypatch.setattr(report_check, "_of_class", lambda each, label: seen.append(each.name))
+    for records in (
+        [record(0, boxes, [0, 0, 0]), record(1, boxes, [0, 0, 1])],
+        [record(0, [], [0]), record(1, [], [0])],
+    ):
+        seen.clear()
+        dataset = Dataset("a", "", ("cat", "dog"), records)
+        parts = report_check._sheets(Survey(dataset, count(dataset), {}, None, {}, []))
+        assert seen[:2] == [each.name for each in records]
+        assert ("boxes" in str(parts[0])) == bool(count(dataset).boxes)
 
 
 def test_places_that_cannot_be_written(tmp_path, refused):

@@ -151,12 +151,17 @@ def check(options: argparse.Namespace) -> None:
                 raise  # else it is a fault of a split, which is named below the counts of the others
     surveys = [survey(each, options.size, each.split in HELD_OUT and "train" in usual) for each in splits]
     print(*surveys, sep="\n\n")
-    alike, not_all = alike_pictures(surveys, usual or others)
+    alike, not_all = alike_pictures(surveys, usual | others)
     beside = [*compare_splits(usual), *alike_lines(alike, not_all), *remarks]
     for line in beside:
         print(line)
     listed = [each.to_json() for each in alike[:LISTED]]
-    found = {"checked": source, "splits": [each.to_json() for each in surveys], "alike": listed}
+    found = {
+        "checked": source,
+        "splits": [each.to_json() for each in surveys],
+        "alike_count": len(alike),
+        "alike": listed,
+    }
     write_json(options.json, found | {"beside": beside, "faults": faults})
     if options.report:
         print(f"page in {save_page(options.report, check_page(source, surveys, alike, [*beside, *faults]))}")

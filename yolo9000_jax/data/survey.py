@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yolo9000_jax.data.balance import RARE, NearNames, balance, near_names, rare_classes
-from yolo9000_jax.data.check import Report, check, count, some
+from yolo9000_jax.data.check import SPLITS, Report, check, count, some
 from yolo9000_jax.data.counts import empty_classes
 from yolo9000_jax.data.fitness import Fitness, fitness
 from yolo9000_jax.data.likeness import MOST_COMPARED, Alike, alike
@@ -97,8 +97,8 @@ class Survey:
 
 
 class AlikePictures(NamedTuple):
-    """Two pictures, in different files, that look the same, the splits that each is in, and whether one is the other's
-    mirror."""
+    """Two pictures, in different files, that look the same, the splits that each is in (none: no list has it), and
+    whether one is the other's mirror."""
 
     first: Record
     other: Record
@@ -108,8 +108,13 @@ class AlikePictures(NamedTuple):
 
     @property
     def leaks(self) -> bool:
-        """Whether no split has both."""
-        return not set(self.first_splits) & set(self.other_splits)
+        """Whether each is in a split, but none has both."""
+        return self.listed and not set(self.first_splits) & set(self.other_splits)
+
+    @property
+    def listed(self) -> bool:
+        """Whether each is in a split."""
+        return bool(self.first_splits and self.other_splits)
 
     def to_json(self) -> dict[str, Any]:
         """For a file."""
@@ -172,7 +177,7 @@ def alike_pictures(surveys: Sequence[Survey], splits: Mapping[str, Dataset]) -> 
 
     Args:
         surveys: all of these are compared with each other.
-        splits: {name: data set}, which may be parts of what was surveyed.
+        splits: {name: data set}, which may be parts of what was surveyed, and overlap; without any, what was surveyed.
 
     Returns:
         The pairs, and a remark where not all pictures were compared ("": all were).
@@ -195,8 +200,12 @@ def alike_pictures(surveys: Sequence[Survey], splits: Mapping[str, Dataset]) -> 
         records, known = [], []
         for number, place in (places[chosen[found.first]], places[chosen[found.other]]):
             records.append(surveys[number].dataset[place])
-            known.append(tuple(names.get(origins[number][place], [surveys[number].report.split])))
-        return AlikePictures(records[0], records[1], known[0], known[1], found.mirrored)
+            whole = [] if splits else [surveys[number].report.split or "all"]
+            known.append(tuple(names.get(origins[number][place], whole)))
+        # Two of train and val are no less apart for a list of both, such as trainval.
+        usual = [tuple(name for name in each if name in SPLITS) for each in known]
+        first, other = usual if all(usual) else known
+        return AlikePictures(records[0], records[1], first, other, found.mirrored)
 
     pairs = list(map(pair, alike(np.concatenate(images)[chosen]))) if len(chosen) else []
     total = sum(len(each.dataset) for each in surveys)
@@ -207,9 +216,14 @@ def alike_pictures(surveys: Sequence[Survey], splits: Mapping[str, Dataset]) -> 
 def alike_lines(pairs: Sequence[AlikePictures], remark: str) -> list[str]:
     """What a person should know of pictures that look alike."""
     lines = [remark] if remark else []
-    inside, between = [each for each in pairs if not each.leaks], [each for each in pairs if each.leaks]
+    between, unlisted = [each for each in pairs if each.leaks], [each for each in pairs if not each.listed]
+    inside = [each for each in pairs if each.listed and not each.leaks]
     if inside:
         lines.append(f"{_look(inside)} like another one of their split (first: {inside[0]})")
+    if unlisted:
+        lines.append(
+            f"{_look(unlisted)} like another one, and at least one of the two is in no split (first: {unlisted[0]})"
+        )
     if between:
         one, other = (" and ".join(names) for names in between[0][2:4])
         lines.append(

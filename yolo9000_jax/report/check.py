@@ -93,7 +93,8 @@ def _pairs(alike: Sequence[AlikePictures]) -> list[object]:
     parts: list[object] = []
     for pair in ordered[:SHOWN]:
         splits = [" and ".join(names) for names in (pair.first_splits, pair.other_splits)]
-        what = f"{splits[0]} and {splits[1]}" if pair.leaks else f"both in {splits[0]}"
+        shared = [name for name in pair.first_splits if name in pair.other_splits]
+        what = f"both in {' and '.join(shared)}" if shared else " and ".join(each or "no split" for each in splits)
         pictures = [_figure(record, _small, _name(record), PAIR_PX) for record in (pair.first, pair.other)]
         title = element("p", what + (", mirrored" if pair.mirrored else ""), class_="note")
         parts.append(element("div", title, element("div", *pictures, class_="row")))
@@ -105,15 +106,16 @@ def _sheets(survey: Survey) -> list[object]:
     counts = survey.label_counts
     order = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
     pictures = survey.report.pictures_per_class
-    rows = [[shown(name), str(counts[name]), str(pictures[name])] for name in order]
-    parts: list[object] = [table(Table(["class", "boxes", "pictures"], rows), sortable=True)]
+    columns = {"boxes": counts, "pictures": pictures} if survey.report.boxes else {"pictures": pictures}
+    rows = [[shown(name), *(str(column[name]) for column in columns.values())] for name in order]
+    parts: list[object] = [table(Table(["class", *columns], rows), sortable=True)]
     if len(order) > CLASSES:
         parts.append(element("p", f"Pictures of the {CLASSES} most common classes.", class_="note"))
     truth, labels = survey.dataset.ground_truth(), {name: at for at, name in enumerate(survey.dataset.classes)}
     owners = np.repeat(np.arange(len(truth)), truth.labels_of)
     for name in order[:CLASSES]:
-        places = spread(np.flatnonzero(truth.labels == labels[name]), OF_CLASS)
-        cuts = [_of_class(survey.dataset[int(owners[place])], labels[name]) for place in places]
+        places = spread(np.unique(owners[truth.labels == labels[name]]), OF_CLASS)
+        cuts = [_of_class(survey.dataset[int(place)], labels[name]) for place in places]
         sheet = _sheet([cut for cut in cuts if cut is not None])
         if sheet is not None:
             caption = element("figcaption", f"{shown(name)} ({counts[name]})")
