@@ -134,11 +134,22 @@ def test_boxes_of_one_size_are_one_shape(size, side):
     assert thin.boxes == 2, "too narrow to see, and no reason to end"
 
 
+def test_boxes_are_lost_by_the_priors_of_the_network():
+    """Two boxes of a cell, one wide and one high: one prior learns one of them, two both."""
+    truth = truth_of(*[[(0, 100, 110, 200, 130), (0, 140, 70, 160, 170)]] * 4)
+    one, two = (fitness(truth, 416, anchors_cells=anchors) for anchors in ([(2, 2)], [(2, 0.5), (0.5, 3)]))
+    assert one.at.lost == 0.5 and two.at.lost == 0 and "k-means" not in one.short()[0]
+    assert "its prior too (with 2 priors by k-means)" in fitness(truth, 416).short()[0]
+
+
 def test_length_by_classes_pictures_and_passes():
     each = [[(label, 10, 10, 90, 90)] for label in range(10)]
     assert fitness(truth_of(*each * 100), 416).steps == 1000 * 1000 / 64  # 1000 passes are fewer than 2000 a class
     assert fitness(truth_of(*each * 200), 416).steps == 2000 * 10
     assert fitness(truth_of(*usual(10_000)), 416).steps == 160 * 10_000 / 64
+    few = fitness(truth_of(*each[:4]), 416)
+    assert "proposed steps 6000 of 64 pictures, 96000 epochs" in (lines := "\n".join(few.lines()))
+    assert "however few pictures, 6000 steps at least" in lines and "1000 epochs at most" not in lines
 
 
 def photograph(seed, side=300):

@@ -1,7 +1,7 @@
 """How the boxes of a data set fit a network: its grid, its priors, and the input size and length that they ask for."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,8 @@ BOXES_CLUSTERED, BOXES_PLACED, RESTARTS = 5_000, 50_000, 2  # of more boxes, eve
 SEED = 0
 DECIMALS = 6  # of a shape, as a fraction of its picture
 # A rule of thumb, not a measurement: steps of 64 pictures for each class that there is (AlexeyAB's Darknet: README,
-# "max_batches", with its least), but no more than 1000 passes; the paper's 160 where that is more; at most those of
-# Darknet's yolov2.cfg for COCO.
+# "max_batches", with its least), but those for classes no more than 1000 passes; the paper's 160 where that is more; at
+# most those of Darknet's yolov2.cfg for COCO.
 STEPS_PER_CLASS, LEAST_STEPS, MOST_STEPS, BATCH_SIZE = 2000, 6000, 500_200, 64
 PAPER_EPOCHS, MOST_EPOCHS = 160, 1000
 
@@ -57,7 +57,7 @@ class Fitness:
     them are shapes of their own, no other within an IoU of .7. iou_by_k: the average IoU of 1, 2, … priors; worth: how
     many of these are worth having, each adding .02 or more. proposed: the smallest size at which few boxes are small or
     lost, and `enough`, whether there is one; else it is the largest looked at. steps: a length of training, at 64
-    pictures a step, and how many epochs that is.
+    pictures a step, and how many epochs that is. priors_given: boxes are lost by the priors of a network, not by these.
     """
 
     at: AtSize
@@ -72,6 +72,7 @@ class Fitness:
     enough: bool
     steps: int
     epochs: float
+    priors_given: bool = False
 
     def short(self) -> list[str]:
         """A line or two for a person who is about to train."""
@@ -79,7 +80,7 @@ class Fitness:
         lines = [
             f"boxes at {at.size}x{at.size}: median {width:.0f}x{height:.0f} pixels, {_percent(at.small)} narrower or "
             f"lower than {SMALL_PX:.0f}; {_percent(at.shares_cell)} share a cell with another, {_percent(at.lost)} its "
-            "prior too, so that one of them is not learnt"
+            f"prior too{self._by_kmeans}, so that one of them is not learnt"
         ]
         if self.proposed.size > at.size and not at.suits:
             lines.append(f"a larger input would suit them better: {self._size()}")
@@ -100,12 +101,17 @@ class Fitness:
             f"proposed image_size {self._size()}"
             + (f"; a step takes {slower:.1f} times as long as at {at.size}" if slower != 1 else ""),
             f"proposed steps {self.steps} of {BATCH_SIZE} pictures, {self.epochs:.0f} epochs (a rule of thumb: "
-            f"{STEPS_PER_CLASS} a class, {MOST_EPOCHS} epochs at most, {LEAST_STEPS} steps at least, and the paper's "
-            f"{PAPER_EPOCHS} epochs where that is more)",
+            f"{STEPS_PER_CLASS} a class, but of these no more than {MOST_EPOCHS} epochs; however few pictures, "
+            f"{LEAST_STEPS} steps at least; the paper's {PAPER_EPOCHS} epochs where that is more; never more than "
+            f"{MOST_STEPS} steps)",
         ]
         if self.looked_at < self.boxes:
             lines.append(f"(of {self.looked_at} of {self.boxes} boxes, evenly spread)")
         return lines
+
+    @property
+    def _by_kmeans(self) -> str:
+        return "" if self.priors_given else f" (with {len(self.priors_cells)} priors by k-means)"
 
     def _size(self) -> str:
         best = self.proposed
@@ -115,13 +121,16 @@ class Fitness:
         return f"{best.size}, and there too {what}: larger, or cut the pictures into parts"
 
 
-def fitness(truth: GroundTruth, size: int, priors: int = PRIORS) -> Fitness | None:
+def fitness(
+    truth: GroundTruth, size: int, priors: int = PRIORS, anchors_cells: Sequence[tuple[float, float]] = ()
+) -> Fitness | None:
     """How the boxes fit; None without boxes that training uses (neither difficult nor a crowd).
 
     Args:
         truth: of a detection set.
         size: the side of the network's input in pixels.
         priors: how many to propose, fewer where there are fewer shapes.
+        anchors_cells: the priors of the network at `size`, in cells, by which boxes are lost; none: those proposed.
     """
     counted = np.flatnonzero(~truth.difficult[truth.boxed])
     if not len(counted):
@@ -135,11 +144,12 @@ def fitness(truth: GroundTruth, size: int, priors: int = PRIORS) -> Fitness | No
     shapes = len(np.unique(clustered, axis=0))
     found = {k: kmeans_priors(clustered, k, seed=SEED, restarts=RESTARTS) for k in range(1, min(priors, shapes) + 1)}
     best = found[max(found)]
+    anchors = np.array(anchors_cells) * CELL / size if len(anchors_cells) else best.anchors
     with_boxes = np.unique(pictures[counted])
     share = min(1.0, BOXES_PLACED / len(counted))
     chosen = np.isin(pictures, spread(with_boxes, max(1, int(share * len(with_boxes)))))
     chosen[np.setdiff1d(np.arange(len(pictures)), counted)] = False
-    placed = _Placed(pictures[chosen], middles[chosen], wh[chosen], best.anchors)
+    placed = _Placed(pictures[chosen], middles[chosen], wh[chosen], anchors)
     sizes = [placed.at(each) for each in SIZES]
     good = [each for each in sizes if each.suits]
     by_k = {k: each.average_iou for k, each in found.items()}
@@ -159,6 +169,7 @@ def fitness(truth: GroundTruth, size: int, priors: int = PRIORS) -> Fitness | No
         bool(good),
         steps,
         steps * BATCH_SIZE / len(truth),
+        len(anchors_cells) > 0,
     )
 
 

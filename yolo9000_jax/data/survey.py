@@ -152,7 +152,9 @@ def survey(dataset: Dataset, size: int = SIZE, held_out: bool = False) -> Survey
     )
 
 
-def in_short(trained: Dataset, judged: Dataset, size: int) -> list[str]:
+def in_short(
+    trained: Dataset, judged: Dataset, size: int, anchors_cells: Sequence[tuple[float, float]] = ()
+) -> list[str]:
     """A few lines on what is to be trained on, from the labels alone.
 
     None of a lazy set, which would have to be read from end to end before the first step, nor of one that is rendered.
@@ -161,11 +163,12 @@ def in_short(trained: Dataset, judged: Dataset, size: int) -> list[str]:
         trained: the training set.
         judged: the evaluation set.
         size: the side of the network's input in pixels.
+        anchors_cells: the network's priors at that size; none: those that k-means makes stand for them.
     """
     if trained.lazy:
         return []
     counts = label_counts(count(trained))
-    fit = fitness(trained.ground_truth(), size)
+    fit = fitness(trained.ground_truth(), size, anchors_cells=anchors_cells)
     lines = [*class_lines(counts, near_names(counts)), *(fit.short() if fit is not None else ())]
     if not judged.lazy and (absent := [name for name in empty_classes(judged) if counts.get(name)]):
         lines.append(f"{judged.split} has no picture of {some(absent)}: of these nothing is measured")

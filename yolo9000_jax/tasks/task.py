@@ -91,7 +91,7 @@ class Task:
 
     def in_short(self) -> list[str]:
         """A few lines on the data that a person should read before a long training."""
-        return in_short(self.dataset, self.evaluation_set, self.config.image_size)
+        return in_short(self.dataset, self.evaluation_set, self.config.image_size, self.network.anchors_cells)
 
     def init(self, seed: int) -> dict[str, Any]:
         """Fresh variables, as NumPy arrays."""
