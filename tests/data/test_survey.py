@@ -9,6 +9,8 @@ from PIL import Image
 
 from tests.evaluation.test_detection import record
 from yolo9000_jax.boxes.geometry import shape_iou
+from yolo9000_jax.data import check as data_check
+from yolo9000_jax.data import likeness
 from yolo9000_jax.data.balance import balance, near_names, rare_classes
 from yolo9000_jax.data.check import count
 from yolo9000_jax.data.fitness import fitness
@@ -175,6 +177,22 @@ def test_pictures_that_look_alike(tmp_path):
     assert found[0].first == 0 and {each.first for each in found} <= {0, 13, 14, 15}
 
 
+def test_likeliest_are_those_of_a_full_sort():
+    """Also among equals, of which the first come first."""
+    rng = np.random.default_rng(3)
+    for length in (1, 7, 8, 9, 200):
+        values = rng.integers(0, 9, length).astype(np.float32)
+        assert likeness._largest(values, 8).tolist() == np.argsort(-values, kind="stable")[:8].tolist()
+
+
+def test_thumbnails_are_made_of_those_that_are_compared(monkeypatch):
+    made = []
+    monkeypatch.setattr(data_check, "thumbnail", lambda image: made.append(image) or thumbnail(image))
+    monkeypatch.setattr(data_check, "MOST_COMPARED", 3)
+    report = data_check.check(Dataset("a", "", ("cat",), [record(n, [], [0]) for n in range(9)]))
+    assert len(made) == 3 and report.thumbnails.places.tolist() == [0, 3, 6] and report.broken == ()
+
+
 def test_names_nearly_alike():
     counts = {"bishop": 1, "black-bishop": 97, "white-bishop": 125, "tomata": 5, "tomato": 9, "dog": 50, "dogs": 4}
     counts |= {"boat": 5, "boot": 5, "zone 10": 3, "zone 11": 3, "white king": 4, "white knight": 5, "bear": 9}
@@ -224,7 +242,7 @@ def test_the_verb_finds_it_all(tmp_path, run):
     outside = found["splits"][0]["suspects"]["outside"]
     assert outside["count"] == 1 and outside["boxes"][0]["box_xyxy"] == [280, 20, 320, 70]
     assert found["splits"][0]["fitness"]["at"]["size"] == 544 and found["splits"][0]["classes"][label]["boxes"] == 3
-    assert [each["other"] for each in found["alike"]] == [f"{tmp_path}/val/0.jpg"]
+    assert found["alike_count"] == 1 and [each["other"] for each in found["alike"]] == [f"{tmp_path}/val/0.jpg"]
     page = (tmp_path / "page" / "index.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 2 + 2 + 2 and label not in page and "&lt;script&gt;alert" in page
     assert run("check", "--dataset", source, *files)[0] == 0, "both take the place of an earlier result"

@@ -178,27 +178,28 @@ def _sorted_rows(record: Record) -> list[tuple[int, list[float]]]:
 
 def _decoded(dataset: Dataset) -> tuple[tuple[str, ...], Thumbnails]:
     """What is wrong with pictures that do not decode; the thumbnails of those that do, at most `MOST_COMPARED`."""
-    kept = set(spread(range(len(dataset)), MOST_COMPARED).tolist())
+    kept = np.zeros(len(dataset), bool)
+    kept[spread(range(len(dataset)), MOST_COMPARED)] = True
     faults, places, images = [], [], []
     with ThreadPoolExecutor() as pool:
-        for place, found in enumerate(pool.map(_look, dataset)):
+        for place, found in enumerate(pool.map(_look, dataset, kept)):
             if isinstance(found, str):
                 faults.append(found)
-            elif place in kept:
+            elif found is not None:
                 places.append(place)
                 images.append(found)
     return tuple(faults), Thumbnails.of(places, images)
 
 
-def _look(record: Record) -> np.ndarray | str:
-    """The thumbnail of a picture, or what is wrong with it."""
+def _look(record: Record, kept: bool) -> np.ndarray | str | None:
+    """What is wrong with a picture; else its thumbnail, where that is to be kept."""
     try:
         image = record.read()
     except UserError as error:
         return str(error)
     if image.shape != (record.height, record.width, 3):
         return f"{record.name}: decodes to {image.shape[1]}x{image.shape[0]}, not {record.width}x{record.height}"
-    return thumbnail(image)
+    return thumbnail(image) if kept else None
 
 
 def _lines(report: Report) -> Iterator[str]:

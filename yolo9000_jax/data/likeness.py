@@ -14,7 +14,7 @@ SIDE = 32  # pixels of a thumbnail
 CORRELATION = 0.97
 MOST_OFF, MEAN_OFF = 24.0, 4.0  # grey levels by which two may differ in one place of the thumbnail, and on average
 LEAST_CONTRAST = 3.0  # grey levels, standard deviation: below it a picture shows nothing to compare
-MOST_COMPARED = 20_000  # pictures: all pairs of these take some seconds
+MOST_COMPARED = 20_000  # pictures: time grows with their square, most of all where many are frames of one scene
 ROWS = 512  # compared with all others at once
 CANDIDATES = 8  # of a picture, the likeliest, that are looked at closely
 
@@ -59,10 +59,21 @@ def alike(thumbnails: np.ndarray) -> list[Alike]:
             likeness = plain[start:stop] @ others[:stop].T
             likeness[np.arange(stop) >= np.arange(start, stop)[:, None]] = 0  # itself, and later ones
             for row in np.flatnonzero(likeness.max(1) >= CORRELATION).tolist():
-                likeliest = np.argsort(-likeness[row], kind="stable")[:CANDIDATES]
+                likeliest = _largest(likeness[row], CANDIDATES)
                 values = zip(likeliest.tolist(), likeness[row, likeliest].tolist(), strict=True)
                 found += [(start + row, first, value, is_mirrored) for first, value in values if value >= CORRELATION]
     return list(_best_of_each(thumbnails.astype(np.float32), found))
+
+
+def _largest(values: np.ndarray, count: int) -> np.ndarray:
+    """Places of the largest values, the largest first and of equals the first; without sorting all of them."""
+    if count < len(values):
+        least = np.partition(values, -count)[-count]
+        above = np.flatnonzero(values > least)
+        places = np.concatenate([above, np.flatnonzero(values == least)[: count - len(above)]])
+    else:
+        places = np.arange(len(values))
+    return places[np.argsort(-values[places], kind="stable")]
 
 
 def _normalised(small: np.ndarray) -> np.ndarray:
