@@ -1,6 +1,7 @@
 """docs/: what the code says of it is there, and what it says of the code is too."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,17 @@ def test_every_file_that_is_named_exists(path):
     named += [str((path.parent / link).resolve()) for link in re.findall(r"\]\((?!http|#)([^)#]+)", text)]
     assert [name for name in named if not (ROOT / name).exists()] == []
     assert [(name, test) for name, test in tests if f"\ndef {test}(" not in (ROOT / name).read_text()] == []
+
+
+def test_all_that_pip_may_install_is_explained(monkeypatch):
+    asked = {}
+    monkeypatch.setattr("setuptools.setup", asked.update)
+    runpy.run_path(str(ROOT / "setup.py"))
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/install.md").read_text(), re.MULTILINE)
+    packages = [name.lower().replace("_", "-") for row in rows for name in row.split(", ")]
+    wanted = [re.match(r"[\w-]+", each).group() for each in asked["install_requires"]]
+    assert len(wanted) > 5 and [name for name in wanted if name not in packages] == []
+    assert [name for name in asked["extras_require"] if f"`{name}`" not in packages] == []
 
 
 def test_every_key_that_is_named_exists():
