@@ -21,7 +21,7 @@ PLAIN = (
 def test_shipped():
     assert set(configs.shipped()) == {
         *("ablation", "blood_cells", "coco", "darknet19", "demo", "extraction", "fruit", "my_data", "voc"),
-        *("wordtree1k", "yolo9000", "yolo9000_blood_cells", "yolo9000_emoji"),
+        *("wordtree1k", "yolo9000", "yolo9000_blood_cells", "yolo9000_emoji", "yolo9000_photos"),
     }
 
 
