@@ -216,7 +216,7 @@ def test_boxes_come_back_to_the_picture_as_with_resize(way, image_wh, net_wh):
     ],
 )
 def test_what_cannot_be_is_said(arguments, line, trained, tmp_path, refused):
-    assert line in refused("export", "--workdir", trained, "--output", tmp_path / "out", *arguments)
+    assert line in refused("export", "--workdir", trained, "--output", tmp_path / "out/file", *arguments)
     assert not (tmp_path / "out").exists()
 
 

@@ -158,7 +158,7 @@ def to_picture(
         tight = ratios[:, :1] < ratios[:, 1:]  # the width is what fits exactly
         inner = sizes_wh * jnp.min(ratios, axis=1, keepdims=True)
         if resize.sampling == "darknet":  # a whole number of pixels
-            # Plus a half, less than the products' step of 1: a quotient that is whole does not depend on how division rounds.
+            # Plus a half, so that a quotient that is whole does not depend on how division rounds.
             by_width, by_height = ((sizes_wh * net[axis] + 0.5) / sizes_wh[:, axis : axis + 1] for axis in (0, 1))
             inner = jnp.maximum(jnp.floor(jnp.where(tight, by_width, by_height)), 1)
     border = (net - inner) / 2
