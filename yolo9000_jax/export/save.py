@@ -64,7 +64,8 @@ def check_target(target: Path, format: str) -> None:
         if target.exists():
             raise UserError(f"{shown(target)} is there already: choose another name, or remove it")
         if not is_in_bucket(target) and not next(each for each in target.absolute().parents if each.exists()).is_dir():
-            raise UserError(f"{shown(target)}: cannot be written (a file is where a folder must be)")
+            reason = "a file is where a folder must be"
+            raise UserError(f"{shown(target)}: cannot be written ({reason}); choose another place")
     except OSError as error:
         raise UserError(f"{shown(target)}: cannot be written ({error.strerror}); choose another place") from error
 
