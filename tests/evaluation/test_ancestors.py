@@ -105,6 +105,15 @@ def test_the_worked_example_of_hierarchical_ap():
     assert {node["truths"] for node in result["nodes"]} == {1}, "the same box, twice a dog, is one dog"
 
 
+def test_what_is_said_below_the_true_node_is_not_judged():
+    """A box that is only known to be a dog is called a poodle, surer than the poodle is."""
+    nodes = with_ancestors(TREE, [POODLE, DOG])
+    found = image(nodes, (A, POODLE, 0.9), (A, DOG, 0.9), (B, POODLE, 0.8), (B, DOG, 0.8))
+    result = hierarchical_ap(TREE, nodes, [found], [truth(nodes, (A, DOG), (B, POODLE))])
+    aps = {node["name"]: (node["ap50"], node["truths"]) for node in result["nodes"]}
+    assert aps["poodle"] == (1, 1) and aps["dog"] == (1, 2)
+
+
 def test_hierarchical_ap_against_loops():
     """Boxes on a line of places that either agree or do not touch, a root alone, which counts nowhere."""
     tree = WordTree(tuple(f"n{i}" for i in range(7)), np.array([-1, 0, 0, 1, 1, 2, 2]))
@@ -120,11 +129,16 @@ def test_hierarchical_ap_against_loops():
     for node in nodes.tolist():
         wanted = {(n, place) for n, objects in enumerate(truths) for place, own in objects if node in tree.path(own)}
         ranked = sorted((-s, n, place) for n, all_ in enumerate(founds) for place, label, s in all_ if label == node)
+        unjudged = {
+            (n, p) for n, all_ in enumerate(truths) for p, own in all_ if own in tree.path(node) and own != node
+        }
         taken, precision, hits = set(), [], []
-        for count, (_, n, place) in enumerate(ranked, 1):
+        for _, n, place in ranked:
+            if (n, place) in unjudged:
+                continue
             hits.append((n, place) in wanted - taken)
             taken |= {(n, place)}
-            precision.append(sum(hits) / count)
+            precision.append(sum(hits) / len(hits))
         aps[node] = sum(max(precision[k:]) for k, hit in enumerate(hits) if hit) / len(wanted) if wanted else None
     at = [(20.0 * place, 0.0, 20.0 * place + 9, 9.0) for place in range(4)]
     detections = [image(nodes, *((at[place], label, s) for place, label, s in each)) for each in founds]

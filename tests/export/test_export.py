@@ -160,6 +160,35 @@ def test_the_facts_travel(trained, tmp_path):
     assert facts["size_wh"] == [64, 64] and facts["reading"]["threshold"] == 0.5
 
 
+@pytest.fixture(scope="module")
+def on_a_tree(tmp_path_factory):
+    return network_of("ours", tmp_path_factory.mktemp("tree"))
+
+
+def labels_of(predictor, **reading) -> set[str]:
+    program = make_program(predictor, Reading(threshold=0.001, nms=1, **reading))
+    json.loads(program.facts)
+    images = np.random.default_rng(1).uniform(size=(3, 64, 64, 3)).astype(np.float32)
+    _, scores, labels = program.function(images, SIZES_WH)
+    return {predictor.classes[label] for label in labels[scores > 0]}
+
+
+def test_subtrees_have_thresholds_of_their_own(on_a_tree, tmp_path):
+    assert labels_of(on_a_tree, hierarchical_threshold={"*": 0}) == {"thing", "cat", "poodle"}
+    assert labels_of(on_a_tree, hierarchical_threshold={"*": 0, "dog": 1}) == {"thing", "cat", "animal"}
+    with pytest.raises(UserError, match="no node is called 'eel'"):
+        save(on_a_tree, tmp_path / "out", "onnx", hierarchical_threshold={"eel": 0.5})
+
+
+def test_the_threshold_of_the_command_line(on_a_tree, tmp_path, run, monkeypatch):
+    monkeypatch.setattr("yolo9000_jax.cli.export.load_network", lambda options: on_a_tree)
+    options = ("--hierarchical-threshold", ".25", "--hierarchical-threshold", "dog=.75")
+    status, *_ = run("export", "--workdir", "any", "--format", "stablehlo", "--output", tmp_path / "out", *options)
+    assert status == 0
+    facts = json.loads(zipfile.ZipFile(tmp_path / "out").read("network.json"))
+    assert facts["reading"]["hierarchical_threshold"] == {"*": 0.25, "dog": 0.75}
+
+
 @settings(max_examples=30)
 @given(
     st.sampled_from([("stretch", "darknet"), ("letterbox", "darknet"), ("letterbox", "half_pixel")]),
@@ -169,7 +198,9 @@ def test_the_facts_travel(trained, tmp_path):
 def test_boxes_come_back_to_the_picture_as_with_resize(way, image_wh, net_wh):
     boxes_cxcywh = np.array([[0.5, 0.4, 0.3, 0.2], [0.1, 0.9, 0.5, 0.5], [0, 0, 0, 0]], np.float32)
     expected = Resize(*way).to_picture(boxes_cxcywh, image_wh, net_wh)
-    found = to_picture(boxes_cxcywh[None], np.array([image_wh], np.float32), net_wh, Resize(*way))[0]
+    found = to_picture(
+        boxes_cxcywh[None], np.array([[True, True, False]]), np.array([image_wh], np.float32), net_wh, Resize(*way)
+    )[0]
     np.testing.assert_allclose(found[:2], expected[:2], atol=1e-5 * max(image_wh))
     assert not np.any(found[2])
 
@@ -180,11 +211,12 @@ def test_boxes_come_back_to_the_picture_as_with_resize(way, image_wh, net_wh):
         (("--format", "caffe"), "format 'caffe': choose stablehlo, savedmodel, tflite or onnx"),
         (("--format", "onnx", "--int8"), "int8 is for tflite, not for onnx"),
         (("--format", "onnx", "--hierarchical-threshold", ".5"), "this network's classes form no tree"),
+        (("--format", "onnx", "--max-detections", "1025"), "max_detections 1025: it must be from 1 to 1024"),
         (("--format", "onnx", "--resize", "crop"), "resize 'crop': choose letterbox or stretch"),
     ],
 )
 def test_what_cannot_be_is_said(arguments, line, trained, tmp_path, refused):
-    assert line in refused("export", "--workdir", trained, "--output", tmp_path / "out", *arguments)
+    assert line in refused("export", "--workdir", trained, "--output", tmp_path / "out/file", *arguments)
     assert not (tmp_path / "out").exists()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.golden.cases import region_case, region_gradient
 from tests.helpers import golden_dir, golden_root
+from yolo9000_jax.config.ranges import CHOICES
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.losses.class_box import CLASS_BOXES, choose_box
 from yolo9000_jax.losses.region import region_loss
@@ -170,6 +171,7 @@ def test_every_rule_chooses_as_a_plain_loop_does(raw, truths):
     rows[0, :, 4] = -3.0  # no box has the objectness that some rules want
     boxes = np.concatenate([rng.uniform(0, 1, (40, 12, 2)), rng.uniform(0.1, 1.5, (40, 12, 2))], -1)
     chosen_by = {}
+    assert CHOICES["loss.class_box"] == CLASS_BOXES
     for class_box in CLASS_BOXES:
         arrays = jnp.asarray(rows, jnp.float32), jnp.asarray(boxes, jnp.float32), jnp.asarray(labels)
         chosen, is_there = jax.jit(choose_box, static_argnums=(3, 4, 5, 6))(*arrays, 2, TREE, class_box, 0.6)

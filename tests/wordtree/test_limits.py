@@ -85,6 +85,7 @@ def test_a_file_of_allowed_labels(tmp_path):
     path.write_text("# species of this forest\nwolf\n\ntiger, Bengal\tn00000005\nn00000004\n")
     assert read_allowed(str(path), TREE) == (WOLF, CAT, TIGER)
     assert read_allowed("wolf, cat", TREE) == (WOLF, CAT)
+    assert read_allowed(",".join(["wolf", "cat"] * 100), TREE) == (WOLF, CAT), "longer than the name of a file"
     path.write_text("wolf\nlion\n")
     with pytest.raises(UserError, match=r"here.txt, line 2: .*no node is called 'lion'"):
         read_allowed(str(path), TREE)
@@ -101,6 +102,7 @@ def test_a_file_of_allowed_labels(tmp_path):
         (lambda: read_allowed("wolf,wlof", TREE), "no node is called 'wlof'; did you mean 'wolf'"),
         (lambda: node_thresholds({"lion": 0.5}, TREE), "hierarchical_threshold: .*no node is called 'lion'"),
         (lambda: node_thresholds({"wolf": 1.5}, TREE), "hierarchical_threshold of 'wolf' 1.5: it must be from 0 to 1"),
+        (lambda: node_thresholds({"dog": 0.9, "n00000002": 0.1}, TREE), "'dog' and 'n00000002' are one node"),
         (lambda: node_thresholds(float("nan"), TREE), "hierarchical_threshold nan"),
         (lambda: node_thresholds({"wolf": 0.5}, None), "'wolf': the classes form no tree"),
     ],

@@ -52,8 +52,8 @@ def export(options: argparse.Namespace) -> None:
     network = load_network(options)
     given = {name: getattr(options, name) for name in READING}
     given = {name: value for name, value in given.items() if value is not None and value is not False}
+    given |= hierarchical_threshold(options, network)
     if given and isinstance(network, Classifier):
         raise UserError(f"--{next(iter(given)).replace('_', '-')}: this network is a classifier, it finds no boxes")
-    given |= hierarchical_threshold(options, network)
     save(network, options.output, options.format, int8=options.int8, **given)
     print(f"written: {options.output}")

@@ -88,6 +88,8 @@ def hierarchical_ap(
 ) -> dict[str, Any]:
     """Average precision at IoU .5 where a truth counts for all that is above it too, as Open Images' challenge has it.
 
+    Other than there, what is below the deepest label of an object cannot be judged: a detection of it there is ignored.
+
     Open Images scores a box for a class by what the detector says of that class, and lists that say a fine class must
     say those above it as well; here a node's score is objectness times its absolute probability, which does so.
 
@@ -120,7 +122,10 @@ def _relabelled(found: ImageDetections, labels: np.ndarray) -> ImageDetections:
 
 
 def _expanded(tree: WordTree, nodes: np.ndarray, truth: GroundTruth, places: np.ndarray) -> GroundTruth:
-    """The truths of a picture, each box once for every node on its paths; difficult, or a crowd, if all of it are."""
+    """The truths of a picture, each box once for every node on its paths; difficult, or a crowd, if all of it are.
+
+    For the nodes below its deepest labels a box is difficult, so that detections of it as one of these are ignored.
+    """
     crowd = np.zeros(len(truth.labels), bool) if truth.crowd is None else truth.crowd
     rows: dict[tuple[tuple[float, ...], int], tuple[bool, bool]] = {}
     for box, label, flags in zip(
@@ -131,6 +136,14 @@ def _expanded(tree: WordTree, nodes: np.ndarray, truth: GroundTruth, places: np.
                 key = (tuple(box), int(places[node]))
                 before = rows.get(key, flags)
                 rows[key] = (bool(before[0] and flags[0]), bool(before[1] and flags[1]))
+    labels: dict[tuple[float, ...], set[int]] = {}
+    for box, label in zip(truth.boxes_xyxy.tolist(), truth.labels, strict=True):
+        labels.setdefault(tuple(box), set()).add(int(nodes[label]))
+    for box, named in labels.items():
+        deepest = named - {ancestor for node in named for ancestor in tree.ancestors(node)}
+        for node in np.flatnonzero(places >= 0).tolist():
+            if not deepest.isdisjoint(tree.ancestors(node)):
+                rows.setdefault((box, int(places[node])), (True, False))
     return GroundTruth(
         np.array([box for box, _ in rows], np.float32).reshape(-1, 4),
         np.array([label for _, label in rows], int),

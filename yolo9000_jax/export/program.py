@@ -20,6 +20,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.resizing import Resize, Sampling, Way
 from yolo9000_jax.predict.classifier import Classifier
 from yolo9000_jax.predict.detector import Detector
+from yolo9000_jax.wordtree.limits import DEFAULT, HierarchicalThreshold, node_thresholds
 from yolo9000_jax.wordtree.softmax import class_probabilities
 
 PAIRS_EACH = 4
@@ -31,22 +32,23 @@ FACTS = "network.json"  # their file, where a format holds files
 class Reading:
     """How an exported detector reads its network's output; settings as of a `Detector`'s call.
 
-    max_detections: rows of its outputs; the best of a picture. Of the pairs of a box and a class, those of the
-        PAIRS_EACH times as many highest scores enter the suppression, CANDIDATES at most: more take time.
+    max_detections: rows of its outputs, CANDIDATES at most; the best of a picture. Of the pairs of a box and a class,
+        those of the PAIRS_EACH times as many highest scores enter the suppression, CANDIDATES at most: more take time.
+        With class_agnostic all boxes enter it, and the best CANDIDATES pairs are left.
     """
 
     threshold: float = 0.25
     nms: float = 0.45
-    hierarchical_threshold: float = 0.5
+    hierarchical_threshold: HierarchicalThreshold = DEFAULT
     class_agnostic: bool = False
     max_detections: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "nms", "hierarchical_threshold"):
+        for name in ("threshold", "nms"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} {getattr(self, name):g}: it must be from 0 to 1")
-        if self.max_detections < 1:
-            raise UserError(f"max_detections {self.max_detections}: it must be 1 or more")
+        if not 1 <= self.max_detections <= CANDIDATES:
+            raise UserError(f"max_detections {self.max_detections}: it must be from 1 to {CANDIDATES}")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def make_program(predictor: Detector | Classifier, reading: Reading) -> Program:
         reading: how its output is read, of a detector; a classifier gives the probabilities of all classes.
 
     Raises:
-        UserError: the network takes no pictures of this size.
+        UserError: the network takes no pictures of this size, or its tree has no node of a hierarchical_threshold.
     """
     width, height = predictor.size_wh
     images: dict[str, tuple[int, ...]] = {"images": (height, width, 3)}
@@ -103,16 +105,18 @@ def make_program(predictor: Detector | Classifier, reading: Reading) -> Program:
     resize = Resize(cast(Way, predictor.resize), cast(Sampling, predictor.sampling))
     options: dict[str, Any] = {
         "class_agnostic": reading.class_agnostic,
-        "candidates": min(CANDIDATES, PAIRS_EACH * reading.max_detections),
+        "candidates": CANDIDATES if reading.class_agnostic else min(CANDIDATES, PAIRS_EACH * reading.max_detections),
     }
-    thresholds = (reading.threshold, reading.nms, reading.hierarchical_threshold)
+    sure = node_thresholds(reading.hierarchical_threshold, predictor.tree)
+    thresholds = (reading.threshold, reading.nms, sure)
 
     def detect(images: jax.Array, sizes_wh: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         found: PaddedDetections = head.detect(forward(images), *thresholds, **options)
-        boxes_cxcywh, scores, labels = (
-            rows[:, : reading.max_detections] for rows in (found.boxes_cxcywh, found.scores, found.labels)
+        boxes_xyxy = to_picture(found.boxes_cxcywh, found.valid, sizes_wh, (width, height), resize)
+        boxes_xyxy, scores, labels = (
+            rows[:, : reading.max_detections] for rows in (boxes_xyxy, found.scores, found.labels)
         )
-        return to_picture(boxes_cxcywh, sizes_wh, (width, height), resize), scores, labels
+        return boxes_xyxy, scores, labels
 
     return Program(detect, images | {"sizes_wh": (2,)}, ("boxes_xyxy", "scores", "labels"), facts)
 
@@ -131,11 +135,14 @@ def _facts(predictor: Detector | Classifier) -> dict[str, Any]:
     }
 
 
-def to_picture(boxes_cxcywh: jax.Array, sizes_wh: jax.Array, net_wh: tuple[int, int], resize: Resize) -> jax.Array:
+def to_picture(
+    boxes_cxcywh: jax.Array, valid: jax.Array, sizes_wh: jax.Array, net_wh: tuple[int, int], resize: Resize
+) -> jax.Array:
     """What `Resize.to_picture` does, for a batch of pictures whose sizes JAX is tracing.
 
     Args:
-        boxes_cxcywh: [B, K, 4], fractions of the network's input; rows of zeros stay zeros.
+        boxes_cxcywh: [B, K, 4], fractions of the network's input.
+        valid: [B, K] bool, which rows hold a box; the others become zeros.
         sizes_wh: [B, 2] width and height of each picture in pixels.
         net_wh: width and height of the network's input in pixels.
         resize: how the pictures came to that size; no crop.
@@ -151,12 +158,12 @@ def to_picture(boxes_cxcywh: jax.Array, sizes_wh: jax.Array, net_wh: tuple[int, 
         tight = ratios[:, :1] < ratios[:, 1:]  # the width is what fits exactly
         inner = sizes_wh * jnp.min(ratios, axis=1, keepdims=True)
         if resize.sampling == "darknet":  # a whole number of pixels
-            by_width, by_height = (sizes_wh * net[axis] / sizes_wh[:, axis : axis + 1] for axis in (0, 1))
+            # Plus a half, so that a quotient that is whole does not depend on how division rounds.
+            by_width, by_height = ((sizes_wh * net[axis] + 0.5) / sizes_wh[:, axis : axis + 1] for axis in (0, 1))
             inner = jnp.maximum(jnp.floor(jnp.where(tight, by_width, by_height)), 1)
     border = (net - inner) / 2
     centre = (boxes_cxcywh[..., :2] * net - border[:, None]) / inner[:, None]
     half = boxes_cxcywh[..., 2:] * net / inner[:, None] / 2
     boxes_xyxy = jnp.concatenate([centre - half, centre + half], axis=-1)
     limits = jnp.concatenate([sizes_wh, sizes_wh], axis=-1)[:, None]
-    filled = boxes_cxcywh[..., 2:3] > 0
-    return jnp.where(filled, jnp.clip(boxes_xyxy * limits, 0, limits), 0)
+    return jnp.where(valid[..., None], jnp.clip(boxes_xyxy * limits, 0, limits), 0)

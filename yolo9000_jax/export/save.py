@@ -63,7 +63,9 @@ def check_target(target: Path, format: str) -> None:
     try:
         if target.exists():
             raise UserError(f"{shown(target)} is there already: choose another name, or remove it")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not is_in_bucket(target) and not next(each for each in target.absolute().parents if each.exists()).is_dir():
+            reason = "a file is where a folder must be"
+            raise UserError(f"{shown(target)}: cannot be written ({reason}); choose another place")
     except OSError as error:
         raise UserError(f"{shown(target)}: cannot be written ({error.strerror}); choose another place") from error
 
@@ -71,6 +73,7 @@ def check_target(target: Path, format: str) -> None:
 def _write_folder(program: Program, target: Path) -> None:
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         write_savedmodel(program, part)
         part.rename(target)
     except OSError as error:

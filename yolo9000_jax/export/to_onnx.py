@@ -54,9 +54,7 @@ def to_onnx(program: Program) -> bytes:
     )
     helper.set_model_props(model, {METADATA: program.facts})
     if model.ByteSize() > LARGEST:
-        raise UserError(
-            f"onnx: a file of {model.ByteSize()} bytes; {LARGEST} at most: export to stablehlo or savedmodel"
-        )
+        raise UserError(f"onnx: a file of {model.ByteSize()} bytes; {LARGEST} at most: export to stablehlo")
     onnx.checker.check_model(model)
     return model.SerializeToString()
 

@@ -58,15 +58,15 @@ class Joint(Detection):
             )
 
     def _say_what_stays_coarse(self, tree: WordTree) -> None:
-        """Warns of classes with boxes that no labelled picture is of: they get no finer names. A flat tree has none."""
-        labelled = {node for label in self._label_nodes for node in tree.path(int(label))}
+        """Warns of classes with boxes below which the tree has names, and neither set a picture: they stay coarse."""
+        taught = {above for node in [*self._label_nodes, *self.nodes] for above in tree.ancestors(int(node))}
         pairs = zip(self.dataset.classes, self.nodes.tolist(), strict=True)
-        alone = [name for name, node in pairs if node not in labelled]
-        if alone and tree.levels > 1:
+        alone = [name for name, node in pairs if not tree.leaves[node] and node not in taught]
+        if alone:
             some = ", ".join(alone[:NAMES_IN_MESSAGE]) + (", …" if len(alone) > NAMES_IN_MESSAGE else "")
             logger.warning(
-                f"{len(alone)} of the {len(self.dataset.classes)} classes with boxes have no labelled picture of "
-                f"themselves or of a class below them, so they are boxed and never named more finely: {some}"
+                f"{len(alone)} of the {len(self.dataset.classes)} classes with boxes have classes below them in the "
+                f"tree, but no picture of these, so they are boxed and never named more finely: {some}"
             )
 
     def _share(self) -> Fraction:

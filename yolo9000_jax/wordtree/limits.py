@@ -28,7 +28,7 @@ def node_thresholds(threshold: HierarchicalThreshold, tree: WordTree | None) -> 
         float32, a scalar or [n].
 
     Raises:
-        UserError: a node is none of the tree, there is no tree, or a number is not from 0 to 1.
+        UserError: a node is none of the tree or given twice, there is no tree, or a number is not from 0 to 1.
     """
     each = dict(threshold) if isinstance(threshold, Mapping) else {REST: threshold}
     for node, value in each.items():
@@ -44,6 +44,9 @@ def node_thresholds(threshold: HierarchicalThreshold, tree: WordTree | None) -> 
         numbers = {tree.find(node): value for node, value in each.items()}
     except UserError as error:
         raise UserError(f"hierarchical_threshold: {error}") from None
+    if len(numbers) < len(each):
+        twice = next(s for number in numbers if len(s := [node for node in each if tree.find(node) == number]) > 1)
+        raise UserError(f"hierarchical_threshold: {' and '.join(map(repr, twice))} are one node; leave one out")
     found = np.full(len(tree), rest, np.float32)
     for node, parent in enumerate(tree.parents.tolist()):  # parents come first
         found[node] = numbers.get(node, rest if parent < 0 else found[parent])
@@ -62,10 +65,17 @@ def read_allowed(text: str, tree: WordTree) -> tuple[int, ...]:
     """
     labels = (
         read_label_list(text).labels
-        if Path(text).is_file()
+        if _is_file(text)
         else [Label(label.strip(), None, "allow") for label in text.split(",") if label.strip()]
     )
     return allowed_nodes([_node_of(label, tree) for label in labels], tree)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than a file's name may be
+        return False
 
 
 def _node_of(label: Label, tree: WordTree) -> int:

@@ -86,7 +86,7 @@ def restrict(conditional_log_probabilities: Array, tree: WordTree, allowed: Sequ
     absolute = absolute_log_probabilities(conditional_log_probabilities, tree)
     chosen = absolute[..., nodes]
     best = jnp.max(chosen, axis=-1, keepdims=True)  # or else the sums might vanish
-    sums = jnp.log(jnp.exp(chosen - best) @ is_below) + best
+    sums = jnp.log(jnp.matmul(jnp.exp(chosen - best), is_below, precision=jax.lax.Precision.HIGHEST)) + best
     logs = jnp.where(inside, absolute, -jnp.inf).at[..., above].set(sums)
     everything = jax.nn.logsumexp(chosen, axis=-1, keepdims=True)
     root = tree.parents < 0
