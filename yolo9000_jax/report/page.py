@@ -11,7 +11,7 @@ from yolo9000_jax.evaluation.voc import IGNORED, TRUE_POSITIVE, VocResult, inter
 from yolo9000_jax.html import Html, element
 from yolo9000_jax.report.frame import Section, page, table, term
 from yolo9000_jax.report.meanings import COLUMNS, MISTAKES, meaning
-from yolo9000_jax.report.sample import sample
+from yolo9000_jax.report.sample import cut, sample
 from yolo9000_jax.report.table import MISSING, Table
 from yolo9000_jax.report.tree import descent, tree_nodes
 from yolo9000_jax.text import printable
@@ -159,7 +159,7 @@ def _naming(naming: Mapping[str, Any]) -> list[object]:
 def _threshold(metrics: Mapping[str, Any]) -> float:
     """The score from which on detections are shown at first: that of the best F1."""
     best = metrics.get("best_f1")
-    return DEFAULT_THRESHOLD if best is None else round(best["threshold"], 2)
+    return DEFAULT_THRESHOLD if best is None else cut(best["threshold"], 2)
 
 
 def _of_classes(voc: VocResult) -> list[dict[str, Any] | None]:
