@@ -286,7 +286,7 @@ def test_evaluate_gives_the_numbers_of_training(trained, tmp_path, run):
     assert found["images"] == 8
     assert set(found["per_class"]) == set(tiny.CLASSES)
     assert f"voc_ap50 {found['voc_ap50']:.4f}" in output and "disc" in output
-    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["index.html", "metrics.json"]
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["found.json", "index.html", "metrics.json"]
 
 
 def test_evaluate_another_split_and_size(trained, tmp_path, run):
