@@ -56,6 +56,11 @@ def show() -> None:
         logger.propagate = False
 
 
+def is_only_printed() -> bool:
+    """Whether messages are printed as `show` has it, and go nowhere else."""
+    return [type(handler) for handler in logger.handlers] == [_Printer]
+
+
 def duration(seconds: float) -> str:
     """95 -> "1m35s"."""
     whole = round(seconds) if math.isfinite(seconds) else 0

@@ -54,6 +54,11 @@ def test_files_of_the_user_are_kept(files, tmp_path, refused):  # noqa: F811
             message = refused("evaluate", *files, flag, tmp_path / "mine.json")
             assert f"{tmp_path / 'mine.json'} is there, and no result of this command: choose another name" in message
         assert (tmp_path / "mine.json").read_bytes() == text.encode()
+    (tmp_path / "r").mkdir()
+    for name in ("index.html", "metrics.json", "found.json"):
+        mine = (tmp_path / "mine.json").rename(tmp_path / "r" / name)
+        assert f"{mine} is there, and no result" in refused("evaluate", *files, "--report", tmp_path / "r")
+        mine.rename(tmp_path / "mine.json")
     for verb in ("predict", "classify"):
         assert "is there, and no result" in refused(verb, "x.jpg", *files, "--json", tmp_path / "mine.json")
     assert "--json is empty" in refused("evaluate", *files, "--json", "")

@@ -16,7 +16,7 @@ from yolo9000_jax.predict.result import Result
 from yolo9000_jax.report import evaluation as reports
 from yolo9000_jax.report import sample
 from yolo9000_jax.report.frame import Section, page, table
-from yolo9000_jax.report.page import hierarchy_tables
+from yolo9000_jax.report.page import _steps, _threshold, hierarchy_tables
 from yolo9000_jax.report.table import Table
 
 NASTY = "</script><img src=x onerror=alert(1)> & 'a' \"b\""
@@ -233,14 +233,23 @@ def test_many_pictures_stay_small(tmp_path, monkeypatch):
     monkeypatch.setattr(sample, "MOST_PICTURES", 20)
     monkeypatch.setattr(sample, "ORDERED", 4)
     monkeypatch.setattr(sample, "BYTES", 20 * 12_000)
-    found = evaluation_of(30, size=(300, 400))
+    found, encode, tried = evaluation_of(30, size=(300, 400)), sample._encoded, []
+    monkeypatch.setattr(sample, "_encoded", lambda *given: tried.append(1) or encode(*given))
     reports.write_report(tmp_path, found)
+    assert len(tried) < 3 * 20, "each begins with what the last one ended with"
     pictures = read(tmp_path)[1]["pictures"]
     assert len(pictures) == 20 and max(len(each["jpeg"]) for each in pictures) <= 16_000, "a third more as base64"
-    threshold = round(found.metrics["best_f1"]["threshold"], 2)
+    threshold = sample.cut(found.metrics["best_f1"]["threshold"], 2)
     values = np.array([sample.f1(each, threshold) for each in found.compared.judged])
     worst = {int(place) for place in np.argsort(values, kind="stable")[:4]}
     assert worst <= {each["place"] for each in pictures}
+
+
+def test_scores_are_cut_off_and_reach_no_threshold_that_they_did_not():
+    scores = np.append(np.linspace(0, 1, 2003, dtype=np.float32), np.arange(101) / 100)
+    for score in [*scores, 0.2496]:
+        assert int(_steps(np.array([score]))[0]) == int(sample.cut(sample.cut(score, 3), 2) * 100 + 0.5), score
+    assert sample.cut(0.2496, 3) == 0.249 and _threshold({"best_f1": {"threshold": 0.2496}}) == 0.24
 
 
 def test_the_numbers_come_last(tmp_path, found, monkeypatch):

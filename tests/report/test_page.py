@@ -8,7 +8,8 @@ from tests.evaluation.test_detection import record
 from tests.report.test_evaluation import LONG, NASTY, evaluation_of, of_a_tree
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.survey import alike_pictures, survey
-from yolo9000_jax.evaluation.voc import ImageDetections
+from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections
+from yolo9000_jax.report import page as evaluation_pages
 from yolo9000_jax.report.check import check_page
 from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.report.found import Found
@@ -137,8 +138,11 @@ def test_every_drawing_has_words(browser, page):
     assert browser.run(silent) == 0 and browser.run("document.querySelectorAll('svg[role=img]').length") > 3
 
 
-def test_the_tree_unfolds(browser, tmp_path):
-    write_report(tmp_path, of_a_tree())
+def test_the_tree_unfolds(browser, tmp_path, monkeypatch):
+    """Its numbers are of all classes, also of those that there are too many of for curves."""
+    monkeypatch.setattr(evaluation_pages, "CURVES", 1)
+    found = of_a_tree()
+    write_report(tmp_path, found)
     browser.open(tmp_path / "index.html")
     names = "[...document.querySelectorAll('.tree b')].map((each) => each.textContent)"
     before = browser.run(names)
@@ -148,6 +152,21 @@ def test_the_tree_unfolds(browser, tmp_path):
     of = "[...document.querySelectorAll('.tree li')].find((each) => each.querySelector('b').textContent === 'red')"
     browser.run(f"{of}.querySelector('button').click()")
     assert browser.run(SHOWN) == 1 and browser.errors == []
+    notes = (
+        "[...document.querySelectorAll('.tree li')].map((each) => each.querySelector('.note:last-of-type').textContent)"
+    )
+    said = dict(zip(browser.run(names), browser.run(notes), strict=True))
+    values = [each["voc_ap50"] for each in found.metrics["per_class"].values() if each["voc_ap50"] is not None]
+    assert f"mean AP50 of {len(values)} classes {100 * np.mean(values):.1f}" in said["cell"]
+    assert said["red"] == "1 objects, AP50 100.0"
+    assert browser.run("document.querySelectorAll('.picks input').length") == 1
+
+
+def test_a_class_that_is_only_taken_for_has_a_column(browser, tmp_path):
+    write_report(tmp_path, of_a_tree())
+    browser.open(tmp_path / "index.html")
+    cells = "[...document.querySelectorAll('.matrix [role=button]')].map((each) => each.getAttribute('aria-label'))"
+    assert "1 of 1 lymphocyte taken for eosinophil" in browser.run(cells)
 
 
 @pytest.fixture(scope="module")
@@ -166,11 +185,14 @@ def checked(small):
 
 def compared(small):
     found = ImageDetections(np.float64([[8, 6, 40, 30]]), np.array([0.9]), np.array([0]))
-    seen = {small[place].picture_name: Found(1, place, 0, found) for place in range(2)}
-    curves = {"loss": [[1, 2.0], [2, 1.0]], NASTY: [[1, None]]}
-    runs = [Run(name, NASTY, {}, {}, 2, 4, "voc_ap50", None, {}, curves, (NASTY,), seen) for name in (NASTY, LONG)]
+    truth = GroundTruth(np.float64([[8, 6, 40, 30]]), np.array([0]), np.array([False]))
+    seen = [Found(small[place].picture_name, 1, place, 0, found, truth) for place in range(2)]
+    nameless = "no UTF-8: \udcff\n"
+    curves = {"loss": [[1, 2.0], [2, 1.0]], nameless: [[1, None]], NASTY: [[1, None]]}
+    names = NASTY, LONG + nameless
+    runs = [Run(name, NASTY, {}, {}, 2, 4, "voc_ap50", None, {}, curves, (NASTY,), seen, "a") for name in names]
     return compare_page(
-        Comparison(runs, {NASTY: [1.0, None]}, "ap", {LONG: [0.5, 0.5]}, {"a": [1, NASTY]}, [small[0].picture_name]),
+        Comparison(runs, {NASTY: [1.0, None]}, "ap", {LONG: [0.5, 0.5]}, {"a": [1, NASTY]}, [0]),
         small,
     )
 

@@ -28,13 +28,13 @@ def runs(trained, tmp_path) -> Iterator[tuple]:
         shutil.copytree(trained, tmp_path / name)
 
     def better(values):
-        for each in values["pictures"].values():
-            each |= {"right": 1, "wrong": 1, "missed": 0}
-        values["pictures"]["3.jpg"] |= {"wrong": 0, "detections": [[5, 5, 40, 40, 0.9, 0]]}
-        values["pictures"]["5.jpg"] |= {"right": 0, "missed": 1}
+        same(values)
+        at = {each["name"]: each for each in values["pictures"]}
+        at["3.jpg"] |= {"wrong": 0, "detections": [[5, 5, 40, 40, 0.9, 0]]}
+        at["5.jpg"] |= {"right": 0, "missed": 1}
 
     def same(values):
-        for each in values["pictures"].values():
+        for each in values["pictures"]:
             each |= {"right": 1, "wrong": 1, "missed": 0}
 
     def metrics(values):
@@ -83,11 +83,33 @@ def test_a_run_that_still_trains(runs, tmp_path, run):
     assert "<img src=x" not in page and "&lt;img src=x" in page
 
 
+def test_a_run_that_trains_on(runs, run, tmp_path):
+    """Its report is of an earlier step than its last score, so neither its numbers nor its pictures are compared."""
+    change(runs[1] / "scores.json", lambda values: values.update({"9": {"voc_ap50": 0.125}}))
+    status, output, error = run("compare", *runs, "--json", tmp_path / "c.json")
+    found = json.loads((tmp_path / "c.json").read_text())
+    assert (status, error) == (0, "") and "other kept no report/found.json of the step compared" in output
+    assert found["steps"] == [6, 9] and found["numbers"]["voc_ap50"][1] == 0.125 and found["pictures"] == []
+
+
+def test_pictures_of_one_name_and_of_other_data(runs, run, tmp_path):
+    """Pictures of two folders with one name stay two; those of other data sets are not compared."""
+    for each in runs:
+        change(each / "report" / FOUND, lambda values: [one.update(name="frame_1.jpg") for one in values["pictures"]])
+    assert run("compare", *runs, "--json", tmp_path / "c.json")[0] == 0
+    found = json.loads((tmp_path / "c.json").read_text())["pictures"]
+    assert [each["picture"] for each in found] == ["frame_1.jpg"] * 2 and found[0]["place"] != found[1]["place"]
+    change(runs[1] / "network.json", lambda values: values["run"]["data"].update(evaluation="0" * 64))
+    assert "they were not evaluated on the same data set" in run("compare", *runs)[1]
+
+
 def test_what_cannot_be_compared(runs, tmp_path, refused):
+    report = runs[0] / "report"
+    assert "is what its training reports to" in refused("evaluate", "--workdir", runs[0], "--report", report)
     assert "two workdirs or more" in refused("compare", runs[0])
     assert "is there twice" in refused("compare", runs[0], runs[0])
     assert f"{tmp_path}: no network.json" in refused("compare", runs[0], tmp_path)
-    (runs[1] / "report" / FOUND).write_text('{"classes": [], "pictures": {"a": 3}}')
+    (runs[1] / "report" / FOUND).write_text('{"classes": [], "pictures": [3], "found_at": 6}')
     assert f"{FOUND}: cannot be read" in refused("compare", *runs)
     shutil.rmtree(runs[1] / "report")
     (runs[1] / "scores.json").write_text("{}")
@@ -100,9 +122,12 @@ def test_what_was_found_in_each_picture(tmp_path):
     data = dataset(*records, record(5, [[50, 40, 70, 55]], [1]))
     for score, expected in ((0.9, [(1, 0, 0)] * 5 + [(0, 1, 1)]), (0.2, [(0, 0, 1)] * 6)):
         evaluation = evaluate(detector((*BOX, score, 1), resize="stretch"), data)
-        write_found(tmp_path / "found.json", evaluation.compared, evaluation.class_names)
-        classes, found = read_found(tmp_path / "found.json")
-        assert [(each.right, each.wrong, each.missed) for each in found.values()] == expected
-        assert classes == evaluation.class_names and [each.f1 for each in found.values()][-1] == 0.0
-        boxes = np.concatenate([each.detections.boxes_xyxy for each in found.values()])
+        write_found(tmp_path / "found.json", evaluation.compared, evaluation.class_names, 7)
+        step, classes, found = read_found(tmp_path / "found.json")
+        for each, truth in zip(found, evaluation.compared.truths, strict=True):
+            assert each.truth.boxes_xyxy.tolist() == truth.boxes_xyxy.tolist() and each.truth.labels.tolist() == [1]
+        assert step == 7
+        assert [(each.right, each.wrong, each.missed) for each in found] == expected
+        assert classes == evaluation.class_names and found[-1].f1 == 0.0
+        boxes = np.concatenate([each.detections.boxes_xyxy for each in found])
         assert len(boxes) == (6 if score > 0.25 else 0)

@@ -7,7 +7,7 @@ import os
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar
@@ -270,13 +270,15 @@ def check_folder(flag: str, path: str | None) -> None:
             raise UserError(f"{flag} {path}: cannot be written; name a folder of yours")
 
 
-def check_report(path: str | None) -> None:
-    """As `check_folder` of --report, whose folder may hold no other index.html than a page of ours."""
+def check_report(path: str | None, marks: Mapping[str, str] | None = None) -> None:
+    """As `check_folder` of --report, whose folder may hold no other index.html than a page of ours, nor any other of
+    the files that come with it; marks: {name of such a file: what is found in each of ours}."""
     from yolo9000_jax.report.frame import PAGE, PAGE_MARK
 
     check_folder("--report", path)
-    if path and not is_in_bucket(path):
-        check_earlier_result(as_path(path) / PAGE, PAGE_MARK)
+    if path:
+        for name, mark in {PAGE: PAGE_MARK, **(marks or {})}.items():
+            check_earlier_result(as_path(path) / name, mark)
 
 
 def hierarchical_threshold(options: argparse.Namespace, model: "Detector | Classifier") -> dict[str, Any]:

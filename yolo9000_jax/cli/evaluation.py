@@ -107,7 +107,15 @@ def _show(options: argparse.Namespace, result: "Evaluation", given: dict[str, An
 def _check_outputs(options: argparse.Namespace) -> None:
     """Raises UserError for a place that cannot be written, before the work for it is done."""
     check_folder("--voc-results", options.voc_results)
-    check_report(options.report)
+    if options.report:
+        from yolo9000_jax.report.evaluation import METRICS
+        from yolo9000_jax.report.found import FOUND, FOUND_MARK
+        from yolo9000_jax.workdir.facts import FACTS, REPORT
+
+        folder = as_path(options.report)
+        if folder.name == REPORT and (folder.parent / FACTS).is_file():
+            raise UserError(f"--report {options.report}: is what its training reports to; name another folder")
+        check_report(options.report, {METRICS: options.json_mark, FOUND: FOUND_MARK})
     for name, mark in OFFICIAL_MARKS.items():
         path = getattr(options, name)
         if path and is_in_bucket(path):

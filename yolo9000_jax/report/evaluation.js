@@ -3,13 +3,11 @@
 (() => {
   const { data, el, svg, chart, color, percent, shorten } = page;
   const at = (id) => document.getElementById(id);
-  const DRAWN = 8; // classes at once
   const REST_MS = 150;
 
   function learningCurves(place) {
     const series = data.curves, losses = Object.keys(series).filter((name) => name === "loss" || name.startsWith("loss_"));
-    const evaluations = Object.keys(series).filter((name) => /^(voc|coco|ilsvrc)\w*_ap|^recall50$|^top[15]$|^coco_ap$/.test(name));
-    const main = ["voc_ap50", "voc07_ap50", "coco_ap", "recall50", "top1", "top5"].filter((name) => evaluations.includes(name));
+    const main = ["voc_ap50", "voc07_ap50", "ilsvrc_ap", "coco_ap", "recall50", "top1", "top5"].filter((name) => series[name]);
     const line = (name, index, scale = 1, more = {}) => ({ name: name.replace(/^loss_/, ""), color: color(index), points: series[name].map(([x, y]) => [x, y === null ? null : scale * y]), ...more });
     const figures = [];
     const x = { label: "training step" };
@@ -22,10 +20,10 @@
   }
 
   function classCurves(place) {
-    const known = data.of_classes.map((each, label) => [each, label]).filter(([each]) => each);
+    const known = data.of_classes.map((each, label) => [each, label]).filter(([each]) => each && each.right);
     if (!known.length) { place.append(el("p", { class: "note" }, "There are neither objects nor detections.")); return; }
     const ranked = [...known].sort((a, b) => (b[0].truths || 0) - (a[0].truths || 0)).map(([, label]) => label);
-    const chosen = new Set(ranked.slice(0, Math.min(5, DRAWN)));
+    const chosen = new Set(ranked.slice(0, 5));
     const figures = el("div", { class: "columns" });
     const search = el("input", { type: "search", placeholder: "find a class", "aria-label": "find a class", oninput: list });
     const boxes = el("div", { class: "picks" });
@@ -61,7 +59,7 @@
     const all = data.confusion, most = 60;
     const options = el("select", { "aria-label": "which classes", onchange: draw }, el("option", { value: "confused" }, `the ${most} most confused classes`), el("option", { value: "all" }, "all classes"));
     const holder = el("div", { class: "wide", tabindex: 0 }), told = el("p", { class: "note" });
-    const present = new Set([...all.true, ...Object.keys(all.alone).map(Number)]);
+    const present = new Set([...all.true, ...all.found, ...(all.coarse || []), ...Object.keys(all.alone).map(Number)]);
     const order = (data.order || data.classes.map((_, label) => label)).filter((label) => present.has(label));
     if (order.length <= most) options.hidden = true;
     function counts(threshold) {
@@ -159,6 +157,7 @@
       const own = node.label >= 0 ? data.of_classes[node.label] : null;
       node.labels = [...(node.label >= 0 ? [node.label] : []), ...node.below.flatMap((each) => each.labels)];
       const aps = node.labels.map((label) => data.of_classes[label]?.ap).filter((ap) => ap !== null && ap !== undefined);
+      node.judged = aps.length;
       node.mean = aps.length ? aps.reduce((sum, ap) => sum + ap, 0) / aps.length : null;
       node.own = own ? own.ap : null;
       node.objects = node.label >= 0 ? (own ? own.truths : 0) : node.below.reduce((sum, each) => sum + each.objects, 0);
@@ -166,7 +165,7 @@
     const words = (node) => {
       const parts = [`${node.objects} objects`];
       if (node.label >= 0) parts.push(`AP50 ${percent(node.own)}`);
-      if (node.labels.length > 1) parts.push(`mean AP50 of ${node.labels.length} classes ${percent(node.mean)}`);
+      if (node.labels.length > 1) parts.push(`mean AP50 of ${node.judged} ${node.judged === 1 ? "class" : "classes"} ${percent(node.mean)}`);
       return parts.join(", ");
     };
     const examples = (node) => el("button", { type: "button", class: "open", onclick: (event) => {

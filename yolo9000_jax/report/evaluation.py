@@ -31,14 +31,14 @@ def write_report(
     """Writes the page, of a detector also found.json, and metrics.json, which comes last: where it is, all is there.
 
     Args:
-        folder, evaluation, step, workdir, facts: as for `write_page`; step stands in metrics.json too.
+        folder, evaluation, step, workdir, facts: as for `write_page`; step stands in both JSON files too.
 
     Raises:
         UserError: the folder or a file cannot be written.
     """
     write_page(folder, evaluation, step, workdir, facts)
     if evaluation.compared is not None:
-        write_found(folder / FOUND, evaluation.compared, evaluation.class_names)
+        write_found(folder / FOUND, evaluation.compared, evaluation.class_names, step)
     content = evaluation.metrics if step is None else evaluation.metrics | {"step": step}
     write_whole(folder / METRICS, to_json(content))
 
@@ -64,7 +64,7 @@ def write_page(
     """
     known = {"data": evaluation.data or None, "state after step": step, **(facts or {})}
     curves = run.learning_curves(workdir) if workdir is not None else {}
-    save_page(folder, evaluation_page(evaluation, run.sections(known, workdir), curves))
+    save_page(folder, evaluation_page(evaluation, run.sections(known, workdir, step), curves))
 
 
 def draw_examples(examples: Sequence[Example], class_names: Sequence[str]) -> np.ndarray:

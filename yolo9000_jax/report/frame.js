@@ -89,7 +89,7 @@ const page = (() => {
         pen = "L";
         if (each.dots) drawing.append(svg("circle", { cx: px(x), cy: py(y), r: 3, style: { fill: each.color } }));
       }
-      const style = { stroke: each.color, strokeWidth: each.bold ? 3 : null, opacity: each.faint ? 0.3 : null };
+      const style = { stroke: each.color, strokeWidth: each.bold ? 3 : null };
       drawing.append(svg("path", { class: "line", d: path, "stroke-dasharray": each.dash, style }));
     }
     const marker = svg("line", { class: "axis", y1: top, y2: height - bottom, visibility: "hidden" });
@@ -172,5 +172,5 @@ const page = (() => {
     root.dataset.theme = dark ? "light" : "dark";
   });
 
-  return { data, el, svg, chart, color, percent, short, shorten, sortable };
+  return { data, el, svg, chart, color, percent, short, shorten };
 })();

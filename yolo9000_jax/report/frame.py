@@ -139,18 +139,20 @@ def term(words: object, meaning: str) -> Html:
 
 def _json(value: Any) -> Html:
     """JSON that ends no script element and opens none, whatever the texts in it say."""
-    text = shown(json.dumps(_finite(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_clean(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Html(text)
 
 
-def _finite(value: Any) -> Any:
-    """The same with None for numbers that JSON has no word for."""
+def _clean(value: Any) -> Any:
+    """The same with None for numbers that JSON has no word for, and texts as `shown`."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {shown(str(key)): _clean(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [_clean(item) for item in value]
+    if isinstance(value, str):
+        return shown(value)
     return None if isinstance(value, float) and (value != value or value in (float("inf"), -float("inf"))) else value
 
 

@@ -11,7 +11,7 @@ from yolo9000_jax.evaluation.voc import IGNORED, TRUE_POSITIVE, VocResult, inter
 from yolo9000_jax.html import Html, element
 from yolo9000_jax.report.frame import Section, page, table, term
 from yolo9000_jax.report.meanings import COLUMNS, MISTAKES, meaning
-from yolo9000_jax.report.sample import sample
+from yolo9000_jax.report.sample import cut, sample
 from yolo9000_jax.report.table import MISSING, Table
 from yolo9000_jax.report.tree import descent, tree_nodes
 from yolo9000_jax.text import printable
@@ -159,11 +159,12 @@ def _naming(naming: Mapping[str, Any]) -> list[object]:
 def _threshold(metrics: Mapping[str, Any]) -> float:
     """The score from which on detections are shown at first: that of the best F1."""
     best = metrics.get("best_f1")
-    return DEFAULT_THRESHOLD if best is None else round(best["threshold"], 2)
+    return DEFAULT_THRESHOLD if best is None else cut(best["threshold"], 2)
 
 
 def _of_classes(voc: VocResult) -> list[dict[str, Any] | None]:
-    """The curves of each class; None of those that there are too many of, or that have neither objects nor detections.
+    """AP and objects of each class, and its curves, unless there are too many classes; None of a class that has neither
+    objects nor detections.
 
     precision: at each recall, in thousandths. right, wrong: how many detections have at least each score. bins:
     detections, mean score and share that is right, by tenths of the score.
@@ -177,12 +178,15 @@ def _of_classes(voc: VocResult) -> list[dict[str, Any] | None]:
     for label, result in enumerate(voc.per_class):
         own = by_label[bounds[label] : bounds[label + 1]]
         own = own[every.outcomes[own] != IGNORED]
-        if label not in chosen or not (result.truths or len(own)):
+        if not (result.truths or len(own)):
             found.append(None)
+            continue
+        if label not in chosen:
+            found.append({"ap": result.ap, "truths": result.truths})
             continue
         scores, right = every.scores[own], every.outcomes[own] == TRUE_POSITIVE
         steps = _steps(scores)
-        counts = [np.bincount(steps[chosen], minlength=STEPS + 1)[::-1].cumsum()[::-1] for chosen in (right, ~right)]
+        counts = [np.bincount(steps[which], minlength=STEPS + 1)[::-1].cumsum()[::-1] for which in (right, ~right)]
         curve = interpolated_precision(result.recall, result.precision, at) if result.truths else None
         found.append(
             {

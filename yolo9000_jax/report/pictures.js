@@ -3,7 +3,7 @@
 const pictures = (() => {
   const { data, el, svg, shorten } = page;
   const KINDS = ["right", "wrong class", "poorly placed", "both", "duplicate", "background"];
-  const RIGHT = 0, EXCUSED = 6, MISSED = 7;
+  const RIGHT = 0;
   const WIDTH = 380; // of a drawing, in its own units, which are about the screen's pixels
   const LETTERS = 11, NARROW = 0.56; // pixels of a letter, and its width as a part of that
   const FEW = 6, MANY = 40, SMALL = 40; // marks in a picture, and sides of a box, up to which captions may be wider than their boxes
@@ -263,5 +263,5 @@ const pictures = (() => {
     update();
   }
 
-  return { all, build, show, state, listeners, KINDS, MISSED, EXCUSED };
+  return { all, build, show, state, listeners };
 })();

@@ -36,17 +36,18 @@ STATES = {
 }
 
 
-def sections(evaluated: Mapping[str, object], workdir: Path | None = None) -> list[Section]:
+def sections(evaluated: Mapping[str, object], workdir: Path | None = None, step: int | None = None) -> list[Section]:
     """The part of a page on the run.
 
     Args:
         evaluated: what was evaluated, and how: {name: value}.
         workdir: of the run; None: the network is from other files.
+        step: of the state that was evaluated; None: it is not known.
     """
     facts: dict[str, object] = {name: value for name, value in evaluated.items() if value is not None}
     parts: list[object] = []
     if workdir is not None:
-        facts |= _network(workdir)
+        facts |= _network(workdir, step)
         parts = [_config(workdir), _goodput(workdir)]
     facts |= {"made": time.strftime("%Y-%m-%d %H:%M:%S %z"), **_machine()}
     rows = [[name, printable(str(value))] for name, value in facts.items()]
@@ -71,7 +72,7 @@ def _thinned(steps: np.ndarray, values: np.ndarray) -> list[list[float | None]]:
     return [[round(step, 1), float(f"{value:.5g}") if np.isfinite(value) else None] for step, value in means]
 
 
-def _network(workdir: Path) -> dict[str, object]:
+def _network(workdir: Path, step: int | None) -> dict[str, object]:
     facts = load_facts(workdir)
     network = facts.network
     found: dict[str, object] = {
@@ -79,8 +80,9 @@ def _network(workdir: Path) -> dict[str, object]:
     }
     if facts.run is not None:
         phase = facts.run.phase
-        found["steps"] = f"{phase.end}, the last {phase.steps} as {phase.name!r}" if phase.name else phase.end
-        found["pictures trained on"] = facts.run.pictures_seen(phase.end)
+        found["planned steps"] = f"{phase.end}, the last {phase.steps} as {phase.name!r}" if phase.name else phase.end
+        if step is not None:
+            found["pictures trained on"] = facts.run.pictures_seen(step)
         found["best checkpoint by"] = facts.run.best_by
         for name, fingerprint in facts.run.data.items():
             found[f"fingerprint of {name}"] = fingerprint[:16]

@@ -13,7 +13,7 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.evaluation.result import main_numbers
 from yolo9000_jax.places import as_path
 from yolo9000_jax.report.evaluation import METRICS
-from yolo9000_jax.report.found import FOUND, THRESHOLD, Found, read_found
+from yolo9000_jax.report.found import FOUND, THRESHOLD, Found, Kept, read_found
 from yolo9000_jax.report.run import learning_curves
 from yolo9000_jax.report.table import Table
 from yolo9000_jax.text import printable
@@ -27,8 +27,9 @@ LONG = 60  # characters of a value
 
 class Run(NamedTuple):
     """What a workdir holds of a run. config: {key: value}. metrics: of the last report, or of the last evaluation where
-    it has none yet. best: (step, score) by the metric `best_by`. time: {state: seconds}. pictures: what was found in
-    each, {} where it is not kept; classes: their names."""
+    that is later. best: (step, score) by the metric `best_by`. time: {state: seconds}. pictures: what was found in
+    each at that step, in the data set's order, () where it is not kept; classes: their names; data: the fingerprint of
+    what it was evaluated on, None where it is not known."""
 
     name: str
     workdir: Path
@@ -41,20 +42,21 @@ class Run(NamedTuple):
     time: Mapping[str, float]
     curves: Mapping[str, list[list[float | None]]]
     classes: tuple[str, ...]
-    pictures: Mapping[str, Found]
+    pictures: Sequence[Found]
+    data: str | None
 
 
 class Comparison(NamedTuple):
     """Two or more runs. numbers: {what: a value a run}; per_class: {class: a value of `metric` a run} of the classes
-    that all have; configs: {key: a value a run} where they differ; pictures: names of those that all were judged on,
-    those with the most different F1 first."""
+    that all have; configs: {key: a value a run} where they differ; pictures: places in the data set of those that tell
+    them apart, those with the most different F1 first."""
 
     runs: Sequence[Run]
     numbers: Mapping[str, Sequence[float | None]]
     metric: str
     per_class: Mapping[str, Sequence[float | None]]
     configs: Mapping[str, Sequence[Any]]
-    pictures: Sequence[str]
+    pictures: Sequence[int]
 
     def text(self) -> str:
         """All of it, for a terminal."""
@@ -72,9 +74,11 @@ class Comparison(NamedTuple):
         """Why there is no picture on which they differ."""
         if without := ", ".join(run.name for run in self.runs if not run.pictures):
             return (
-                f"no comparison by picture: {without} kept no {REPORT}/{FOUND}, which a detector's training leaves "
-                "when it ends"
+                f"no comparison by picture: {printable(without)} kept no {REPORT}/{FOUND} of the step compared, which "
+                "a detector's training leaves when it ends"
             )
+        if not _same_data(self.runs):
+            return "no comparison by picture: they were not evaluated on the same data set"
         return f"no picture that all were judged on tells them apart, by scores of {THRESHOLD:g} or more"
 
     def numbers_table(self) -> Table:
@@ -101,8 +105,9 @@ class Comparison(NamedTuple):
     def pictures_table(self, most: int | None = None) -> Table:
         """A row a picture: right / wrong / missed of each run."""
         rows = [
-            [printable(name), *(f"{run.right}/{run.wrong}/{run.missed}" for run in self._found(name))]
-            for name in self.pictures[:most]
+            [printable(self.runs[0].pictures[place].name)]
+            + [f"{found.right}/{found.wrong}/{found.missed}" for found in self._found(place)]
+            for place in self.pictures[:most]
         ]
         note = f"right/wrong/missed, of detections with scores of {THRESHOLD:g} or more"
         return Table(["picture", *self._names()], rows, "Pictures on which they differ most, by F1", note)
@@ -110,9 +115,9 @@ class Comparison(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """For a file."""
         pictures = [
-            {"picture": name}
-            | {key: [getattr(each, key) for each in self._found(name)] for key in ("right", "wrong", "missed", "f1")}
-            for name in self.pictures
+            {"picture": self.runs[0].pictures[place].name, "place": place}
+            | {key: [getattr(each, key) for each in self._found(place)] for key in ("right", "wrong", "missed", "f1")}
+            for place in self.pictures
         ]
         return {
             "compared": [str(run.workdir) for run in self.runs],
@@ -127,7 +132,7 @@ class Comparison(NamedTuple):
         }
 
     def _names(self) -> list[str]:
-        return [run.name for run in self.runs]
+        return [printable(run.name) for run in self.runs]
 
     def _change_head(self) -> list[str]:
         return ["change"] if len(self.runs) == 2 else []
@@ -138,8 +143,8 @@ class Comparison(NamedTuple):
         one, other = values
         return [None if one is None or other is None else _number(other - one, "+")]
 
-    def _found(self, name: str) -> list[Found]:
-        return [run.pictures[name] for run in self.runs]
+    def _found(self, place: int) -> list[Found]:
+        return [run.pictures[place] for run in self.runs]
 
 
 def compare_runs(workdirs: Sequence[str | PathLike[str]]) -> Comparison:
@@ -152,9 +157,9 @@ def compare_runs(workdirs: Sequence[str | PathLike[str]]) -> Comparison:
         raise UserError("compare wants two workdirs or more")
     places = [as_path(each) for each in workdirs]
     runs = [_read(place, name) for place, name in zip(places, _names(places), strict=True)]
-    shared = [name for name in runs[0].pictures if all(name in run.pictures for run in runs)]
-    apart = {name: np.ptp([run.pictures[name].f1 for run in runs]) for name in shared}
-    different = sorted((name for name in shared if apart[name] > DIFFERENT), key=lambda name: -apart[name])
+    judged = zip(*(run.pictures for run in runs), strict=True) if _same_data(runs) else ()
+    apart = [np.ptp([each.f1 for each in found]) for found in judged]
+    different = sorted((place for place, by in enumerate(apart) if by > DIFFERENT), key=lambda place: -apart[place])
     metric = "voc_ap50" if "voc_ap50" in runs[0].metrics else "top1"
     classes = [run.metrics.get("per_class", {}) for run in runs]
     common = [name for name in classes[0] if all(name in each for each in classes)]
@@ -165,25 +170,32 @@ def compare_runs(workdirs: Sequence[str | PathLike[str]]) -> Comparison:
     return Comparison(runs, _numbers(runs), metric, per_class, configs, different)
 
 
+def _same_data(runs: Sequence[Run]) -> bool:
+    """Whether their pictures are the same, so that a place is one picture in all."""
+    data = runs[0].data
+    return data is not None and all((run.data, len(run.pictures)) == (data, len(runs[0].pictures)) for run in runs)
+
+
 def _read(workdir: Path, name: str) -> Run:
     facts = load_facts(workdir)
     if facts.run is None or not (workdir / CONFIG).is_file():
         raise UserError(f"{workdir}: its network was not trained there, so there is no run to compare")
     scores = read_scores(workdir)
+    step = max(scores, default=0)
+    metrics = scores.get(step, {})
     try:
-        metrics = json.loads((workdir / REPORT / METRICS).read_text())
-        step = int(metrics["step"])
+        report = json.loads((workdir / REPORT / METRICS).read_text())
+        if int(report["step"]) >= step:  # or else it trains on since then
+            step, metrics = int(report["step"]), report
     except (OSError, ValueError, KeyError, TypeError):  # it still trains
-        step = max(scores, default=0)
-        metrics = scores.get(step, {})
+        pass
     if not metrics:
         raise UserError(f"{workdir}: nothing of it has been evaluated yet; wait, or set evaluate_every")
     best_by = facts.run.best_by
     judged = [(each, values[best_by]) for each, values in scores.items() if best_by in values]
-    classes: tuple[str, ...] = ()
-    pictures: dict[str, Found] = {}
+    kept = Kept(None, (), ())
     if (workdir / REPORT / FOUND).is_file():
-        classes, pictures = read_found(workdir / REPORT / FOUND)
+        kept = read_found(workdir / REPORT / FOUND)
     return Run(
         name,
         workdir,
@@ -195,8 +207,9 @@ def _read(workdir: Path, name: str) -> Run:
         max(judged, key=lambda each: each[1]) if judged else None,
         _time(workdir),
         learning_curves(workdir),
-        classes,
-        pictures,
+        kept.classes,
+        kept.pictures if kept.step == step else (),
+        facts.run.data.get("evaluation"),
     )
 
 

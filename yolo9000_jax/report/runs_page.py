@@ -1,16 +1,15 @@
 """The page of `yolo9000 compare`."""
 
-import numpy as np
 from PIL import Image
 
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.evaluation.voc import GroundTruth
 from yolo9000_jax.files import shown
 from yolo9000_jax.html import Html, element
 from yolo9000_jax.report.draw import draw_against_truth
 from yolo9000_jax.report.frame import Section, page, picture, table
 from yolo9000_jax.report.runs import Comparison
+from yolo9000_jax.text import printable
 
 DRAWN, SIDE_PX = 24, 360  # pictures, and the longer side of each
 
@@ -22,7 +21,11 @@ def compare_page(comparison: Comparison, dataset: Dataset | None = None) -> str:
         comparison: of runs.
         dataset: what they were judged on, to show the pictures; None: it is not at hand.
     """
-    states = [f"{run.name}: {shown(str(run.workdir))}, step {run.step} of {run.end}" for run in comparison.runs]
+    names = [printable(run.name) for run in comparison.runs]
+    states = [
+        f"{name}: {shown(str(run.workdir))}, step {run.step} of {run.end}"
+        for name, run in zip(names, comparison.runs, strict=True)
+    ]
     places = [element("p", each) for each in states]
     sections = [Section("numbers", "Numbers", [*places, table(comparison.numbers_table())])]
     sections.append(Section("curves", "Curves", [element("div", id="compared-curves")]))
@@ -37,32 +40,26 @@ def compare_page(comparison: Comparison, dataset: Dataset | None = None) -> str:
         sections.append(Section("pictures", "Pictures on which they differ most", parts))
     else:
         sections.append(Section("pictures", "Pictures", [element("p", comparison.no_pictures())]))
-    names = [run.name for run in comparison.runs]
     data = {"runs": names, "curves": [run.curves for run in comparison.runs]}
     return page(f"Comparison of {', '.join(names)}", sections, data=data, scripts=("runs.js",))
 
 
 def _drawn(comparison: Comparison, dataset: Dataset) -> list[Html]:
     """The most different pictures, as each run sees them, right, wrong and missed marked as in other reports."""
-    names = {record.picture_name: place for place, record in enumerate(dataset)}
-    parts = []
-    for name in comparison.pictures[:DRAWN]:
-        if name not in names:
-            continue
-        record = dataset[names[name]]
+    records, parts = dataset.once(), []
+    for place in comparison.pictures[:DRAWN]:
+        name = comparison.runs[0].pictures[place].name
+        if place >= len(records) or (record := records[place]).picture_name != name:
+            continue  # it is another data set by now
         try:
             image = record.read()
         except UserError:
             continue
         figures = []
         for run in comparison.runs:
-            seen, labels = run.pictures[name], {own: label for label, own in enumerate(run.classes)}
-            known = np.array([labels.get(each, -1) for each in dataset.classes], int)[record.labels]
-            kept = known >= 0
-            crowd = np.zeros(len(kept), bool) if record.crowd is None else record.crowd
-            truth = GroundTruth(record.boxes_xyxy[kept], known[kept], record.difficult[kept], crowd[kept])
-            drawing = draw_against_truth(image, seen.detections, truth, run.classes)
-            words = f"{run.name}: {seen.right} right, {seen.wrong} wrong, {seen.missed} missed"
+            seen = run.pictures[place]
+            drawing = draw_against_truth(image, seen.detections, seen.truth, run.classes)
+            words = f"{printable(run.name)}: {seen.right} right, {seen.wrong} wrong, {seen.missed} missed"
             drawn = picture(Image.fromarray(drawing), f"{name}, {words}", SIDE_PX)
             figures.append(element("figure", drawn, element("p", words, class_="note")))
         parts.append(element("div", element("h3", shown(name)), element("div", *figures, class_="row")))

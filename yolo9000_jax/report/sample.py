@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from yolo9000_jax.text import printable
 MOST_PICTURES = 400
 BYTES = 9_000_000  # of all pictures, as JPEG
 MOST_BYTES = 30_000  # of one
-SIDES, QUALITIES = (480, 384, 288, 192), (82, 70, 55)
+LOOKS = [(side, quality) for side in (480, 384, 288, 192) for quality in (82, 70, 55)]  # from the best down
 ORDERED = 80  # of the best, of the worst and of the median pictures at least
 
 
@@ -39,7 +40,10 @@ def sample(compared: Compared, confused: Confusion, threshold: float) -> list[di
     chosen = choose(compared, confused, threshold)
     most = min(MOST_BYTES, BYTES // max(1, len(chosen)))
     gone: list[str] = []
-    pictures = [_picture(compared, confused, place, most, gone) for place in chosen]
+    pictures, look = [], 0
+    for place in chosen:
+        jpeg, look = _jpeg(compared, place, most, look, gone)
+        pictures.append(_picture(compared, confused, place, jpeg))
     if gone:
         more = f", and {len(gone) - 1} more" if len(gone) > 1 else ""
         logger.warning(f"the page is without {gone[0]}{more}: shown as an empty frame")
@@ -79,7 +83,7 @@ def f1(judged: Judged, threshold: float) -> float:
     return 2 * right / (right + wrong + truths) if right + wrong + truths else float("nan")
 
 
-def _picture(compared: Compared, confused: Confusion, place: int, most: int, gone: list[str]) -> dict[str, Any]:
+def _picture(compared: Compared, confused: Confusion, place: int, jpeg: str | None) -> dict[str, Any]:
     picture, found, truth = compared.pictures[place], compared.detections[place], compared.truths[place]
     judged, alone = compared.judged[place], set(confused.alone[place].tolist())
     finders = np.full(len(truth.labels), -1.0)
@@ -87,14 +91,14 @@ def _picture(compared: Compared, confused: Confusion, place: int, most: int, gon
     finders[judged.targets[right]] = judged.scores[right]
     kinds = [2 if crowd else int(difficult) for crowd, difficult in zip(truth.crowd, truth.difficult, strict=True)]  # type: ignore[arg-type]
     truths = [
-        [*_rounded(box), int(label), kind, round(float(score), 3)]
+        [*_rounded(box), int(label), kind, cut(score, 3)]
         for box, label, kind, score in zip(truth.boxes_xyxy, truth.labels, kinds, finders, strict=True)
     ]
     detections = [
         [
             *_rounded(found.boxes_xyxy[at]),
             int(label),
-            round(float(score), 3),
+            cut(score, 3),
             int(kind),
             int(excused) + 2 * (at in alone),
         ]
@@ -107,7 +111,7 @@ def _picture(compared: Compared, confused: Confusion, place: int, most: int, gon
         "name": printable(picture.name),
         "width": picture.width,
         "height": picture.height,
-        "jpeg": _jpeg(compared, place, most, gone),
+        "jpeg": jpeg,
         "truths": truths,
         "found": detections,
     } | _own(compared, place)
@@ -119,30 +123,44 @@ def _own(compared: Compared, place: int) -> dict[str, Any]:
     tree, (boxes, scores, labels) = compared.tree, compared.own[place]
     paths = [" › ".join(printable(tree.names[node]) for node in tree.path(int(label))) for label in labels]
     rows = zip(boxes, paths, scores.tolist(), strict=True)
-    return {"own": [[*_rounded(box), path, round(score, 3)] for box, path, score in rows]}
+    return {"own": [[*_rounded(box), path, cut(score, 3)] for box, path, score in rows]}
+
+
+def cut(score: float, digits: int) -> float:
+    """The score without what comes after some digits: it reaches no threshold that it did not."""
+    return math.floor(float(score) * 10**digits + 1e-9 * 10 ** (digits - 2)) / 10**digits
 
 
 def _rounded(box_xyxy: np.ndarray) -> list[float]:
     return [round(float(side), 1) for side in box_xyxy]
 
 
-def _jpeg(compared: Compared, place: int, most: int, gone: list[str]) -> str | None:
-    """The picture, small, as base64; None, and its name among those gone, where it cannot be read any more."""
+def _jpeg(compared: Compared, place: int, most: int, look: int, gone: list[str]) -> tuple[str | None, int]:
+    """The picture, small, as base64, and which of LOOKS it has; None, and its name among those gone, where it cannot be
+    read any more. look: what the picture before it has, which is tried first, as most of a data set are alike."""
     if compared.read is None:
-        return None
+        return None, look
     try:
         image = Image.fromarray(compared.read(place))
     except (UserError, OSError) as error:
         gone.append(
             str(error) if isinstance(error, UserError) else f"{compared.pictures[place].name} ({error.strerror})"
         )
-        return None
-    for side in SIDES:
-        small = image.copy()
-        small.thumbnail((side, side))
-        for quality in QUALITIES:
-            content = io.BytesIO()
-            small.save(content, "JPEG", quality=quality, optimize=True)
-            if content.tell() <= most:
-                return base64.b64encode(content.getvalue()).decode()
-    return base64.b64encode(content.getvalue()).decode()
+        return None, look
+    content = _encoded(image, look)
+    if len(content) <= most:
+        while look and len(better := _encoded(image, look - 1)) <= most:
+            content, look = better, look - 1
+    else:
+        while len(content) > most and look < len(LOOKS) - 1:
+            look += 1
+            content = _encoded(image, look)
+    return base64.b64encode(content).decode(), look
+
+
+def _encoded(image: Image.Image, look: int) -> bytes:
+    side, quality = LOOKS[look]
+    small, content = image.copy(), io.BytesIO()
+    small.thumbnail((side, side))
+    small.save(content, "JPEG", quality=quality, optimize=True)
+    return content.getvalue()

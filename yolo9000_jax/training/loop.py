@@ -249,9 +249,9 @@ class _Run:
         """All steps that are left, and what is to be done of the one that it starts from."""
         start, end = self.number, self.phase.end
         evaluated = not self._is_due(start) or parallel.decided_by_first(lambda: self._is_evaluated(start))
-        self.metrics = Metrics(self.workdir, end, self.config.batch_size, start, evaluated, self._epoch)
         if start < end or not evaluated:
             self.goodput.begin(start)
+        self.metrics = Metrics(self.workdir, end, self.config.batch_size, start, evaluated, self._epoch)
         try:
             if not evaluated:
                 logger.info(f"step {start} of {end} is trained: its evaluation is left to do")

@@ -18,7 +18,8 @@ class Progress:
     """Tells of a run's steps.
 
     In a terminal (the standard output is one, and TERM is not "dumb") what was told last stands beside a bar at the
-    foot, which moves with every step. Elsewhere, in a file, a notebook or another program, each telling is a line.
+    foot, which moves with every step. Elsewhere, in a file, a notebook or another program, or where the logger has a
+    handler of the program's own, each telling is a line.
 
     Args:
         start, end: steps done before, and the last one.
@@ -28,7 +29,7 @@ class Progress:
     def __init__(self, start: int, end: int, shown: bool = True):
         self._end = end
         self._bar: tqdm | None = None
-        if shown and start < end and _is_terminal():
+        if shown and start < end and logs.is_only_printed() and _is_terminal():
             self._bar = tqdm(total=end, initial=start, bar_format=BAR, file=sys.stdout, leave=False, dynamic_ncols=True)
             self._bar.set_description_str(f"step {start}/{end}")
             logs.around = lambda: tqdm.external_write_mode(file=sys.stdout)
