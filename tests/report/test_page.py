@@ -192,7 +192,7 @@ def test_pages_of_a_data_set_and_of_runs(browser, tmp_path, small, make):
 
 
 def test_charts_have_round_ticks(browser, tmp_path):
-    """Some on every axis, in steps whole numbers, of shares from 0; a lone value is a dot, and equal runs are both seen."""
+    """Some on every axis, of steps whole ones, of shares from 0; a lone value is a dot, equal runs are both seen."""
     of_one = {"loss": [[10, 5.0], [60, 4.3]], "voc_ap50": [[60, 0.0]], "recall50": [[60, 0.99], [61, 0.991]]}
     data = {"runs": ["a", "b"], "curves": [of_one, of_one]}
     place = Section("curves", "Curves", [element("div", id="compared-curves")])
