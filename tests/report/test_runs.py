@@ -85,6 +85,7 @@ def test_a_run_that_still_trains(runs, tmp_path, run):
 
 def test_what_cannot_be_compared(runs, tmp_path, refused):
     assert "two workdirs or more" in refused("compare", runs[0])
+    assert "no network.json" in refused("compare", tmp_path / "none")
     assert "is there twice" in refused("compare", runs[0], runs[0])
     assert f"{tmp_path}: no network.json" in refused("compare", runs[0], tmp_path)
     (runs[1] / "report" / FOUND).write_text('{"classes": [], "pictures": {"a": 3}}')

@@ -148,9 +148,11 @@ def compare_runs(workdirs: Sequence[str | PathLike[str]]) -> Comparison:
     Raises:
         UserError: there are fewer than two, one holds no run, or none of them has measured anything yet.
     """
-    if len(workdirs) < 2:
-        raise UserError("compare wants two workdirs or more")
     places = [as_path(each) for each in workdirs]
+    if len(places) < 2:
+        for each in places:
+            load_facts(each)  # one that is not there is said first
+        raise UserError("compare wants two workdirs or more")
     runs = [_read(place, name) for place, name in zip(places, _names(places), strict=True)]
     shared = [name for name in runs[0].pictures if all(name in run.pictures for run in runs)]
     apart = {name: np.ptp([run.pictures[name].f1 for run in runs]) for name in shared}
