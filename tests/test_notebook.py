@@ -66,7 +66,7 @@ def test_elsewhere_than_in_a_notebook_it_is_printed(capsys):
     assert first == "<dog 0.900>" and second.startswith("2 pictures: to see them")
 
 
-@pytest.mark.parametrize("things", [(), ("no_such_picture.jpg",)])
+@pytest.mark.parametrize("things", [(), ([],), ("no_such_picture.jpg",), (3,)])
 def test_what_cannot_be_shown_is_said_in_one_line(shown, things):
     with pytest.raises(y9.UserError) as raised:
         y9.show(*things)

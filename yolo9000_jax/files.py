@@ -1,10 +1,12 @@
 """Files of users: writing those that others may be reading, and names and texts as other systems write them."""
 
 import codecs
+import errno
 import json
 import os
 import re
 import secrets
+import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -19,6 +21,7 @@ from yolo9000_jax.text import shown
 
 SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})
 START_BYTES = 64
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or a share of it
 _PAGE = "a web page, perhaps one of an error, and not the file itself: check where it is from"
 _STAND_INS = {  # what files in another's place begin with
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself: fetch that with `git lfs pull`",
@@ -55,9 +58,17 @@ def write_whole(path: Path, content: str | bytes) -> None:
         if isinstance(path, Path):
             with suppress(OSError):
                 part.unlink()
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); free some space, or choose another place"
-        ) from error
+        space = "free some space, or " if error.errno in FULL else ""
+        raise UserError(f"{path}: cannot be written ({error.strerror}); {space}choose another place") from error
+
+
+def takes_files(folder: Path) -> bool:
+    """Whether a file can be made in a folder: tried, as what rights say is not true of every one."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def check_earlier_result(path: Path, mark: str) -> None:

@@ -35,10 +35,11 @@ def show(*things: Any, columns: int = COLUMNS) -> None:
         UserError: a picture cannot be read, or there is nothing to show.
     """
     display = _display()
-    if not things:
+    each = list(_each(things))
+    if not each:
         raise UserError("show: nothing to show; give it results, pictures, or anything that shows itself")
     pictures: list[np.ndarray] = []
-    for thing in _each(things):
+    for thing in each:
         pixels = _pixels(thing)
         if pixels is not None:
             pictures.append(pixels)
@@ -47,7 +48,8 @@ def show(*things: Any, columns: int = COLUMNS) -> None:
     if not pictures:
         return
     if display is None:
-        print(f"{len(pictures)} pictures: to see them, call this in a notebook, or Result.save(FILE)")
+        what = "1 picture: to see it" if len(pictures) == 1 else f"{len(pictures)} pictures: to see them"
+        print(f"{what}, call this in a notebook, or Result.save(FILE)")
         return
     sheet = pictures[0] if len(pictures) == 1 else contact_sheet(pictures, columns=min(columns, len(pictures)))
     display.display(display.HTML(card("", None, picture(sheet, side=max(sheet.shape)))))

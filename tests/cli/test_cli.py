@@ -230,7 +230,7 @@ def test_help_says_that_addresses_are_taken(verb, capsys):
 
 
 def test_json_that_cannot_be_written_is_refused_at_once(refused, tmp_path):
-    for path in (tmp_path, tmp_path / "none" / "m.json"):
+    for path in (tmp_path, tmp_path / "none" / "m.json", "/proc/m.json"):
         message = refused("evaluate", "--workdir", tmp_path / "nowhere", "--json", path)
         assert f"{path}: cannot be written" in message
 

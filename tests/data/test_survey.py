@@ -315,4 +315,6 @@ def test_places_that_cannot_be_written(tmp_path, refused):
     (tmp_path / "file").write_text("")
     message = refused("check", "--dataset", "emoji", "--report", tmp_path / "file" / "page")
     assert "--report" in message and "cannot be written; name a folder of yours" in message
+    assert "/proc/x: cannot be written" in refused("check", "--dataset", "emoji", "--report", "/proc/x")
+    assert "holds other files, and no page of ours" in refused("check", "--dataset", "emoji", "--report", tmp_path)
     assert "must be a multiple of 32" in refused("check", "--dataset", "emoji", "--size", 100)

@@ -77,7 +77,7 @@ def test_what_no_font_has_is_said_once(system_fonts, said):
     assert drawable("红 dog") == "dog" and drawable("红") == ""
     assert len(said) == 1 and "'红色方块'" in said[0] and "fonts-noto-cjk" in said[0]
     assert drawable("हिन्दी", "class 5") == "class 5" and "fonts-noto-core" in said[1]
-    assert drawable("\N{SLICE OF PIZZA} pizza") == "pizza" and "signs" in said[2]
+    assert drawable("\N{SLICE OF PIZZA} pizza", "class 7") == "pizza (class 7)" and "signs" in said[2]
     assert drawable("\N{SLICE OF PIZZA}", "class 0") == "class 0" and len(said) == 3
 
 

@@ -9,11 +9,13 @@ from tests.report.test_evaluation import LONG, NASTY, evaluation_of, of_a_tree
 from yolo9000_jax.data.records import Dataset
 from yolo9000_jax.data.survey import alike_pictures, survey
 from yolo9000_jax.evaluation.voc import GroundTruth, ImageDetections
+from yolo9000_jax.html import element
 from yolo9000_jax.report import page as evaluation_pages
 from yolo9000_jax.report.check import check_page
 from yolo9000_jax.report.evaluation import write_report
 from yolo9000_jax.report.found import Found
-from yolo9000_jax.report.frame import save_page
+from yolo9000_jax.report.frame import Section, save_page
+from yolo9000_jax.report.frame import page as page_of
 from yolo9000_jax.report.runs import Comparison, Run
 from yolo9000_jax.report.runs_page import compare_page
 
@@ -209,3 +211,37 @@ def test_pages_of_a_data_set_and_of_runs(browser, tmp_path, small, make):
     pictures, charts = {checked: (10, 0), compared: (2, 1)}[make]
     assert browser.run("document.images.length") >= pictures
     assert browser.run("document.querySelectorAll('svg.chart').length") == charts
+
+
+def test_charts_have_round_ticks(browser, tmp_path):
+    """Some on every axis, of steps whole ones, of shares from 0; a lone value is a dot, equal runs are both seen."""
+    of_one = {"loss": [[10, 5.0], [60, 4.3]], "voc_ap50": [[60, 0.0]], "recall50": [[60, 0.99], [61, 0.991]]}
+    data = {"runs": ["a", "b"], "curves": [of_one, of_one]}
+    place = Section("curves", "Curves", [element("div", id="compared-curves")])
+    browser.open(save_page(tmp_path, page_of("Runs", [place], data=data, scripts=("runs.js",))), 390)
+    texts = "[...document.querySelectorAll('svg.chart')].map((each) => [...each.querySelectorAll('text')].map("
+    ticks = browser.run(f"{texts}(text) => [text.getAttribute('text-anchor'), text.textContent]))")
+    for of_chart, lowest in zip(ticks, (4, 0, 0), strict=True):
+        of_y = [float(text) for anchor, text in of_chart if anchor == "end"]
+        of_x = [text for anchor, text in of_chart if anchor == "middle" and text[:1].isdigit()]
+        assert len(of_y) > 1 and lowest <= of_y[0] and (lowest or of_y[0] == 0) and len(set(of_y)) == len(of_y)
+        assert lowest or of_y[-1] <= 1
+        assert of_x and all(text.isdigit() for text in of_x) and len(set(of_x)) == len(of_x)
+    assert browser.run("document.querySelectorAll('svg.chart')[1].querySelectorAll('circle').length") == 2
+    lines = "[...document.querySelector('svg.chart').querySelectorAll('.line')]"
+    assert len(set(browser.run(f"{lines}.map((each) => each.getAttribute('stroke-dasharray'))"))) == 2
+    assert browser.errors == []
+
+
+def test_cards_draw_the_best_detections_and_enlarge_all(browser, tmp_path):
+    """No class without objects is picked at first, and no card is buried under boxes."""
+    write_report(tmp_path, evaluation_of(1, ("cat", "none"), objects=25))
+    browser.open(tmp_path / "index.html")
+    picked = "[...document.querySelectorAll('.picks label')].filter((each) => each.firstChild.checked)"
+    assert browser.run(f"{picked}.map((each) => each.textContent.trim())") == ["cat"]
+    choose(browser, ("input[type=range]", 0), "0")
+    panel = "{}.querySelectorAll('.panel')[1].querySelectorAll('.mark').length"
+    assert browser.run(panel.format("document.querySelector('.card')")) == 20
+    assert "the 20 best of 26" in browser.run("document.querySelector('.card').textContent")
+    browser.run("document.querySelector('.card .open').click()")
+    assert browser.run(panel.format("document.querySelector('dialog')")) == 26

@@ -107,6 +107,7 @@ def test_what_cannot_be_compared(runs, tmp_path, refused):
     report = runs[0] / "report"
     assert "is what its training reports to" in refused("evaluate", "--workdir", runs[0], "--report", report)
     assert "two workdirs or more" in refused("compare", runs[0])
+    assert "no network.json" in refused("compare", tmp_path / "none")
     assert "is there twice" in refused("compare", runs[0], runs[0])
     assert f"{tmp_path}: no network.json" in refused("compare", runs[0], tmp_path)
     (runs[1] / "report" / FOUND).write_text('{"classes": [], "pictures": [3], "found_at": 6}')

@@ -101,6 +101,7 @@ def test_a_file_of_allowed_labels(tmp_path):
         (lambda: read_allowed(" , ", TREE), "no label is left"),
         (lambda: read_allowed("wolf,wlof", TREE), "no node is called 'wlof'; did you mean 'wolf'"),
         (lambda: node_thresholds({"lion": 0.5}, TREE), "hierarchical_threshold: .*no node is called 'lion'"),
+        (lambda: node_thresholds("x", TREE), "hierarchical_threshold x: it must be from 0 to 1"),
         (lambda: node_thresholds({"wolf": 1.5}, TREE), "hierarchical_threshold of 'wolf' 1.5: it must be from 0 to 1"),
         (lambda: node_thresholds({"dog": 0.9, "n00000002": 0.1}, TREE), "'dog' and 'n00000002' are one node"),
         (lambda: node_thresholds(float("nan"), TREE), "hierarchical_threshold nan"),

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar
 
 from yolo9000_jax.errors import UserError
-from yolo9000_jax.files import check_earlier_result, shown, to_json
+from yolo9000_jax.files import check_earlier_result, is_system_file, shown, takes_files, to_json
 from yolo9000_jax.logs import logger
 from yolo9000_jax.places import as_path, is_in_bucket
 
@@ -266,19 +266,27 @@ def check_folder(flag: str, path: str | None) -> None:
     if path and not is_in_bucket(path):
         place = as_path(path).absolute()
         near = next(each for each in (place, *place.parents) if each.exists())
-        if not near.is_dir() or not os.access(near, os.W_OK):
+        if not near.is_dir() or not takes_files(near):
             raise UserError(f"{flag} {path}: cannot be written; name a folder of yours")
 
 
 def check_report(path: str | None, marks: Mapping[str, str] | None = None) -> None:
-    """As `check_folder` of --report, whose folder may hold no other index.html than a page of ours, nor any other of
-    the files that come with it; marks: {name of such a file: what is found in each of ours}."""
+    """As `check_folder` of --report, whose folder is new, empty, or holds a page of ours: no user's files beside it.
+
+    marks: of the other files that come with the page, {name: what is found in each of ours}.
+    """
     from yolo9000_jax.report.frame import PAGE, PAGE_MARK
 
     check_folder("--report", path)
-    if path:
-        for name, mark in {PAGE: PAGE_MARK, **(marks or {})}.items():
-            check_earlier_result(as_path(path) / name, mark)
+    if not path:
+        return
+    folder = as_path(path)
+    for name, mark in {PAGE: PAGE_MARK, **(marks or {})}.items():
+        check_earlier_result(folder / name, mark)
+    if is_in_bucket(path):
+        return
+    if folder.is_dir() and not (folder / PAGE).exists() and not all(map(is_system_file, folder.iterdir())):
+        raise UserError(f"--report {path}: holds other files, and no page of ours; name a new or an empty folder")
 
 
 def hierarchical_threshold(options: argparse.Namespace, model: "Detector | Classifier") -> dict[str, Any]:
@@ -305,8 +313,11 @@ def check_json(options: argparse.Namespace) -> None:
     if not path:
         raise UserError("--json is empty: name a file, or - for standard output")
     place = as_path(path)
-    if not is_in_bucket(path) and (place.is_dir() or not place.parent.is_dir()):
-        raise UserError(f"{path}: cannot be written (its folder must exist); choose another place")
+    if not is_in_bucket(path):
+        if place.is_dir() or not place.parent.is_dir():
+            raise UserError(f"{path}: cannot be written (its folder must exist); choose another place")
+        if not (os.access(place, os.W_OK) if place.exists() else takes_files(place.parent)):
+            raise UserError(f"{path}: cannot be written; choose another place")
     check_earlier_result(place, options.json_mark)
 
 

@@ -14,7 +14,8 @@ from yolo9000_jax.errors import UserError
 from yolo9000_jax.predict.pictures import Picture, are_many
 from yolo9000_jax.predict.predictor import Predictor
 from yolo9000_jax.predict.result import Result
-from yolo9000_jax.wordtree.limits import HierarchicalThreshold, allowed_nodes, node_thresholds
+from yolo9000_jax.text import printable
+from yolo9000_jax.wordtree.limits import HierarchicalThreshold, allowed_nodes, is_share, node_thresholds
 from yolo9000_jax.wordtree.tree import Node
 
 BATCH_SIZE = 8
@@ -184,8 +185,8 @@ class Detector(Predictor):
         `also_top_down` asks for it; labels are places in `nodes` where these are given.
         """
         for name, value in {"threshold": threshold, "nms": nms}.items():
-            if not 0 <= value <= 1:
-                raise UserError(f"{name} {value:g}: it must be from 0 to 1")
+            if not is_share(value):
+                raise UserError(f"{name} {printable(str(value))}: it must be from 0 to 1")
         if allow is not None and self.tree is None:
             raise UserError("allow: this network's classes form no tree; leave it out")
         allowed = None if allow is None or self.tree is None else allowed_nodes(allow, self.tree)

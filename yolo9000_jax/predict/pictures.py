@@ -15,6 +15,7 @@ from PIL import Image
 from yolo9000_jax.errors import UserError
 from yolo9000_jax.images.pixels import to_8_bits, to_rgb, white_of
 from yolo9000_jax.images.reading import decode, read
+from yolo9000_jax.text import printable
 
 URL_SECONDS = 30.0  # for a whole picture
 URL_BYTES = 64 << 20
@@ -112,6 +113,9 @@ def _from_pillow(image: Image.Image) -> np.ndarray:
 
 def _from_array(picture: Any) -> np.ndarray:
     pixels = np.asarray(picture)
+    if not pixels.ndim:
+        what = f"{printable(repr(picture))[:60]} ({type(picture).__name__})"
+        raise UserError(f"{what} is no picture; give a path, a Pillow picture, or pixels [H, W, 3] (RGB)")
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or not pixels.size or pixels.dtype.kind not in "buif":

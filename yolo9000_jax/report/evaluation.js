@@ -10,7 +10,7 @@
     const main = ["voc_ap50", "voc07_ap50", "ilsvrc_ap", "coco_ap", "recall50", "top1", "top5"].filter((name) => series[name]);
     const line = (name, index, scale = 1, more = {}) => ({ name: name.replace(/^loss_/, ""), color: color(index), points: series[name].map(([x, y]) => [x, y === null ? null : scale * y]), ...more });
     const figures = [];
-    const x = { label: "training step" };
+    const x = { label: "training step", whole: true };
     if (losses.length) figures.push(chart({ title: "Loss", x, y: { label: "loss per image", log: true } }, losses.map((name, index) => line(name, index, 1, { bold: name === "loss" }))));
     if (main.length) figures.push(chart({ title: "Evaluation", x, y: { label: "%", low: 0 } }, main.map((name, index) => line(name, index, 100, { dots: true }))));
     for (const [name, label, log] of [["learning_rate", "learning rate", true], ["images_per_s", "images per second", false], ["waiting_share", "share of waiting for input", false]]) {
@@ -23,7 +23,7 @@
     const known = data.of_classes.map((each, label) => [each, label]).filter(([each]) => each && each.right);
     if (!known.length) { place.append(el("p", { class: "note" }, "There are neither objects nor detections.")); return; }
     const ranked = [...known].sort((a, b) => (b[0].truths || 0) - (a[0].truths || 0)).map(([, label]) => label);
-    const chosen = new Set(ranked.slice(0, 5));
+    const chosen = new Set(ranked.filter((label) => data.of_classes[label].truths).slice(0, 5));
     const figures = el("div", { class: "columns" });
     const search = el("input", { type: "search", placeholder: "find a class", "aria-label": "find a class", oninput: list });
     const boxes = el("div", { class: "picks" });

@@ -45,8 +45,9 @@ def height_of(runs: Iterable[Run]) -> int:
 def drawable(text: object, instead: str | None = None) -> str:
     """The text as it can be drawn.
 
-    Signs that no font here has, such as emoji, are left out. Where letters are missing, a name would become another:
-    `instead`, such as the number of its class, stands for all of it; without `instead` they are left out too.
+    Signs that no font here has, such as emoji, are left out, and `instead`, such as the number of its class, follows
+    what is left: names may differ by such signs alone. Where letters are missing, a name would become another:
+    `instead` stands for all of it. Without `instead` all these are left out.
     """
     # Controls are no letters, and some end in an error of the layout.
     text = "".join(char for char in str(text) if char == "\n" or unicodedata.category(char) not in ("Cc", "Cs"))
@@ -58,7 +59,9 @@ def drawable(text: object, instead: str | None = None) -> str:
         return text
     _say(text, missing)
     is_other = not left or any(map(str.isalnum, missing))
-    return instead if instead is not None and is_other else left
+    if instead is None:
+        return left
+    return instead if is_other else f"{left} ({instead})"
 
 
 def families_of(text: str) -> list[str]:

@@ -24,32 +24,41 @@ const page = (() => {
   const percent = (share, digits = 1) => (share === null || share === undefined ? "–" : (100 * share).toFixed(digits));
   const shorten = (text, most = 40) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
 
-  // Round numbers from low to high, about `count` of them.
-  function ticks(low, high, count) {
-    const rough = (high - low) / Math.max(1, count) || 1;
+  // Round numbers from low to high, about `count` of them; whole ones if they shall be.
+  function ticks(low, high, count, whole = false) {
+    const rough = Math.max((high - low) / Math.max(1, count) || 1, whole ? 1 : 0);
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * [1, 2, 2.5, 5, 10].find((each) => each * power >= rough * 0.999);
+    const step = power * (whole ? [1, 2, 5, 10] : [1, 2, 2.5, 5, 10]).find((each) => each * power >= rough * 0.999);
     const found = [];
     for (let place = Math.ceil(low / step - 1e-9); place * step <= high + 1e-9 * step; place++) found.push(place * step);
     return found;
   }
-  // Those of a logarithmic axis, of whose ends these are the logarithms: powers of ten; of a short one also their 2 and 5 fold.
+  // Those of a logarithmic axis, of whose ends these are the logarithms: powers of ten; of a short one also their 2 and 5
+  // fold; where fewer than two of them fit, round numbers.
   function logTicks(low, high) {
     const found = [];
     for (let power = Math.floor(low); power <= high; power++) {
       for (const part of high - low < 2.5 ? [1, 2, 5] : [1]) found.push(part * 10 ** power);
     }
-    return found.filter((value) => Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9);
+    const fit = found.filter((value) => Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9);
+    return fit.length > 1 ? fit : ticks(10 ** low, 10 ** high, 5);
   }
-  function short(value) {
+  // Texts of ticks, in as many digits as tell them apart.
+  function labels(values) {
+    for (let digits = 3; ; digits++) {
+      const texts = values.map((value) => short(value, digits));
+      if (digits === 9 || new Set(texts).size === values.length) return texts;
+    }
+  }
+  function short(value, digits = 3) {
     const size = Math.abs(value);
-    if (size >= 1e6) return +(value / 1e6).toPrecision(3) + "M";
-    if (size >= 1e4) return +(value / 1e3).toPrecision(3) + "k";
-    return size && size < 1e-3 ? value.toExponential(0) : String(+value.toPrecision(3));
+    if (size >= 1e6) return +(value / 1e6).toPrecision(digits) + "M";
+    if (size >= 1e4) return +(value / 1e3).toPrecision(digits) + "k";
+    return size && size < 1e-3 ? (+value.toPrecision(digits)).toExponential() : String(+value.toPrecision(digits));
   }
 
-  // Lines over x. options: {title, x: {label, low, high}, y: {label, low, high, log}, diagonal, mark: x of a line}.
-  // series: [{name, color, points: [[x, y], …], dash, bold, dots}], y null where there is none.
+  // Lines over x. options: {title, x: {label, low, high, whole}, y: {label, low, high, log}, diagonal}.
+  // series: [{name, color, points: [[x, y], …], dash, bold, dots, radius of these}], y null where there is none.
   function chart(options, series) {
     const width = 460, height = 280, left = 60, right = 22, top = 10, bottom = 40;
     const all = series.flatMap((each) => each.points).filter((point) => point[1] !== null);
@@ -57,7 +66,9 @@ const page = (() => {
     const span = (place, axis) => {
       const values = all.map((point) => point[place]).filter((value) => !axis.log || value > 0);
       const low = axis.low ?? Math.min(...values), high = axis.high ?? Math.max(...values);
-      return high > low ? [low, high] : [low - (axis.log ? low / 2 : 0.5), high + (axis.log ? high : 0.5)];
+      if (high > low) return [low, high];
+      if (axis.log) return [low / 2, 2 * low];
+      return axis.low === undefined ? [low - 0.5, low + 0.5] : [low, low + 1];
     };
     const log = options.y.log && all.some((point) => point[1] > 0);
     const scaled = log ? Math.log10 : (value) => value;
@@ -66,14 +77,15 @@ const page = (() => {
     const py = (y) => top + (1 - (scaled(y) - y0) / (y1 - y0)) * (height - top - bottom);
     const drawing = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img" });
     drawing.setAttribute("aria-label", `${options.title}: ${options.y.label} over ${options.x.label}, ${series.length} lines`);
-    const yTicks = log ? logTicks(y0, y1) : ticks(y0, y1, 5);
-    for (const y of yTicks) {
+    const yTicks = log ? logTicks(y0, y1) : ticks(y0, y1, 5), yLabels = labels(yTicks);
+    yTicks.forEach((y, place) => {
       drawing.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: py(y), y2: py(y) }));
-      drawing.append(svg("text", { x: left - 5, y: py(y) + 4, "text-anchor": "end" }, short(y)));
-    }
-    for (const x of ticks(x0, x1, 6).filter((each, place, all) => !place || short(each) !== short(all[place - 1]))) {
-      drawing.append(svg("text", { x: px(x), y: height - bottom + 15, "text-anchor": "middle" }, short(x)));
-    }
+      drawing.append(svg("text", { x: left - 5, y: py(y) + 4, "text-anchor": "end" }, yLabels[place]));
+    });
+    const xTicks = ticks(x0, x1, 6, options.x.whole), xLabels = labels(xTicks);
+    xTicks.forEach((x, place) => {
+      drawing.append(svg("text", { x: px(x), y: height - bottom + 15, "text-anchor": "middle" }, xLabels[place]));
+    });
     drawing.append(svg("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }));
     drawing.append(svg("text", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, options.x.label));
     drawing.append(svg("text", { x: 11, y: (top + height - bottom) / 2, "text-anchor": "middle",
@@ -83,11 +95,12 @@ const page = (() => {
     }
     for (const each of series) {
       let path = "", pen = "M";
+      const dots = each.dots || each.points.filter((point) => point[1] !== null).length === 1; // a line of one point is none
       for (const [x, y] of each.points) {
         if (y === null || (log && y <= 0)) { pen = "M"; continue; }
         path += `${pen}${px(x).toFixed(1)} ${Math.min(height - bottom, Math.max(top, py(y))).toFixed(1)}`;
         pen = "L";
-        if (each.dots) drawing.append(svg("circle", { cx: px(x), cy: py(y), r: 3, style: { fill: each.color } }));
+        if (dots) drawing.append(svg("circle", { cx: px(x), cy: py(y), r: each.radius || 3, style: { fill: each.color } }));
       }
       const style = { stroke: each.color, strokeWidth: each.bold ? 3 : null };
       drawing.append(svg("path", { class: "line", d: path, "stroke-dasharray": each.dash, style }));

@@ -48,7 +48,7 @@ COLUMNS = {
     "precision": "At the threshold of the best F1: the share of the detections that is right, in percent.",
     "recall": "At the threshold of the best F1: the share of the objects that is found, in percent.",
     "cost (AP)": "How much the AP at IoU .5 would gain, in percent points, if these mistakes alone were put right.",
-    "found": "The share of the objects that is found, of 100 detections of a class in a picture, in percent.",
+    "found": "The share of the objects that one of 100 detections of their class in a picture finds, in percent.",
     "size": "Small, medium and large are below 32x32, up to 96x96 and above, in pixels.",
     "aspect": "Tall: less than 3/4 as wide as high. Wide: more than 4/3.",
     "border": f"Cut: within {BORDER_PIXELS:g} pixel of the picture's border.",

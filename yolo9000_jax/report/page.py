@@ -18,7 +18,7 @@ from yolo9000_jax.text import printable
 
 STEPS = 100  # in which thresholds and recalls are told, from 0 to 1
 CURVES = 1000  # classes, those with the most objects, of which curves are drawn
-DEFAULT_THRESHOLD = 0.25
+DEFAULT_THRESHOLD, LOWEST_THRESHOLD = 0.25, 0.05
 SCRIPTS = ("pictures.js", "evaluation.js")
 
 
@@ -41,7 +41,7 @@ def evaluation_page(
     if evaluation.voc is not None:
         names = list(map(printable, evaluation.class_names))
         sections += [Section("mistakes", "Where it fails", _failures(metrics))]
-        data |= {"classes": names, "threshold": _threshold(metrics), "images": metrics["images"]}
+        data |= {"classes": names, "threshold": max(LOWEST_THRESHOLD, _threshold(metrics)), "images": metrics["images"]}
         data["of_classes"] = _of_classes(evaluation.voc)
         sections.append(Section("classes", "Classes", [*_classes(metrics), _place("class-curves")]))
         if evaluation.compared is not None:
@@ -122,7 +122,7 @@ def _failures(metrics: Mapping[str, Any]) -> list[object]:
         for name, of in metrics.get("breakdown", {}).items()
         for group, each in of.items()
     ]
-    breakdown = Table(["by", "group", "objects", "found", "AP50"], groups, "Which objects are found")
+    breakdown = Table(["by", "group", "objects", "found", "AP50"], groups, "Which objects are found, by their class")
     tables = [table(mistakes, COLUMNS | MISTAKES) if rows else "", table(breakdown, COLUMNS) if groups else ""]
     return [element("div", *tables, class_="columns")]
 
@@ -157,7 +157,7 @@ def _naming(naming: Mapping[str, Any]) -> list[object]:
 
 
 def _threshold(metrics: Mapping[str, Any]) -> float:
-    """The score from which on detections are shown at first: that of the best F1."""
+    """That of the best F1."""
     best = metrics.get("best_f1")
     return DEFAULT_THRESHOLD if best is None else cut(best["threshold"], 2)
 

@@ -7,6 +7,7 @@ const pictures = (() => {
   const WIDTH = 380; // of a drawing, in its own units, which are about the screen's pixels
   const LETTERS = 11, NARROW = 0.56; // pixels of a letter, and its width as a part of that
   const FEW = 6, MANY = 40, SMALL = 40; // marks in a picture, and sides of a box, up to which captions may be wider than their boxes
+  const DRAWN = 20; // detections in a card, the best
   const BATCH = 4, BY_ITSELF = 12; // pictures drawn at once, and so many as they come into sight; more by the button
   const all = data.pictures || [];
   const name = (label) => data.classes[label];
@@ -153,30 +154,32 @@ const pictures = (() => {
     });
   }
 
-  function drawings(picture, width) {
+  // The drawings, and what to say where only the best `most` detections are drawn.
+  function drawings(picture, width, most = Infinity) {
     const parts = [];
-    const truths = state.truth ? truthMarks(picture) : [], found = state.found ? foundMarks(picture) : [];
+    const truths = state.truth ? truthMarks(picture) : [], every = state.found ? foundMarks(picture) : [], found = every.slice(0, most);
     if (state.beside) {
       if (state.truth) parts.push([`${picture.name}, what is there`, truths]);
       if (state.found) parts.push([`${picture.name}, what was found`, found]);
       if (!parts.length) parts.push([picture.name, []]);
     } else parts.push([picture.name, [...found, ...truths]]);
     if (state.own && picture.own) parts.push([`${picture.name}, what the detector says by itself`, ownMarks(picture)]);
-    return parts.map(([title, marks]) => {
+    const cut = found.length < every.length ? el("p", { class: "note" }, `the ${most} best of ${every.length} detections; "enlarge" shows all`) : "";
+    return [cut, ...parts.map(([title, marks]) => {
       const { view, listed } = drawing(picture, marks, width, title);
       const groups = new Map();
       for (const each of listed) groups.set(each.text, [...(groups.get(each.text) || []), each]);
       const list = el("ul", { class: "listed" }, [...groups].map(([text, same]) =>
         el("li", {}, el("span", { class: "key", style: { background: LOOKS[same[0].look].stroke } }), `${same.map((each) => each.number).join(", ")}: ${text}`)));
       return el("div", { class: "panel" }, view, listed.length ? list : "");
-    });
+    })];
   }
 
   function card(row) {
     const { picture } = row, told = [`${row.right} right`, `${row.wrong} wrong`, `${row.missed} missed`].join(", ");
     const open = el("button", { type: "button", class: "open", onclick: () => enlarge(picture) }, "enlarge");
     return el("figure", { class: "card" }, el("figcaption", {}, shorten(picture.name, 60)), el("div", { class: "note row" }, told, open),
-      el("div", { class: "panels" }, drawings(picture, WIDTH)));
+      el("div", { class: "panels" }, drawings(picture, WIDTH, DRAWN)));
   }
 
   const dialog = el("dialog", { class: "large" });

@@ -153,9 +153,11 @@ def compare_runs(workdirs: Sequence[str | PathLike[str]]) -> Comparison:
     Raises:
         UserError: there are fewer than two, one holds no run, or none of them has measured anything yet.
     """
-    if len(workdirs) < 2:
-        raise UserError("compare wants two workdirs or more")
     places = [as_path(each) for each in workdirs]
+    if len(places) < 2:
+        for each in places:
+            load_facts(each)  # one that is not there is said first
+        raise UserError("compare wants two workdirs or more")
     runs = [_read(place, name) for place, name in zip(places, _names(places), strict=True)]
     judged = zip(*(run.pictures for run in runs), strict=True) if _same_data(runs) else ()
     apart = [np.ptp([each.f1 for each in found]) for found in judged]

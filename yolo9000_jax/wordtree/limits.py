@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from yolo9000_jax.errors import UserError
+from yolo9000_jax.text import printable
 from yolo9000_jax.wordtree.lists import Label, read_label_list
 from yolo9000_jax.wordtree.tree import Node, WordTree
 
@@ -14,6 +16,14 @@ DEFAULT = 0.5
 
 # How sure a label must be: one number, or one for each of some subtrees, {"canine": .8, "*": .5}.
 HierarchicalThreshold = float | Mapping[Node, float]
+
+
+def is_share(value: Any) -> bool:
+    """Whether this is a number from 0 to 1."""
+    try:
+        return bool(0 <= value <= 1)
+    except (TypeError, ValueError):
+        return False
 
 
 def node_thresholds(threshold: HierarchicalThreshold, tree: WordTree | None) -> np.ndarray:
@@ -32,9 +42,9 @@ def node_thresholds(threshold: HierarchicalThreshold, tree: WordTree | None) -> 
     """
     each = dict(threshold) if isinstance(threshold, Mapping) else {REST: threshold}
     for node, value in each.items():
-        if not 0 <= value <= 1:
+        if not is_share(value):
             where = "" if node == REST else f" of {node!r}"
-            raise UserError(f"hierarchical_threshold{where} {value:g}: it must be from 0 to 1")
+            raise UserError(f"hierarchical_threshold{where} {printable(str(value))}: it must be from 0 to 1")
     rest = each.pop(REST, DEFAULT)
     if not each:
         return np.float32(rest)  # type: ignore[return-value]
