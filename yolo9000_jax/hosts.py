@@ -4,6 +4,7 @@ A host that waits in a collective for another gives up after 30 s where the host
 they meet first, where one may wait for another as long as it takes.
 """
 
+import atexit
 import ctypes
 import io
 import itertools
@@ -13,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import jax
@@ -24,6 +26,7 @@ from yolo9000_jax.errors import UserError
 
 LONGEST_WAIT_S = 24 * 3600  # for a host that is alive: one that is not is noticed sooner
 SIGN_EVERY_S, LOST_AFTER_S = 4.0, 40.0  # signs of life of a host, and how long without one it counts as lost
+AT_REST = "at rest"  # the last sign of a host that ends, and may wait for the others at its end
 STATUS = 128 + signal.SIGTERM  # as where a machine is taken away: the same command carries on
 
 Item = TypeVar("Item")
@@ -61,12 +64,15 @@ def watch() -> None:
     """From now on this host gives signs of life, and ends with a line that names it where another's are missing.
 
     It ends the process: who waits for a lost host in a collective may wait for ever, and no exception comes there.
+    The signs stop before Python ends: a thread that comes back from JAX after that crashes the process.
     """
     service, count, index = _service(), jax.process_count(), jax.process_index()
     if count == 1:
         return
     service.key_value_set(f"yolo9000/name/{index}", socket.gethostname())
     names = [service.blocking_key_value_get(f"yolo9000/name/{host}", LONGEST_WAIT_S * 1000) for host in range(count)]
+
+    ending = threading.Event()
 
     def look() -> None:
         heard = dict.fromkeys(range(count), ("", time.monotonic()))
@@ -81,12 +87,22 @@ def watch() -> None:
                 sign = signs.get(f"yolo9000/alive/{host}", before)
                 if sign != before:
                     heard[host] = sign, now
-            silent = [host for host, (_, at) in heard.items() if now - at > LOST_AFTER_S]
+            silent = [host for host, (sign, at) in heard.items() if sign != AT_REST and now - at > LOST_AFTER_S]
             if silent:  # all signs go through the first: where that is lost it is the one
                 _leave(silent[0], names, f"nothing was heard of it for {LOST_AFTER_S:g} s")
-            time.sleep(SIGN_EVERY_S)
+            if ending.wait(SIGN_EVERY_S):
+                return
 
-    threading.Thread(target=look, name="signs of life", daemon=True).start()
+    signs_of_life = threading.Thread(target=look, name="signs of life", daemon=True)
+    signs_of_life.start()
+
+    @atexit.register
+    def rest() -> None:
+        ending.set()
+        signs_of_life.join(LOST_AFTER_S)
+        with suppress(jax.errors.JaxRuntimeError):
+            service.key_value_set(f"yolo9000/alive/{index}", AT_REST, allow_overwrite=True)
+
     if index > 0:
         _name_the_first_when_jax_aborts(names)
 

@@ -41,19 +41,35 @@ if float(sys.argv[1]):
     train.next_batch = next_batch
 sys.exit(cli.main(sys.argv[2:]))
 """
+# Signs of life are always under way, also when the process ends.
+ONLY_MEETS = """
+import sys, time
+from yolo9000_jax import hosts
+from yolo9000_jax.training import parallel
+
+hosts.SIGN_EVERY_S = 0.0005
+parallel.join(sys.argv[1])
+time.sleep(1)
+hosts.meet()
+"""
 HOSTS = 2
 
 
 def start(config, workdir, sleep_s=0.0, more=(), count=HOSTS):
     """The processes of one run."""
+    command = ["train", "--config", str(config), "--workdir", str(workdir), *more, "--distributed"]
+    return processes([PROGRAM, str(sleep_s), *command], count)
+
+
+def processes(command, count=HOSTS):
+    """Those of a program, each with the place where it joins the others as its last argument."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = ["train", "--config", str(config), "--workdir", str(workdir), *more, "--distributed"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(sleep_s), *command, f"localhost:{port},{count},{index}"],
+            [sys.executable, "-c", *command, f"localhost:{port},{count},{index}"],
             env=os.environ | {"JAX_PLATFORMS": "cpu"},
             cwd=ROOT,
             **pipes,
@@ -98,6 +114,12 @@ def test_the_first_alone_writes_and_speaks(together):
     assert [row["step"] for row in rows(workdir)] == [2, 4, 6, 6]
     assert len(list((workdir / "tensorboard").iterdir())) == 1
     assert (workdir / "report/metrics.json").is_file()
+
+
+def test_hosts_end_with_their_signs_of_life():
+    """A thread that comes back from JAX when Python has ended would crash the process."""
+    said = finish(processes([ONLY_MEETS]))
+    assert [status for status, *_ in said] == [0, 0], said
 
 
 @pytest.mark.parametrize(("index", "number"), [(1, signal.SIGTERM), (0, signal.SIGINT)])
