@@ -6,21 +6,20 @@ tiny-imagenet-200 (200 kinds, photographs of 64 pixels, a box each) is at http:/
 ImageNet's terms hold for it and for all that is made of it: research only, not to be passed on. OUTPUT gets
 
     OUTPUT/classify    folders: layout. train: 60 % of the training photographs of every kind, as they are.
-    OUTPUT/detect      voc: layout. Canvases of 224 pixels with 3 to 6 photographs of 32 to 128 pixels each: train
-                       (1000) from the other 40 %, val (800) from tiny-imagenet's own val.
+    OUTPUT/detect      voc: layout. Canvases of 224 pixels with 1 to 3 photographs of 80 to 176 pixels each: train
+                       (5000) from the other 40 %, val (800) from tiny-imagenet's own val.
     OUTPUT/placed.tsv  which photograph lies where on which canvas, and the box of its object.
 
 No photograph is in two of the three sets. Within a set one may be on several canvases, once all have been used.
 
 *Boxes* are those of the objects, scaled with their photographs, not the photographs' outlines: an outline is a square
 with sharp edges, which could be found without knowing any object and whose shapes would leave nothing to choose
-between priors. Objects thinner than 2 pixels in their photographs, and boxes that stick out of these, are left out and
-counted. *Classes* are coarse: of
-each kind the highest node of experiments/trees/tiny_imagenet.tree with at most 10 of the 200 kinds below it. Where
-that node has no second kind, the kind is on no canvas: 164 kinds in 35 classes are. *Backgrounds* are pieces of
-photographs of the same set that lie beside their objects' boxes: one over the whole canvas, and two to five smaller
-ones, so that neither sharp edges nor a photograph's texture tell that an object is there. Photographs may overlap by
-a tenth of the smaller one's area, and then hide what is below them.
+between priors. Objects thinner than 2 pixels in their photographs, and boxes that stick out of these, are left out
+and counted. *Classes* are coarse: of each kind the highest node of experiments/trees/tiny_imagenet.tree with at most
+10 of the 200 kinds below it. Where that node has no second kind, the kind is on no canvas: 164 kinds in 35 classes
+are. *Backgrounds* are pieces of photographs of the same set that lie beside their objects' boxes: one over the whole
+canvas, and two to five smaller ones, so that neither sharp edges nor a photograph's texture tell that an object is
+there. Photographs may overlap by a tenth of the smaller one's area, and then hide what is below them.
 
 tiny_imagenet.tree holds the 200 kinds and all that is above them in Darknet's 9k.tree. Made twice from the same files
 with the same Pillow, the files have the same bytes.
@@ -48,9 +47,9 @@ from yolo9000_jax.wordtree.tree import WordTree
 TREE = Path(__file__).parent / "trees" / "tiny_imagenet.tree"
 MOST_KINDS, LEAST_KINDS = 10, 2  # of a coarse class
 SHARE_TO_CLASSIFY = 0.6
-CANVASES = {"train": 1000, "val": 800}
+CANVASES = {"train": 5000, "val": 800}
 SIDE = 224  # of a canvas, in pixels
-PHOTOGRAPHS, SIDES = (3, 6), (32, 128)  # on a canvas, and their sides in pixels
+PHOTOGRAPHS, SIDES = (1, 3), (80, 176)  # on a canvas, and their sides in pixels
 PIECES, PIECE_SIDES = (2, 5), (24, 96)
 LEAST_PIECE = 12  # pixels of the shorter side of a piece, in its photograph
 OVERLAP = 0.1  # of the smaller photograph's area

@@ -88,7 +88,7 @@ def numbers(row, *names):
     return [int(row[name]) for name in names]
 
 
-def test_what_is_made(made):
+def test_what_is_made(script, made):
     folder, said = made
     classified = open_source(f"folders:{folder / 'classify'}", "train")
     assert classified.classes == KINDS and Counter(int(record.labels[0]) for record in classified) == dict.fromkeys(
@@ -98,7 +98,7 @@ def test_what_is_made(made):
         canvases = open_source(f"voc:{folder / 'detect'}", split)
         assert len(canvases) == count and set(canvases.classes) == {"cat", "dog"} and not canvases.notes
         assert {record.read().shape for record in canvases} == {(224, 224, 3)}
-        assert all(3 <= len(record.boxes_xyxy) <= 6 for record in canvases)
+        assert all(1 <= len(record.boxes_xyxy) <= script.PHOTOGRAPHS[1] for record in canvases)
     assert said[-1] == "2 coarse classes of 5 kinds" and "36 photographs of 6 kinds" in said[0]
     thin = [line for line in said if "thinner" in line]
     assert thin and all(line.startswith("  1 object thinner than 2 pixels is left out") for line in thin)
@@ -115,7 +115,7 @@ def test_no_photograph_is_in_two_sets(made, placed):
     assert {row["kind"] for row in placed} == set(COARSE)
 
 
-def test_boxes_are_those_of_the_objects(made, placed):
+def test_boxes_are_those_of_the_objects(script, made, placed):
     """In the middle of each box it is bright, where no later photograph covers it, and dark outside."""
     records = {
         record.name.removesuffix(".xml"): record
@@ -132,7 +132,11 @@ def test_boxes_are_those_of_the_objects(made, placed):
         hidden = np.zeros((224, 224), bool)
         for row, (x0, y0, x1, y1) in reversed(list(zip(rows, boxes, strict=True))):
             left, top, side = numbers(row, "left", "top", "side")
-            assert 32 <= side <= 128 and left <= x0 < x1 <= left + side and top <= y0 < y1 <= top + side
+            assert (
+                script.SIDES[0] <= side <= script.SIDES[1]
+                and left <= x0 < x1 <= left + side
+                and top <= y0 < y1 <= top + side
+            )
             square = np.s_[top : top + side, left : left + side]
             bright = (pixels.mean(2) > 157)[square]
             inside = np.zeros((224, 224), bool)

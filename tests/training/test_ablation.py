@@ -107,10 +107,10 @@ def test_rows_columns_and_what_is_cited():
 
 @pytest.mark.parametrize("dataset", MODULE.SETS)
 def test_sizes(dataset):
-    """A classifier's high resolution is YOLOv1's, on photographs, which fill a canvas only in part, a third of it; the
-    convolutional rows have a middle cell, and scales around."""
+    """A classifier's high resolution is YOLOv1's, on photographs, which fill a canvas only in part, two thirds of that;
+    the convolutional rows have a middle cell, and scales around."""
     yolo, last = row_config("hi_res_classifier", dataset), row_config(PATH[-1], dataset)
-    assert yolo.image_size == yolo.pretraining.image_size * (3 if dataset == "photos" else 1) == 64 * yolo.model.side
+    assert yolo.image_size == yolo.pretraining.image_size * (1.5 if dataset == "photos" else 1) == 64 * yolo.model.side
     assert yolo.pretraining.image_size == 2 * yolo.pretraining.pretraining.image_size
     assert last.image_size // 32 % 2 == last.evaluation.image_size // 32 % 2 == 1
     assert min(last.multi_scale) < last.image_size < last.evaluation.image_size <= max(last.multi_scale)
