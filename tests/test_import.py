@@ -50,7 +50,7 @@ y9.train  # TensorFlow is imported when it begins
     picture = tmp_path / "found.png"
     shown, sample, video, no_error, *plots = run(program, str(cfg), str(weights), str(picture)).split("\n")
     assert sample == "<Sample 320x240: ball, box, cone>"
-    assert shown.startswith("1 pictures: ") and picture.stat().st_size > 1000 and no_error == ""
+    assert shown.startswith("1 picture: ") and picture.stat().st_size > 1000 and no_error == ""
     assert video == f"{picture}.mp4: videos are read with PyAV: pip install 'yolo9000_jax[video]'"
     expected = (
         "curves and plots are drawn with Matplotlib: pip install 'yolo9000_jax[plots]', "

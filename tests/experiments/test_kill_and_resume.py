@@ -33,6 +33,7 @@ def test_what_fails_by_itself_was_not_killed():
     assert other.returncode is not None
 
 
+@pytest.mark.slow  # two minutes; what it kills is killed in tests/training/test_bucket.py and test_hosts.py too
 def test_a_killed_run_comes_to_the_same_end(tmp_path):
     command = load_command()
     rows = command.run(tmp_path, kills=2, seed=1)

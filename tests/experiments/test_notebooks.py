@@ -61,9 +61,11 @@ def test_a_yolo9000_of_ones_own(executed, tmp_path):
     for cells in executed("yolo9000.ipynb", lambda cell: "y9.train(" not in cell.source):  # which takes longest
         outputs = str([cell.get("outputs") for cell in cells])
         assert "voc_ap50_unseen" in outputs and "data:image/png" in outputs and "'image/png'" in outputs
+        # Trained so little it may stop at any level; what is printed of one are all of the nodes below another.
         steps = cells[-1].outputs[0].text.splitlines()
-        assert all(name in steps[-1] or name in steps[-2] for name in things["physical"])
-        assert len(steps) == 2 or any(all(name in steps[-1] for name in below) for below in things.values())
+        groups = [{"physical"}, *map(set, things.values())]
+        assert all(any(all(name in step for name in group) for group in groups) for step in steps)
+        assert any(all(name in step for name in things["physical"]) for step in steps)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
