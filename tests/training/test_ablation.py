@@ -139,7 +139,7 @@ def test_factorial():
     for row, config in runs.items():
         assert config.model.trunk == "darknet19" and config.model.use_batch_norm
         on = (
-            config.pretraining.image_size == 64,
+            config.pretraining.image_size == 128,
             config.model.priors == "kmeans",
             config.model.box_parametrisation == "direct",
             config.model.passthrough == "paper",
